@@ -1,0 +1,1 @@
+"""Data sets this project makes or reads."""

@@ -1,0 +1,1 @@
+"""A talking-head corpus made from nothing but this repository and its dependencies."""

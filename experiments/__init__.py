@@ -1,0 +1,1 @@
+"""Thin scripts: python -m experiments.NAME."""

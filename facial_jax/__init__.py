@@ -1,0 +1,1 @@
+"""facial_jax: speech in, a video of a talking person out, in JAX."""

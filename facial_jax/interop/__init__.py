@@ -1,0 +1,1 @@
+"""Published weights of other frameworks, read into this project's parameters."""

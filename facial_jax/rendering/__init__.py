@@ -1,0 +1,1 @@
+"""Camera, light, rasterizer and render()."""
