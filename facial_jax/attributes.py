@@ -3,11 +3,13 @@
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
 
 POSE_SIZE = 6
 EXPRESSION_SIZE = 64
 ATTRIBUTE_SIZE = POSE_SIZE + 1 + EXPRESSION_SIZE
+Array = jax.Array | np.ndarray
 MAX_BLINK = 5.0  # OpenFace gives AU45 as an intensity from 0 to 5
 
 
@@ -50,7 +52,7 @@ class AttributeStatistics:
 
 
 def pack_attributes(attributes: Attributes) -> Float[Array, "*t 71"]:
-    """One 71-vector per frame: pose (6), blink (1), expression (64), the published network's order."""
+    """One 71-vector per frame, in the published order: pose (6), blink (1), expression (64)."""
     blink = attributes.blink[..., None]
     return jnp.concatenate([attributes.pose, blink, attributes.expression], axis=-1)
 
@@ -65,7 +67,7 @@ def unpack_attributes(packed: Float[Array, "*t 71"]) -> Attributes:
 
 
 def attribute_statistics(packed: Float[Array, "t 71"]) -> AttributeStatistics:
-    """Statistics over time; a standard deviation is at least 1e-4, so that still channels divide."""
+    """Statistics over time; deviations are at least 1e-4, so that one can divide by them."""
     return AttributeStatistics(mean=packed.mean(axis=0), std=jnp.maximum(packed.std(axis=0), 1e-4))
 
 
