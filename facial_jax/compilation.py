@@ -1,0 +1,49 @@
+"""How this project's functions are compiled on CPUs."""
+
+import functools
+
+import jax
+
+_YNN_OPTION = "xla_cpu_experimental_ynn_fusion_type"
+_YNN_VALUE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+
+
+@functools.cache
+def _accepts(option: str, value: str) -> bool:
+    """Whether this jaxlib compiles with the option; unknown names raise at compilation."""
+    cpu = jax.local_devices(backend="cpu")[0]
+    try:
+        jax.jit(lambda x: x + 1.0, compiler_options={option: value}).lower(
+            jax.ShapeDtypeStruct((), "float32", sharding=jax.sharding.SingleDeviceSharding(cpu))
+        ).compile()
+    except Exception:  # whatever this jaxlib raises for an option that it does not know
+        return False
+    return True
+
+
+def cpu_compiler_options() -> dict[str, str] | None:
+    """Options for `jax.jit(f, compiler_options=…)`; None where there is nothing to set.
+
+    jaxlib 0.10.2 can hand convolutions and products to a faster library on CPUs, about twice as
+    fast in our networks, but does not by itself.  The option is set only where the default
+    device is a CPU and the installed jaxlib knows it.
+    """
+    if jax.default_backend() != "cpu" or not _accepts(_YNN_OPTION, _YNN_VALUE):
+        return None
+    return {_YNN_OPTION: _YNN_VALUE}
+
+
+def jit(function=None, **options):
+    """`jax.jit` with `cpu_compiler_options()`, looked up at the first call, not at import."""
+    if function is None:
+        return functools.partial(jit, **options)
+
+    @functools.cache
+    def compiled():
+        return jax.jit(function, compiler_options=cpu_compiler_options(), **options)
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return compiled()(*args, **kwargs)
+
+    return call

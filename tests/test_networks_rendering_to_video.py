@@ -1,0 +1,130 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.networks.rendering_to_video import (
+    SMALL_LOCAL_ENHANCER,
+    GlobalGenerator,
+    LocalEnhancer,
+    MultiscaleDiscriminator,
+    UpConv,
+    downsample,
+    fold_pixels,
+    instance_norm,
+    reflect_pad,
+    unfold_pixels,
+)
+
+
+def random(shape, seed=0):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def test_instance_norm_is_the_textbook_one_and_its_gradient_is_finite_on_flat_images():
+    x = random((2, 6, 5, 3)) * 3 + 1
+    mean, var = x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)
+    np.testing.assert_allclose(instance_norm(x), (x - mean) / np.sqrt(var + 1e-5), atol=1e-5)
+    flat = jax.grad(lambda x: jnp.sum(instance_norm(x) ** 3))(jnp.ones((1, 4, 4, 2)))
+    assert np.isfinite(flat).all()
+
+
+def test_reflect_pad_is_numpys():
+    x = np.asarray(random((2, 5, 7, 2)))
+    expected = np.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(reflect_pad(jnp.asarray(x), 3), expected)
+    with pytest.raises(ValueError, match="larger than 5"):
+        reflect_pad(jnp.asarray(x), 5)
+
+
+def test_fold_pixels_puts_each_block_into_the_channels_and_back():
+    x = jnp.arange(2 * 4 * 6 * 3, dtype=jnp.float32).reshape(2, 4, 6, 3)
+    folded = fold_pixels(x, 2)
+    assert folded.shape == (2, 2, 3, 12)
+    np.testing.assert_array_equal(folded[1, 1, 2], x[1, 2:4, 4:6].reshape(-1))
+    np.testing.assert_array_equal(unfold_pixels(folded, 2), x)
+    with pytest.raises(ValueError, match="divisible by 4"):
+        fold_pixels(x, 4)
+
+
+def test_downsample_does_not_count_the_padding():
+    np.testing.assert_allclose(downsample(jnp.ones((1, 7, 8, 2))), np.ones((1, 4, 4, 2)))
+
+
+def transposed_conv_by_hand(x, kernel):
+    """Every input pixel adds its kernel to the output at twice its place, less the padding of 1."""
+    b, h, w, _ = x.shape
+    out = np.zeros((b, 2 * h + 2, 2 * w + 2, kernel.shape[-1]))
+    for i in range(h):
+        for j in range(w):
+            out[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += np.einsum(
+                "bc,yxcd->byxd", x[:, i, j], kernel
+            )
+    return out[:, 1 : 2 * h + 1, 1 : 2 * w + 1]
+
+
+def test_up_conv_is_a_transposed_convolution_in_value_and_gradient():
+    x, up = random((2, 3, 4, 3)), UpConv(5)
+    variables = up.init(jax.random.key(1), x)
+    kernel = variables["params"]["kernel"]
+    expected = transposed_conv_by_hand(np.asarray(x), np.asarray(kernel))
+    np.testing.assert_allclose(up.apply(variables, x), expected, atol=1e-6)
+
+    def dilated(params, x):
+        return jax.lax.conv_general_dilated(
+            x,
+            params["kernel"][::-1, ::-1],
+            (1, 1),
+            ((1, 2), (1, 2)),
+            lhs_dilation=(2, 2),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    ours = jax.grad(lambda p, x: jnp.sum(up.apply({"params": p}, x) ** 3), (0, 1))
+    theirs = jax.grad(lambda p, x: jnp.sum(dilated(p, x) ** 3), (0, 1))
+    (p, dx), (q, dy) = ours(variables["params"], x), theirs(variables["params"], x)
+    np.testing.assert_allclose(p["kernel"], q["kernel"], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(dx, dy, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        GlobalGenerator(width=4, downsamplings=2, blocks=1),
+        LocalEnhancer(width=2, downsamplings=1, blocks=1, local_blocks=1),
+        LocalEnhancer(width=2, downsamplings=1, blocks=1, local_blocks=1, kernel_size=5, packing=2),
+    ],
+    ids=["global", "local", "packed"],
+)
+def test_frames_do_not_depend_on_the_batch(generator):
+    x = random((3, 32, 64, 8))
+    variables = jax.jit(generator.init)(jax.random.key(1), x[:1])
+    together = jax.jit(generator.apply)(variables, x)
+    assert together.shape == (3, 32, 64, 3)
+    assert jnp.abs(together).max() < 1
+    assert jnp.abs(together[0] - together[1]).max() > 1e-3
+    alone = jax.jit(generator.apply)(variables, x[1:2])
+    np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
+
+
+def test_generators_say_which_sizes_fit():
+    generator = GlobalGenerator(width=2, downsamplings=3, blocks=0)
+    with pytest.raises(ValueError, match=r"divisible by 8 here, got 20×32"):
+        jax.eval_shape(generator.init, jax.random.key(0), jnp.zeros((1, 20, 32, 8)))
+
+
+def test_bundled_generator_is_small_enough_to_bundle():
+    x = jax.ShapeDtypeStruct((1, 256, 256, 8), jnp.float32)
+    params = jax.eval_shape(LocalEnhancer(**SMALL_LOCAL_ENHANCER).init, jax.random.key(0), x)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) < 4_000_000
+
+
+def test_discriminator_returns_every_activation_of_every_scale():
+    discriminator = MultiscaleDiscriminator(width=2, layers=2, scales=2)
+    x = random((2, 32, 32, 5))
+    variables = discriminator.init(jax.random.key(0), x)
+    shapes = [[y.shape for y in scale] for scale in discriminator.apply(variables, x)]
+    assert shapes == [
+        [(2, 17, 17, 2), (2, 9, 9, 4), (2, 10, 10, 8), (2, 11, 11, 1)],
+        [(2, 9, 9, 2), (2, 5, 5, 4), (2, 6, 6, 8), (2, 7, 7, 1)],
+    ]
