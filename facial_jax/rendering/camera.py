@@ -1,0 +1,125 @@
+"""Pinhole camera: from model space to camera space, pixels and clip space.
+
+Model space is in decimetres, x to the image's right, y up, z towards the viewer. The camera stands
+on the z axis and looks along −z: depth = distance − z. Pixels have x to the right and y down, row 0
+on top, pixel centres at +0.5. Clip space is the rasterizer's: row 0 of an image is y = −1.
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import jaxlie
+from jaxtyping import Array, Float
+
+from facial_jax.attributes import Attributes
+
+REFERENCE_SIZE_PX = 224  # Deep3DFaceRecon's image, for which its focal length is given
+REFERENCE_FOCAL_PX = 1015.0
+REFERENCE_DISTANCE = 10.0  # decimetres
+
+
+@flax.struct.dataclass
+class Camera:
+    """A pinhole camera for one image size."""
+
+    focal_px: Float[Array, ""]
+    # focal length in pixels
+    center_px: Float[Array, "2"]
+    # x, y of the optical axis in pixels
+    distance: Float[Array, ""]
+    # from the camera to the model's origin, decimetres
+    near: float = flax.struct.field(pytree_node=False, default=1.0)
+    # nearest depth that is drawn, decimetres
+    far: float = flax.struct.field(pytree_node=False, default=20.0)
+    # farthest depth that is drawn, decimetres
+
+
+def pinhole_camera(
+    size: tuple[int, int],
+    *,
+    focal_px_at_224: float = REFERENCE_FOCAL_PX,
+    distance: float = REFERENCE_DISTANCE,
+) -> Camera:
+    """The camera of Deep3DFaceRecon, its focal length scaled with the image's height.
+
+    Args:
+        size: (height, width) of the image in pixels.
+        focal_px_at_224: focal length for an image 224 pixels high.
+        distance: from the camera to the model's origin, decimetres.
+    """
+    height, width = size
+    return Camera(
+        focal_px=jnp.asarray(focal_px_at_224 * height / REFERENCE_SIZE_PX, jnp.float32),
+        center_px=jnp.asarray([width / 2, height / 2], jnp.float32),
+        distance=jnp.asarray(distance, jnp.float32),
+    )
+
+
+def rotation_from_euler(angles_rad: Float[Array, "*b 3"]) -> Float[Array, "*b 3 3"]:
+    """R = Rz·Ry·Rx from (pitch, yaw, roll), the rotations about x, y, z, in radians."""
+    pitch, yaw, roll = jnp.moveaxis(angles_rad, -1, 0)
+
+    def one(about_x, about_y, about_z):
+        # jaxlie's roll, pitch and yaw are the rotations about x, y and z. It mixes dtypes inside.
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return jaxlie.SO3.from_rpy_radians(about_x, about_y, about_z).as_matrix()
+
+    matrices = jax.vmap(one)(pitch.reshape(-1), yaw.reshape(-1), roll.reshape(-1))
+    return matrices.reshape(*pitch.shape, 3, 3)
+
+
+def transform_vertices(
+    vertices: Float[Array, "*b n 3"],
+    rotation: Float[Array, "*b 3 3"],
+    translation: Float[Array, "*b 3"],
+) -> Float[Array, "*b n 3"]:
+    """Head to world, still in decimetres with z towards the viewer: v @ Rᵀ + t."""
+    # Written out: on a CPU three times as fast as a matrix product with so few columns.
+    rows = [
+        sum(vertices[..., j] * rotation[..., i, j, None] for j in range(3))
+        + translation[..., i, None]
+        for i in range(3)
+    ]
+    return jnp.stack(rows, axis=-1)
+
+
+def pose_vertices(
+    vertices: Float[Array, "*b n 3"], attributes: Attributes
+) -> Float[Array, "*b n 3"]:
+    """`transform_vertices` by the attributes' pose (radians and decimetres)."""
+    rotation = rotation_from_euler(attributes.pose[..., :3])
+    return transform_vertices(vertices, rotation, attributes.pose[..., 3:])
+
+
+def camera_vertices(
+    camera: Camera, vertices_world: Float[Array, "*b n 3"]
+) -> Float[Array, "*b n 3"]:
+    """Camera space: x right, y up, z the depth from the camera (distance − z), in decimetres."""
+    x, y, z = jnp.moveaxis(vertices_world, -1, 0)
+    return jnp.stack([x, y, camera.distance - z], axis=-1)
+
+
+def project_to_pixels(
+    camera: Camera, vertices_camera: Float[Array, "*b n 3"]
+) -> Float[Array, "*b n 2"]:
+    """Pixel positions (x right, y down), meaningful for vertices in front of the camera only."""
+    x, y, depth = jnp.moveaxis(vertices_camera, -1, 0)
+    scale = camera.focal_px / depth
+    return jnp.stack([camera.center_px[0] + x * scale, camera.center_px[1] - y * scale], axis=-1)
+
+
+def clip_positions(
+    camera: Camera, vertices_camera: Float[Array, "*b n 3"], size: tuple[int, int]
+) -> Float[Array, "*b n 4"]:
+    """Homogeneous clip-space positions (x, y, z, w) for the rasterizer.
+
+    w is the depth; x/w and y/w are −1 at the image's left and top edge and 1 at its right and
+    bottom edge; z/w is −1 at the near and 1 at the far plane.
+    """
+    height, width = size
+    x, y, depth = jnp.moveaxis(vertices_camera, -1, 0)
+    x_clip = (2 / width) * (camera.focal_px * x + camera.center_px[0] * depth) - depth
+    y_clip = (2 / height) * (-camera.focal_px * y + camera.center_px[1] * depth) - depth
+    near, far = camera.near, camera.far
+    z_clip = ((far + near) * depth - 2 * far * near) / (far - near)
+    return jnp.stack([x_clip, y_clip, z_clip, depth], axis=-1)
