@@ -42,7 +42,9 @@ def face_shape(
 ) -> Float[Array, "*t n 3"]:
     """Vertices S̄ + B_id·identity + B_exp·expression of every frame, decimetres (FACIAL, Eq. 12)."""
     neutral = model.mean_shape + model.identity_basis @ identity
-    offset = jnp.tensordot(expression, model.expression_basis, axes=(-1, -1))
+    # The basis first: contracted the other way round, XLA would transpose it at every call.
+    offset = jnp.tensordot(model.expression_basis, expression, axes=(-1, -1))
+    offset = jnp.moveaxis(offset, (0, 1), (-2, -1))
     return neutral.reshape((1,) * (expression.ndim - 1) + neutral.shape) + offset
 
 
@@ -60,12 +62,9 @@ def triangle_normals(
     vertices: Float[Array, "*b n 3"], triangles: Int[Array, "f 3"]
 ) -> Float[Array, "*b f 3"]:
     """Unit normals (v1 − v2) × (v2 − v3); zero for a degenerate triangle."""
-    corners = jnp.take(vertices, triangles, axis=-2)
-    # Without the barriers XLA repeats the gather for each of the cross product's terms.
-    corners = lax.optimization_barrier(corners)
-    a = corners[..., 0, :] - corners[..., 1, :]
-    b = corners[..., 1, :] - corners[..., 2, :]
-    return _normalize(jnp.cross(a, b))
+    v1, v2, v3 = (_take_rows(vertices, triangles[:, k]) for k in range(3))
+    (ax, ay, az), (bx, by, bz) = (jnp.moveaxis(edge, -1, 0) for edge in (v1 - v2, v2 - v3))
+    return _unit_vectors(ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)
 
 
 def vertex_normals(
@@ -80,9 +79,22 @@ def vertex_normals(
     """
     # One more triangle, a degenerate one, so that row f is the zero that padding points at.
     triangles = jnp.concatenate([triangles, jnp.zeros((1, 3), triangles.dtype)])
-    normals = triangle_normals(vertices, triangles)
-    around = lax.optimization_barrier(jnp.take(normals, vertex_triangles, axis=-2))
-    return _normalize(sum(around[..., i, :] for i in range(vertex_triangles.shape[1])))
+
+    def sum_around(normals):
+        return sum(_take_rows(normals, vertex_triangles[:, i]) for i in range(k))
+
+    def normalize(vectors):
+        return _unit_vectors(*jnp.moveaxis(vectors, -1, 0))
+
+    k = vertex_triangles.shape[1]
+    if vertices.ndim == 2:
+        return normalize(sum_around(triangle_normals(vertices, triangles)))
+    # One mesh at a time stays in a CPU's cache. The steps are loops of their own because within
+    # one loop XLA merges them, and then computes a triangle's normal again for each of its uses.
+    meshes = vertices.reshape(-1, *vertices.shape[-2:])
+    normals = lax.map(lambda v: triangle_normals(v, triangles), meshes)
+    normals = lax.map(normalize, lax.map(sum_around, normals))
+    return normals.reshape(vertices.shape)
 
 
 def vertex_triangle_adjacency(triangles: np.ndarray, vertex_count: int) -> np.ndarray:
@@ -115,12 +127,17 @@ def vertex_triangle_adjacency(triangles: np.ndarray, vertex_count: int) -> np.nd
     return adjacency
 
 
-def _normalize(vectors: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+def _take_rows(array: Float[Array, "*b n c"], rows: Int[Array, "*i"]) -> Float[Array, "..."]:
+    """array[..., rows, :] for rows known to be in bounds, which spares their clamping."""
+    return array.at[..., rows, :].get(mode="promise_in_bounds")
+
+
+def _unit_vectors(
+    x: Float[Array, "*b"], y: Float[Array, "*b"], z: Float[Array, "*b"]
+) -> Float[Array, "*b 3"]:
     """Unit vectors; zero where the length is (almost) zero, with a zero gradient there."""
-    vectors = lax.optimization_barrier(vectors)
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     squared = x * x + y * y + z * z
     # The inner where keeps the root's gradient finite at zero.
     tiny = squared < _MIN_SQUARED_LENGTH
     scale = jnp.where(tiny, 0.0, lax.rsqrt(jnp.where(tiny, 1.0, squared)))
-    return vectors * lax.optimization_barrier(scale)[..., None]
+    return jnp.stack([x * scale, y * scale, z * scale], axis=-1)
