@@ -127,7 +127,7 @@ def _check_array(audio: tuple) -> tuple[np.ndarray, int]:
 
 def _to_float(samples: np.ndarray) -> np.ndarray:
     if samples.dtype.kind == "f":
-        return samples.astype(np.float32)
+        return samples.astype(np.float32, copy=False)
     half = 2.0 ** (8 * samples.dtype.itemsize - 1)
     offset = half if samples.dtype.kind == "u" else 0.0
     return ((samples.astype(np.float64) - offset) / half).astype(np.float32)

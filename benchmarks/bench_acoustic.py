@@ -1,0 +1,153 @@
+"""How well the acoustic network hears, and how fast.
+
+    python -m benchmarks.bench_acoustic --speech obama2.wav --reference obama2_official.npz
+
+On real speech: how much of real DeepSpeech logits a ridge regression from 16-frame windows of our
+features explains, beside the same from plain MFCCs. On synthetic speech of voices and sentences
+that the training never had: the character error rate. And the time and memory from ten minutes
+of speech to features.
+"""
+
+import itertools
+import json
+import resource
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from facial_jax.audio.acoustic import AcousticModel, load_acoustic_model
+from facial_jax.audio.features import feature_windows, resample_features, speech_features
+from facial_jax.audio.mfcc import cepstra, log_mel
+from facial_jax.audio.waveform import AudioSource
+from facial_jax.cache import enable_compilation_cache
+
+FOLDS = 5
+LEFT_OUT = 16
+ALPHAS = (1e1, 1e2, 1e3, 1e4, 1e5)
+SMOOTHING_FRAMES = 4.0
+DEEPSPEECH_FPS = Fraction(30)
+
+
+def smooth_over_time(rows: np.ndarray, deviation: float = SMOOTHING_FRAMES) -> np.ndarray:
+    """Gaussian over time, mirrored at the ends."""
+    radius = int(4 * deviation + 0.5)
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
+    kernel /= kernel.sum()
+    padded = np.pad(rows, ((radius, radius), (0, 0)), mode="symmetric")
+    return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], axis=1)
+
+
+def ridge_explained(features: np.ndarray, targets: np.ndarray) -> float:
+    """Share of the targets' variance that a ridge regression explains on folds held out.
+
+    Args:
+        features: (t, n), standardised here by the training rows.
+        targets: (t, m).
+
+    Returns:
+        1 − squared error / squared deviation from the mean, over all folds and columns; the best
+        over `ALPHAS`.
+    """
+    t = len(features)
+    edges = np.linspace(0, t, FOLDS + 1).astype(int)
+    errors = np.zeros(len(ALPHAS))
+    for start, end in itertools.pairwise(edges):
+        train = np.ones(t, bool)
+        train[max(0, start - LEFT_OUT) : end + LEFT_OUT] = False
+        mean, std = features[train].mean(0), features[train].std(0) + 1e-6
+        x, x_test = (features[train] - mean) / std, (features[start:end] - mean) / std
+        target_mean = targets[train].mean(0)
+        y, y_test = targets[train] - target_mean, targets[start:end] - target_mean
+        kernel, cross = x @ x.T, x_test @ x.T
+        for i, alpha in enumerate(ALPHAS):
+            predicted = cross @ np.linalg.solve(kernel + alpha * np.eye(len(x)), y)
+            errors[i] += np.sum((y_test - predicted) ** 2)
+    return float(1 - errors.min() / np.sum((targets - targets.mean(0)) ** 2))
+
+
+def explained_by(rows: np.ndarray, deepspeech: np.ndarray) -> float:
+    """`ridge_explained` of DeepSpeech's logits from 16-frame windows of rows at 50 per second."""
+    at_fps = resample_features(rows.astype(np.float32), DEEPSPEECH_FPS, len(deepspeech))
+    windows = feature_windows(at_fps).reshape(len(at_fps), -1).astype(np.float64)
+    return ridge_explained(windows, smooth_over_time(deepspeech.astype(np.float64)))
+
+
+def measure_real_speech(model: AcousticModel, speech: Path, reference: Path) -> dict[str, float]:
+    """Explained share of real DeepSpeech logits, from our features and from MFCCs."""
+    deepspeech = np.load(reference)["deepspeech"]
+    energies = log_mel(AudioSource(speech).blocks())
+    return {
+        "explained from our features": explained_by(model(energies), deepspeech),
+        "explained from MFCCs": explained_by(cepstra(energies), deepspeech),
+    }
+
+
+def measure_error_rate(model: AcousticModel, speakers: int = 30) -> dict[str, float]:
+    """Character error rate on held-out synthetic voices and sentences, as they are spoken."""
+    from data_specs.synthetic_talking_head.speech_corpus import make_corpus
+    from experiments.train_acoustic import edit_distance, greedy_decode
+
+    corpus = make_corpus(speakers, seed=1, held_out=True)
+    errors = 0
+    for u, text in enumerate(corpus.texts):
+        energies = corpus.log_mel[corpus.bounds[u] : corpus.bounds[u + 1]].astype(np.float32)
+        total = np.log(np.exp(energies).sum(axis=1, keepdims=True))
+        heard = greedy_decode(model(np.concatenate([energies, total], axis=1)))
+        errors += edit_distance(heard.strip(), text)
+    return {"character error rate": errors / sum(map(len, corpus.texts))}
+
+
+def measure_speed(model: AcousticModel) -> dict[str, float]:
+    """Seconds and memory from ten minutes of sound to features, after compiling."""
+    rng = np.random.default_rng(0)
+    minute = (rng.normal(0.0, 0.1, 60 * 16000)).astype(np.float32)
+    began = time.monotonic()
+    speech_features(AudioSource((minute[:16000], 16000)), model, Fraction(25))
+    first = time.monotonic() - began
+    sound = np.tile(minute, 10)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    speech_features(AudioSource((sound, 16000)), model, Fraction(25))
+    return {
+        "first second of sound, compiling included (s)": first,
+        "ten minutes to features (s)": time.monotonic() - began,
+        "peak memory grew by (MiB)": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        / 1024,
+    }
+
+
+def main(
+    speech: Path | None = None,
+    reference: Path | None = None,
+    weights: Path | None = None,
+    error_rate: bool = True,
+    speed: bool = True,
+) -> None:
+    """Measure an acoustic network.
+
+    Args:
+        speech: a real recording whose DeepSpeech logits are known.
+        reference: npz with those logits as `deepspeech` (t, 29), at 30 per second.
+        weights: the network; the bundled one if not given.
+        error_rate: measure the character error rate (needs the synthetic extra).
+        speed: measure time and memory.
+    """
+    enable_compilation_cache()
+    model = load_acoustic_model(weights)
+    results: dict[str, float] = {}
+    if speed:
+        results |= measure_speed(model)
+    if speech is not None and reference is not None:
+        results |= measure_real_speech(model, speech, reference)
+    if error_rate:
+        results |= measure_error_rate(model)
+    print(json.dumps({"device": jax.devices()[0].device_kind, **results}, indent=2))
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main)

@@ -1,0 +1,109 @@
+"""Acoustic models: from a recording's log mel energies to features at 50 per second."""
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from facial_jax.audio.mfcc import MEL_BANDS
+from facial_jax.audio.network import (
+    SILENCE,
+    AcousticConfig,
+    AcousticNetwork,
+    normalise_log_mel,
+)
+from facial_jax.compilation import jit
+from facial_jax.networks.parameters import check_variables, load_variables, module_from_config
+
+ACOUSTIC_WEIGHTS = Path(__file__).parents[1] / "assets" / "acoustic.safetensors"
+"""The bundled network, trained by `experiments/train_acoustic.py`."""
+CHUNK_ROWS = 512
+
+
+@runtime_checkable
+class AcousticModel(Protocol):
+    """What turns sound into speech features."""
+
+    @property
+    def feature_count(self) -> int:
+        """How many features a row has."""
+        ...
+
+    def __call__(
+        self,
+        log_mel: Float[np.ndarray, "t 27"],
+        *,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> Float[np.ndarray, "t features"]:
+        """A row of features for each row of log mel energies (`facial_jax.audio.mfcc.log_mel`).
+
+        `progress` wraps the iteration over the model's chunks, such as a progress bar.
+        """
+        ...
+
+
+class BundledAcousticModel:
+    """The project's own network: 28 characters and the blank, each a logit.
+
+    Runs in chunks of one fixed shape that overlap by the network's context, so that any length
+    compiles once, needs the memory of one chunk and gives what the whole in one piece gives.
+    """
+
+    def __init__(self, variables: dict, config: AcousticConfig, *, chunk_rows: int = CHUNK_ROWS):
+        """Checks the variables against the network; `chunk_rows` is even."""
+        if chunk_rows < 2 or chunk_rows % 2:
+            raise ValueError(f"chunk_rows: expected an even number from 2 on, got {chunk_rows}")
+        self.config, self.chunk_rows = config, chunk_rows
+        network = AcousticNetwork(config)
+        rows = jax.ShapeDtypeStruct((1, chunk_rows + 2 * config.context, MEL_BANDS), np.float32)
+        expected = jax.eval_shape(network.init, jax.random.key(0), rows)
+        check_variables(variables, expected, "the acoustic network's weights")
+        self._variables = variables
+        self._apply = jit(network.apply)
+
+    @property
+    def feature_count(self) -> int:
+        """How many features a row has."""
+        return self.config.outputs
+
+    def __call__(
+        self,
+        log_mel: Float[np.ndarray, "t 27"],
+        *,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> Float[np.ndarray, "t features"]:
+        """Logits for each row of log mel energies; `progress` wraps the iteration over chunks."""
+        rows = normalise_log_mel(log_mel)
+        context, chunk = self.config.context, self.chunk_rows
+        chunks = -(-len(rows) // chunk)
+        after = chunks * chunk - len(rows) + context
+        padded = np.pad(rows, ((context, after), (0, 0)), constant_values=np.float32(SILENCE))
+        logits = [
+            np.asarray(
+                self._apply(self._variables, padded[None, start : start + chunk + 2 * context])
+            )[0]
+            for start in progress(range(0, chunks * chunk, chunk))
+        ]
+        return np.concatenate(logits)[: len(rows)]
+
+
+@functools.cache
+def load_acoustic_model(path: str | Path | None = None) -> BundledAcousticModel:
+    """The bundled network, or another one that `experiments/train_acoustic.py` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged or holds another network.
+    """
+    path = ACOUSTIC_WEIGHTS if path is None else Path(path)
+    variables, fields = load_variables(path)
+    try:
+        return BundledAcousticModel(variables, module_from_config(AcousticConfig, fields))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} does not hold this project's acoustic network: {error}"
+        ) from error

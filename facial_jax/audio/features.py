@@ -1,0 +1,60 @@
+"""Speech features at a video's rate, and the 16-row windows that the face is generated from."""
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Float
+
+from facial_jax.audio.acoustic import AcousticModel
+from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE, log_mel
+from facial_jax.audio.waveform import AudioSource
+from facial_jax.frame_rate import count_frames
+
+ROWS_BEFORE = 8
+WINDOW_ROWS = 16
+
+
+def resample_features(
+    features: Float[np.ndarray, "t_in features"], fps: Fraction, count: int
+) -> Float[np.ndarray, "t features"]:
+    """Features at 50 per second, linearly interpolated at the times of `count` video frames.
+
+    Row i of either stands for the time i / rate, as in DeepSpeech-driven animation (VOCA); past
+    the last row, the last row is held.
+    """
+    position = np.arange(count) * float(Fraction(FRAME_RATE) / fps)
+    last = len(features) - 1
+    low = np.minimum(position.astype(np.int64), last)
+    high = np.minimum(low + 1, last)
+    part = np.clip(position - low, 0.0, 1.0)[:, None].astype(np.float32)
+    return features[low] * (1 - part) + features[high] * part
+
+
+def speech_features(
+    source: AudioSource,
+    acoustic_model: AcousticModel,
+    fps: Fraction | float,
+    *,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Float[np.ndarray, "t features"]:
+    """A row of features for each video frame: round(duration · fps), at least one.
+
+    The sound is read once, in blocks; what stays in memory are 27 numbers and one row of features
+    for every 20 ms. `progress` wraps the iterations over the sound's blocks and over the acoustic
+    model's chunks, such as a progress bar.
+    """
+    fps = Fraction(fps)
+    if fps <= 0:
+        raise ValueError(f"fps: expected a positive frame rate, got {fps}")
+    features = acoustic_model(log_mel(progress(source.blocks(SAMPLE_RATE))), progress=progress)
+    return resample_features(features, fps, count_frames(source.duration, fps))
+
+
+def feature_windows(
+    features: Float[np.ndarray, "t features"],
+) -> Float[np.ndarray, "t 16 features"]:
+    """Window t holds the rows t − 8 … t + 7, zeros beyond the ends."""
+    padded = np.pad(features, ((ROWS_BEFORE, WINDOW_ROWS - 1 - ROWS_BEFORE), (0, 0)))
+    index = np.arange(len(features))[:, None] + np.arange(WINDOW_ROWS)[None, :]
+    return padded[index]

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import scipy.fft
+
+from facial_jax.audio import mfcc
+from facial_jax.audio.waveform import AudioSource
+
+
+def noise(count, seed=0):
+    return np.random.default_rng(seed).normal(0.0, 0.1, count).astype(np.float32)
+
+
+def mfcc_by_scipy(samples):
+    """The definition, frame by frame in float64, with SciPy's DCT."""
+    signal = samples.astype(np.float64) * 32768
+    signal = np.append(signal[0], signal[1:] - 0.97 * signal[:-1])
+    steps = 1 + max(0, int(np.ceil((len(signal) - 400) / 160)))
+    signal = np.append(signal, np.zeros((steps - 1) * 160 + 400 - len(signal)))
+    rows = []
+    for start in range(0, steps * 160, 320):
+        power = np.abs(np.fft.rfft(signal[start : start + 400], 512)) ** 2 / 512
+        mel = np.log(np.maximum(mfcc.mel_filters() @ power, 1e-300))
+        lifter = 1 + 11 * np.sin(np.pi * np.arange(26) / 22)
+        row = scipy.fft.dct(mel, type=2, norm="ortho") * lifter
+        row[0] = np.log(power.sum())
+        rows.append(row)
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("count", [400, 401, 720, 16000, 16321])
+def test_mfccs_agree_with_their_definition(count):
+    samples = noise(count)
+    expected = mfcc_by_scipy(samples)
+    got = mfcc.cepstra(mfcc.log_mel([samples]))
+    assert got.shape == expected.shape == (mfcc.frame_count(count), 26)
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+def test_published_features_are_met(shared):
+    reference = np.load(shared("reference/obama2_deepspeech_input.npz"))
+    source = AudioSource(shared("speech/obama2.wav"))
+    got = mfcc.cepstra(mfcc.log_mel(source.blocks()))
+    assert len(got) == reference["n_frames"][1]
+    np.testing.assert_allclose(got[:200], reference["mfcc"][::2], atol=1e-3)
+    rows = mfcc.deepspeech_input(got)
+    np.testing.assert_allclose(rows[:200], reference["input_vector_first200"], atol=1e-3)
+
+
+@pytest.mark.parametrize("block", [1000, 16384, 200000])
+def test_streamed_frames_equal_those_of_one_piece(block):
+    samples = noise(400000)
+    whole = mfcc.log_mel([samples])
+    streamed = mfcc.log_mel(samples[i : i + block] for i in range(0, len(samples), block))
+    np.testing.assert_array_equal(streamed, whole)
+    np.testing.assert_allclose(mfcc.cepstra(whole), mfcc_by_scipy(samples), atol=2e-3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 399, 1600])
+def test_short_and_silent_sound_gives_finite_features(count):
+    for samples in (np.zeros(count, np.float32), noise(count)):
+        rows = mfcc.deepspeech_input(mfcc.cepstra(mfcc.log_mel([samples])))
+        assert rows.shape == (mfcc.frame_count(count), 494)
+        assert np.isfinite(rows).all()
+
+
+def test_the_deepspeech_input_has_mean_zero_and_deviation_one():
+    rows = mfcc.deepspeech_input(mfcc.cepstra(mfcc.log_mel([noise(48000)])))
+    assert abs(rows.mean()) < 1e-5
+    assert abs(rows.std() - 1) < 1e-5
+
+
+def test_no_sound_at_all_is_refused():
+    with pytest.raises(ValueError, match="at least one sample"):
+        mfcc.log_mel([])

@@ -1,0 +1,161 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from data_specs.synthetic_talking_head.speech_batches import (
+    AugmentationConfig,
+    BatchConfig,
+    BatchMaker,
+)
+from data_specs.synthetic_talking_head.speech_corpus import (
+    HELD_OUT_VARIANTS,
+    load_corpus,
+    make_corpus,
+    save_corpus,
+)
+from experiments import train_acoustic
+from experiments.train_acoustic import (
+    Trainer,
+    TrainingConfig,
+    character_error_rate,
+    edit_distance,
+    greedy_decode,
+    learning_rate_schedule,
+    phone_cross_entropy,
+)
+from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.audio.network import BLANK, CHARACTERS, AcousticConfig
+
+NETWORK = AcousticConfig(width=16, dilations=(1, 2))
+CONFIG = TrainingConfig(
+    network=NETWORK, batch_samples=2, batch_frames=160, speakers=3, held_out_speakers=2, steps=4
+)
+BATCH = BatchConfig(samples=2, frames=160, context=NETWORK.context)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return make_corpus(3, seed=0)
+
+
+def test_the_corpus_is_whole_and_survives_its_file(corpus, tmp_path):
+    assert len(corpus) == 15
+    assert corpus.bounds[-1] == len(corpus.log_mel) == len(corpus.phones)
+    assert np.isfinite(corpus.log_mel).all()
+    save_corpus(tmp_path / "corpus.npz", corpus)
+    loaded = load_corpus(tmp_path / "corpus.npz")
+    assert loaded.texts == corpus.texts
+    np.testing.assert_array_equal(loaded.log_mel, corpus.log_mel)
+    assert set(HELD_OUT_VARIANTS) <= set(train_acoustic_variants())
+
+
+def train_acoustic_variants():
+    from data_specs.synthetic_talking_head.espeak import VARIANTS
+
+    return [variant for variant in VARIANTS if variant]
+
+
+def test_batches_depend_on_their_number_and_hold_their_text(corpus):
+    maker = BatchMaker(corpus, BATCH, AugmentationConfig())
+    first, again, other = maker(3), maker(3), maker(4)
+    np.testing.assert_array_equal(first.rows, again.rows)
+    assert not np.array_equal(first.rows, other.rows)
+    assert first.rows.shape == (2, 160 + 2 * NETWORK.context, 26)
+    assert np.isfinite(first.rows).all()
+    text = "".join(CHARACTERS[i] for i in first.labels[0, : first.label_lengths[0]])
+    assert text in " ".join(corpus.texts) or any(t in text for t in corpus.texts)
+
+
+def test_undisturbed_speech_is_loud_where_phones_are_spoken(corpus):
+    batch = BatchMaker(corpus, BATCH, AugmentationConfig.none())(0)
+    inner = batch.rows[:, NETWORK.context : -NETWORK.context].mean(axis=-1)
+    assert inner[batch.phones > 0].mean() > inner[batch.phones == 0].mean() + 1.0
+
+
+def test_nobody_speaks_in_empty_samples(corpus):
+    config = dataclasses.replace(AugmentationConfig(), empty=1.0)
+    batch = BatchMaker(corpus, BATCH, config)(0)
+    assert (batch.label_lengths == 0).all()
+    assert (batch.phones == 0).all()
+    assert np.isfinite(batch.rows).all()
+
+
+def test_one_step_changes_every_parameter_and_lowers_the_loss(corpus):
+    config = dataclasses.replace(CONFIG, warmup_steps=1, steps=40, learning_rate=1e-2)
+    trainer = Trainer(config)
+    batch = BatchMaker(corpus, BATCH, AugmentationConfig.none())(0)
+    before = jax.device_get(trainer.state[0])
+    losses = [float(trainer.step(batch)["total"]) for _ in range(12)]
+    after = jax.device_get(trainer.state[0])
+    assert all(
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    )
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_an_interrupted_training_goes_on_exactly(tmp_path, corpus):
+    def run(folder, config):
+        folder.mkdir(exist_ok=True)
+        for name in ("corpus_3_0.npz", "corpus_held_out_2_0.npz"):
+            save_corpus(folder / name, corpus)
+        train_acoustic.main(config, folder, report_every=2, checkpoint_every=2)
+        return load_acoustic_model(folder / "acoustic.safetensors")
+
+    whole = run(tmp_path / "whole", CONFIG)
+    # The interrupt: the same training, killed after its second step.
+    original, steps = Trainer.step, []
+
+    def interrupted(self, batch):
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return original(self, batch)
+
+    Trainer.step = interrupted
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "parts", CONFIG)
+    finally:
+        Trainer.step = original
+    parts = run(tmp_path / "parts", CONFIG)
+    rows = np.random.default_rng(0).normal(9, 3, (50, 27)).astype(np.float32)
+    np.testing.assert_array_equal(parts(rows), whole(rows))
+
+
+def test_greedy_decoding_drops_repetitions_and_blanks():
+    path = [1, 1, BLANK, 1, 2, 2, 0, BLANK, 27]
+    logits = np.eye(BLANK + 1)[path]
+    assert greedy_decode(logits) == "aab '"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "distance"), [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)]
+)
+def test_edit_distance(a, b, distance):
+    assert edit_distance(a, b) == edit_distance(b, a) == distance
+
+
+def test_the_error_rate_counts_errors_per_character(corpus):
+    batch = BatchMaker(corpus, BATCH, AugmentationConfig.none())(0)
+    rate, example = character_error_rate(lambda rows: np.eye(29)[[[BLANK] * 160] * 2], [batch])
+    assert rate == 1.0
+    assert "read as ''" in example
+
+
+def test_unknown_phones_do_not_count():
+    logits = np.zeros((1, 4, 5), np.float32)
+    logits[0, :2, 1] = 3.0
+    known = np.array([[1, 1, -1, -1]], np.int32)
+    expected = float(np.log(np.exp(3.0) + 4) - 3.0)
+    assert abs(float(phone_cross_entropy(logits, known)) - expected) < 1e-5
+
+
+def test_the_learning_rate_rises_stays_and_falls():
+    config = TrainingConfig(steps=1000, warmup_steps=100, learning_rate=1e-3, decay_share=0.2)
+    schedule = learning_rate_schedule(config)
+    rates = [float(schedule(step)) for step in (0, 50, 100, 500, 800, 900, 1000)]
+    np.testing.assert_allclose(rates, [0, 5e-4, 1e-3, 1e-3, 1e-3, 5e-4, 0], atol=1e-9)
