@@ -146,6 +146,7 @@ def test_normal_gradients_match_finite_differences():
         adjacency = jnp.asarray(vertex_triangle_adjacency(TETRAHEDRON, 4))
         weights = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
 
+        @jax.jit
         def total(v):
             return (weights * vertex_normals(v, jnp.asarray(TETRAHEDRON), adjacency)).sum()
 

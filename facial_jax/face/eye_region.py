@@ -7,9 +7,9 @@ from jaxtyping import Array, Bool, Float, Int
 LEFT_EYE_LANDMARKS = tuple(range(36, 42))
 RIGHT_EYE_LANDMARKS = tuple(range(42, 48))
 
-# Decimetres², as are the model's units: half axes of 2.3 and 1.15 cm. The paper gives no value. The
-# published mask reaches three quarters of an eye's width to each side of its centre (counted along
-# the edges of the published mesh), and this threshold does so for an eye 3 cm wide.
+# Decimetres², as are the model's units: half axes of 2.3 and 1.15 cm. Chosen by the published mask,
+# which reaches three quarters of an eye's width to each side of its centre (counted along the edges
+# of the published mesh) and whose two regions are apart: so does this one for an eye 3 cm wide.
 DEFAULT_THRESHOLD = 0.013
 
 
@@ -21,10 +21,9 @@ def eye_region(
 ) -> Bool[Array, "n"]:
     """Vertices with (v_x − c_x)²/4 + (v_y − c_y)² < th for either eye's centre c (FACIAL, Eq. 9).
 
-    The centre of an eye is the mean of its six landmarks. Only what faces the viewer belongs to it
-    in the paper's open face model; on a closed head the ellipse would also cut out the back of the
-    head, so vertices behind the deeper of the two eyes by more than the ellipse's width are left
-    out.
+    The centre of an eye is the mean of its six landmarks. The ellipse goes through the head from
+    front to back; on a closed head it would also mark the back, so vertices farther behind an eye
+    than the ellipse is wide do not belong to it.
 
     Args:
         vertices: the mean face in decimetres, x to the right, y up.

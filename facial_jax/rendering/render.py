@@ -14,8 +14,7 @@ from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
     clip_positions,
-    rotation_from_euler,
-    transform_vertices,
+    pose_vertices,
 )
 from facial_jax.rendering.lighting import shade
 from facial_jax.rendering.rasterizer import interpolate, rasterize
@@ -59,17 +58,15 @@ def render(
         block: see `rasterize`.
     """
     frames = attributes.blink.shape
-    vertices = face_shape(model, identity.identity, attributes.expression)
+    shape = face_shape(model, identity.identity, attributes.expression)
+    vertices = pose_vertices(shape, attributes)
+    normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
     albedo = face_texture(model, identity.texture)
     eyes = model.eye_mask.astype(albedo.dtype)[:, None]
 
-    def one(vertices, pose):
-        rotation, translation = rotation_from_euler(pose[:3]), pose[3:]
-        normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
-        normals = transform_vertices(normals, rotation, jnp.zeros_like(translation))
+    def one(vertices, normals):
         colors = jnp.clip(shade(albedo, normals, identity.illumination), 0.0, 1.0)
-        world = transform_vertices(vertices, rotation, translation)
-        positions = clip_positions(camera, camera_vertices(camera, world), size)
+        positions = clip_positions(camera, camera_vertices(camera, vertices), size)
         rast = rasterize(
             positions, model.triangles, size, cull_backfaces=cull_backfaces, block=block
         )
@@ -78,10 +75,10 @@ def render(
         return RenderedFace(image=pixels[..., :3], attention=pixels[..., 3:], mask=covered)
 
     if not frames:
-        return one(vertices, attributes.pose)
+        return one(vertices, normals)
     flat = lax.map(
         lambda frame: one(*frame),
-        (vertices.reshape(-1, *vertices.shape[-2:]), attributes.pose.reshape(-1, 6)),
+        tuple(x.reshape(-1, *x.shape[-2:]) for x in (vertices, normals)),
     )
     return jax.tree.map(lambda x: x.reshape(*frames, *x.shape[1:]), flat)
 
