@@ -1,1 +1,25 @@
-"""facial_jax: speech in, a video of a talking person out, in JAX."""
+"""facial_jax: speech in, a video of a talking person out, in JAX.
+
+import facial_jax
+
+video = facial_jax.synthesize("speech.wav", output="talk.mp4")
+video.attributes.pose  # (frames, 6): what the head does
+"""
+
+from facial_jax.attributes import Attributes as Attributes
+from facial_jax.attributes import Identity as Identity
+from facial_jax.audio.waveform import AudioSource as AudioSource
+from facial_jax.cache import enable_compilation_cache as enable_compilation_cache
+from facial_jax.face.model import FaceModel as FaceModel
+from facial_jax.face.procedural import procedural_face_model as procedural_face_model
+from facial_jax.rendering.camera import Camera as Camera
+from facial_jax.rendering.camera import pinhole_camera as pinhole_camera
+from facial_jax.rendering.render import render as render
+from facial_jax.subject import Subject as Subject
+from facial_jax.subject import bundled_subjects as bundled_subjects
+from facial_jax.subject import load_subject as load_subject
+from facial_jax.synthesis import TalkingVideo as TalkingVideo
+from facial_jax.synthesis import attributes_from_speech as attributes_from_speech
+from facial_jax.synthesis import sample_speech as sample_speech
+from facial_jax.synthesis import synthesize as synthesize
+from facial_jax.version import __version__ as __version__

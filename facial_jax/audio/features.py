@@ -47,7 +47,9 @@ def speech_features(
     fps = Fraction(fps)
     if fps <= 0:
         raise ValueError(f"fps: expected a positive frame rate, got {fps}")
-    features = acoustic_model(log_mel(progress(source.blocks(SAMPLE_RATE))), progress=progress)
+    features = acoustic_model(
+        log_mel(iter(progress(source.blocks(SAMPLE_RATE)))), progress=progress
+    )
     return resample_features(features, fps, count_frames(source.duration, fps))
 
 

@@ -1,0 +1,105 @@
+"""How fast, and in how much memory, speech becomes video: python -m benchmarks.bench_synthesis.
+
+Every measurement is a new process from an empty or a filled compilation cache, file to file.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SHORT_S, LONG_S = 60, 600
+
+
+def write_speech(path: Path, seconds: float) -> None:
+    """The bundled speech sample again and again, for so many seconds, as a wav file."""
+    import wave
+
+    import numpy as np
+
+    import facial_jax
+    from facial_jax.audio.waveform import AudioSource
+
+    source = AudioSource(facial_jax.sample_speech())
+    samples = np.concatenate(list(source.blocks(16000)))
+    samples = np.resize(samples, int(seconds * 16000))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+def measure_here(audio: str, runs: int) -> None:
+    """Synthesizes a file `runs` times; prints seconds of each and this process's peak memory."""
+    start = time.perf_counter()
+    import facial_jax
+
+    seconds = [time.perf_counter() - start]
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(runs):
+            start = time.perf_counter()
+            facial_jax.synthesize(audio, output=Path(folder) / "talk.mp4", progress=False)
+            seconds.append(time.perf_counter() - start)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"import_s": seconds[0], "runs_s": seconds[1:], "peak_mib": peak_mib}))
+
+
+def measure(audio: Path, cache: Path, runs: int = 1) -> dict:
+    """`measure_here` in a new process."""
+    command = [sys.executable, "-m", "benchmarks.bench_synthesis", "--measure", str(audio)]
+    environment = os.environ | {"FACIAL_JAX_CACHE": str(cache)}
+    done = subprocess.run(
+        [*command, "--runs", str(runs)], env=environment, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Prints compile time, real-time factor and peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--runs", type=int, default=3, help="timed runs; the median counts")
+    options = parser.parse_args()
+    if options.measure:
+        return measure_here(options.measure, options.runs)
+
+    import jax
+    import numpy as np
+
+    print(
+        f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {os.cpu_count()} cores,", end=" "
+    )
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}; subject demo, 256x256, 25 fps"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        second, short, long = (folder / f"{s}s.wav" for s in (1, SHORT_S, LONG_S))
+        write_speech(second, 1)
+        write_speech(short, SHORT_S)
+        write_speech(long, LONG_S)
+        cold = measure(second, folder / "cache")
+        warm = measure(second, folder / "cache")
+        print(f"1 s of speech, new process, empty compilation cache   {sum(cold['runs_s']):7.1f} s")
+        print(f"1 s of speech, new process, filled compilation cache  {sum(warm['runs_s']):7.1f} s")
+        print(f"compile time (the difference)                         "
+              f"{cold['runs_s'][0] - warm['runs_s'][0]:7.1f} s")  # fmt: skip
+        runs = measure(short, folder / "cache", options.runs + 1)
+        median = float(np.median(runs["runs_s"][1:]))
+        print(f"{SHORT_S} s of speech, file to file, compiled, median of {options.runs}      "
+              f"{median:7.1f} s = {SHORT_S / median:.2f} x real time")  # fmt: skip
+        memory = [measure(audio, folder / "cache")["peak_mib"] for audio in (short, long)]
+        print(f"peak resident memory, {SHORT_S} s of speech                {memory[0]:7.0f} MiB")
+        print(f"peak resident memory, {LONG_S} s of speech               {memory[1]:7.0f} MiB"
+              f" = {memory[1] / memory[0]:.2f} x")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Puts the built-in subject `demo` together from what was trained.
+
+    python -m experiments.make_demo_subject --facial-gan FILE --rendering-to-video FILE
+
+The way to it from nothing: make_demo_video, train_acoustic, general_train and
+train_rendering_to_video, each in this folder. Run update_manifest afterwards.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from experiments.demo_person.person import REST_POSE
+from facial_jax.attributes import POSE_SIZE, Identity
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.generation import FacialGan, load_facial_gan
+from facial_jax.networks.parameters import load_variables, module_from_config
+from facial_jax.subject import BUNDLED_SUBJECTS, GENERATORS, Subject, save_subject
+
+
+@dataclass(frozen=True)
+class Config:
+    """Puts the built-in subject together."""
+
+    facial_gan: Path
+    """The network that general_train wrote."""
+    rendering_to_video: Path
+    """The network that train_rendering_to_video wrote."""
+    data: Path = Path("runs/demo")
+    """The folder that make_demo_video wrote."""
+    output: Path = BUNDLED_SUBJECTS / "demo"
+    """The subject's folder."""
+
+
+def place_head(model: FacialGan, rest_pose: np.ndarray) -> FacialGan:
+    """The same FACIAL-GAN, its poses moved to where this person's head rests."""
+    offset = jnp.zeros_like(model.statistics.mean).at[:POSE_SIZE].set(rest_pose)
+    statistics = model.statistics.replace(mean=model.statistics.mean + offset)
+    return model.replace(statistics=statistics, initial_state=model.initial_state + offset)
+
+
+def main(config: Config) -> None:
+    """Writes the subject's folder."""
+    with np.load(config.data / "attributes.npz") as reference:
+        person = Identity(
+            **{k: jnp.asarray(reference[k]) for k in ("identity", "texture", "illumination")}
+        )
+        fps = Fraction(float(reference["fps"]))
+    variables, description = load_variables(config.rendering_to_video)
+    subject = Subject(
+        name="demo",
+        fps=fps,
+        size=int(np.load(config.data / "frames.npy", mmap_mode="r").shape[1]),
+        identity=person,
+        face_model=procedural_face_model(),
+        facial_gan=place_head(load_facial_gan(config.facial_gan), REST_POSE),
+        rendering_to_video=module_from_config(
+            GENERATORS[description["class"]], description["module"]
+        ),
+        rendering_to_video_params=variables["params"],
+        window_half=description["window_half"],
+    )
+    save_subject(config.output, subject, face_model="procedural")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))

@@ -1,0 +1,138 @@
+"""A subject: who speaks. What training leaves behind, saved and loaded as one folder."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from facial_jax.attributes import Identity
+from facial_jax.face.model import FaceModel
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.frame_rate import parse_frame_rate
+from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
+from facial_jax.networks.parameters import (
+    load_variables,
+    module_config,
+    module_from_config,
+    save_variables,
+)
+from facial_jax.networks.rendering_to_video import GlobalGenerator, LocalEnhancer
+
+BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
+FACE_MODELS = {"procedural": procedural_face_model}
+DESCRIPTION = "subject.json"
+FACIAL_GAN = "facial_gan.safetensors"
+RENDERING_TO_VIDEO = "rendering_to_video.safetensors"
+GENERATORS = {"GlobalGenerator": GlobalGenerator, "LocalEnhancer": LocalEnhancer}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A person who can be made to speak."""
+
+    name: str
+    # what the subject is called
+    fps: Fraction
+    # frames per second at which the person was learnt
+    size: int
+    # height and width of the frames in pixels
+    identity: Identity
+    # face shape, texture and light
+    face_model: FaceModel
+    # what the coefficients are of
+    facial_gan: FacialGan
+    # speech to attributes
+    rendering_to_video: nn.Module
+    # rendered faces to frames
+    rendering_to_video_params: dict[str, Any]
+    # its parameters
+    window_half: int
+    # N_w: a frame is made from the 2 * N_w rendered faces around it
+
+
+def bundled_subjects() -> list[str]:
+    """Names of the subjects that come with this package."""
+    return sorted(p.parent.name for p in BUNDLED_SUBJECTS.glob("*/subject.json"))
+
+
+def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str) -> None:
+    """Writes a subject's folder; `face_model` names what `subject.face_model` is.
+
+    The description goes last, so that a folder with a description is whole.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_facial_gan(folder / FACIAL_GAN, subject.facial_gan, half_precision=True)
+    save_variables(
+        folder / RENDERING_TO_VIDEO,
+        {"params": subject.rendering_to_video_params},
+        {
+            "class": type(subject.rendering_to_video).__name__,
+            "module": module_config(subject.rendering_to_video),
+            "window_half": subject.window_half,
+        },
+        half_precision=True,
+    )
+    coefficients = {
+        field.name: np.asarray(getattr(subject.identity, field.name)).round(6).tolist()
+        for field in dataclasses.fields(Identity)
+    }
+    fields = {
+        "name": subject.name,
+        "fps": str(subject.fps),
+        "size": subject.size,
+        "face_model": face_model,
+        **coefficients,
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(fields, indent=1) + "\n")
+
+
+def load_subject(name: str | os.PathLike) -> Subject:
+    """A bundled subject by name, or one from its folder.
+
+    Raises:
+      FileNotFoundError: there is no such subject, or a file of its folder is missing.
+      ValueError: a file of its folder is damaged.
+    """
+    folder = BUNDLED_SUBJECTS / name if str(name) in bundled_subjects() else Path(name)
+    description = folder / DESCRIPTION
+    if not description.is_file():
+        raise FileNotFoundError(
+            f"subject {str(name)!r} is not known; known are {', '.join(bundled_subjects())}, "
+            "and any folder with a subject.json"
+        )
+    try:
+        fields = json.loads(description.read_text())
+        identity = Identity(
+            **{
+                key: jnp.asarray(fields[key], jnp.float32)
+                for key in ("identity", "texture", "illumination")
+            }
+        )
+        face_model = FACE_MODELS[fields["face_model"]]()
+        name, size, fps = fields["name"], int(fields["size"]), parse_frame_rate(fields["fps"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"the subject's description {description} is damaged ({error!r}); make the subject "
+            "again, or reinstall facial_jax if it is a bundled one"
+        ) from error
+    variables, config = load_variables(folder / RENDERING_TO_VIDEO)
+    generator_class = GENERATORS[config["class"]]
+    return Subject(
+        name=name,
+        fps=fps,
+        size=size,
+        identity=identity,
+        face_model=face_model,
+        facial_gan=load_facial_gan(folder / FACIAL_GAN),
+        rendering_to_video=module_from_config(generator_class, config["module"]),
+        rendering_to_video_params=variables["params"],
+        window_half=config["window_half"],
+    )

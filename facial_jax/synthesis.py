@@ -1,0 +1,179 @@
+"""Speech in, a video of a talking person out: the whole way on one page.
+
+    speech ─▶ features ─▶ FACIAL-GAN ─▶ attributes ─▶ rendered face, eye attention ─▶ frames ─▶ mp4
+
+Everything is computed in pieces of constant size: memory does not grow with the length of the
+speech, and neither the pieces' size nor their seams show in the numbers.
+"""
+
+import base64
+import functools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+from tqdm.auto import tqdm
+
+from facial_jax.attributes import Attributes
+from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.audio.features import speech_features
+from facial_jax.audio.waveform import AudioSource
+from facial_jax.cache import enable_compilation_cache
+from facial_jax.frame_rate import count_frames, parse_frame_rate
+from facial_jax.generation import generate_attributes
+from facial_jax.rendering_to_video import frame_chunks
+from facial_jax.subject import Subject, load_subject
+from facial_jax.video import check_output, write_video
+
+CHUNK_FRAMES = 32
+PROGRESS_DELAY_S = 1.0
+SAMPLE_SPEECH = Path(__file__).parent / "assets" / "speech" / "sample.flac"
+MAX_INLINE_BYTES = 64 * 2**20
+
+
+def synthesize(
+    audio: str | os.PathLike | tuple[np.ndarray, int],
+    *,
+    subject: str | os.PathLike | Subject = "demo",
+    output: str | os.PathLike | None = None,
+    fps: str | int | float | Fraction | None = None,
+    chunk_frames: int = CHUNK_FRAMES,
+    progress: bool = True,
+) -> "TalkingVideo":
+    """Makes a subject speak (FACIAL, Fig. 2).
+
+    Args:
+      audio: a file with sound (wav, mp3, flac, ogg, m4a, a video, …), or a pair of
+        samples, (n,) or (n, channels), floats in [-1, 1] or integers, and their rate in Hz.
+      subject: a bundled subject's name, a subject's folder, or a loaded subject.
+      output: the .mp4 file to write; without it, frames are made when they are asked for.
+      fps: the video's frame rate, like 25, "29.97" or "30000/1001"; default: the subject's.
+      chunk_frames: how many frames are made at a time; changes speed and memory, not the frames.
+      progress: show progress bars for what takes longer than a second.
+
+    Returns:
+      The video: its attributes, its frames as an iterator, and its path where it was written.
+
+    Raises:
+      FileNotFoundError: no such audio file, subject or output folder.
+      PermissionError: nothing can be written in the output folder.
+      ValueError: audio without sound, samples that are not finite, a bad rate, a damaged subject.
+    """
+    enable_compilation_cache()
+    output = None if output is None else check_output(output)
+    subject = subject if isinstance(subject, Subject) else load_subject(subject)
+    fps = subject.fps if fps is None else parse_frame_rate(fps)
+    source = AudioSource(audio)
+    attributes = attributes_from_speech(source, subject, fps=fps, progress=progress)
+    video = TalkingVideo(attributes, fps, subject, source, chunk_frames)
+    if output is not None:
+        video.save(output, progress=progress)
+    return video
+
+
+def sample_speech() -> Path:
+    """A bundled sentence to try things with, spoken by a machine."""
+    return SAMPLE_SPEECH
+
+
+def attributes_from_speech(
+    source: AudioSource, subject: Subject, *, fps: Fraction, progress: bool = False
+) -> Attributes:
+    """What the face does while this speech sounds: round(duration · fps) frames.
+
+    FACIAL-GAN runs at the rate that it was trained at; its attributes are then resampled.
+    """
+    features = speech_features(
+        source, load_acoustic_model(), subject.fps, progress=_progress_bar("listening", progress)
+    )
+    attributes = generate_attributes(
+        subject.facial_gan, features, progress=_progress_bar("animating", progress)
+    )
+    count = count_frames(source.duration, fps)
+    return resample_attributes(attributes, subject.fps, fps, count)
+
+
+def resample_attributes(
+    attributes: Attributes, old_fps: Fraction, new_fps: Fraction, count: int
+) -> Attributes:
+    """`count` frames at another rate, linear between the given ones, the last one held."""
+    position = np.arange(count) * float(old_fps / new_fps)
+    last = len(attributes) - 1
+    low = np.minimum(position.astype(np.int64), last)
+    high = np.minimum(low + 1, last)
+    fraction = np.clip(position - low, 0, 1).astype(np.float32)
+
+    def resample(x: np.ndarray) -> np.ndarray:
+        weight = fraction.reshape(-1, *(1,) * (x.ndim - 1))
+        return x[low] * (1 - weight) + x[high] * weight
+
+    return jax.tree.map(resample, jax.tree.map(np.asarray, attributes))
+
+
+@dataclass
+class TalkingVideo:
+    """A subject speaking."""
+
+    attributes: Attributes
+    # expression, pose and blink per frame
+    fps: Fraction
+    # frames per second
+    subject: Subject
+    # who speaks
+    audio: AudioSource
+    # the speech
+    chunk_frames: int = CHUNK_FRAMES
+    # how many frames are made at a time
+    path: Path | None = None
+    # the file, once it is written
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.attributes)
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """The frames, made one chunk at a time: uint8 RGB."""
+        for chunk in self._chunks():
+            yield from chunk
+
+    def save(self, path: str | os.PathLike, *, progress: bool = True) -> Path:
+        """Writes an .mp4 file, H.264 and AAC with the speech; whole or not at all."""
+        path = check_output(path)
+        bar = _progress_bar(path.name, progress)(total=len(self), unit="frame", leave=True)
+        size = (self.subject.size, self.subject.size)
+        with bar:
+            chunks = _advance(bar, self._chunks())
+            write_video(path, chunks, size=size, fps=self.fps, audio=self.audio)
+        self.path = path
+        return path
+
+    def _chunks(self) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
+        return frame_chunks(self.subject, self.attributes, chunk_frames=self.chunk_frames)
+
+    def _repr_html_(self) -> str:
+        """The video itself, inline in a notebook."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.path or self.save(Path(folder) / "video.mp4")
+            if path.stat().st_size > MAX_INLINE_BYTES:
+                return f"<p>{len(self)} frames in {path}</p>"
+            data = base64.b64encode(path.read_bytes()).decode()
+        return f'<video controls loop src="data:video/mp4;base64,{data}"></video>'
+
+
+def _progress_bar(what: str, shown: bool) -> Callable[..., tqdm]:
+    """A progress bar that shows itself when something takes longer than a second."""
+    return functools.partial(
+        tqdm, desc=what, disable=not shown, delay=PROGRESS_DELAY_S, leave=False
+    )
+
+
+def _advance(bar: tqdm, chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    for chunk in chunks:
+        yield chunk
+        bar.update(len(chunk))

@@ -1,0 +1,221 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+import facial_jax
+from facial_jax.attributes import Attributes
+from facial_jax.audio.waveform import AudioSource
+from facial_jax.rendering_to_video import frame_chunks
+from facial_jax.subject import BUNDLED_SUBJECTS
+from facial_jax.synthesis import attributes_from_speech, resample_attributes, synthesize
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return facial_jax.load_subject("demo")
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """The bundled speech sample as 16 kHz samples."""
+    return np.concatenate(list(AudioSource(facial_jax.sample_speech()).blocks(RATE)))[:, 0]
+
+
+@pytest.fixture(scope="module")
+def attributes(demo, speech):
+    return attributes_from_speech(AudioSource((speech[: 2 * RATE], RATE)), demo, fps=Fraction(25))
+
+
+def frames_of(subject, attributes, chunk_frames=32):
+    chunks = list(frame_chunks(subject, attributes, chunk_frames=chunk_frames))
+    return np.concatenate(chunks).astype(np.int16)
+
+
+@pytest.mark.parametrize("fps", ["25", "24000/1001", "30000/1001", "60", "7.5"])
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 5.12, 5.2])
+def test_there_are_round_duration_times_rate_frames(demo, speech, fps, seconds):
+    source = AudioSource((speech[: round(seconds * RATE)], RATE))
+    attributes = attributes_from_speech(source, demo, fps=Fraction(fps))
+    assert len(attributes) == max(1, round(source.duration * Fraction(fps)))
+    for values in (attributes.expression, attributes.pose, attributes.blink):
+        assert np.isfinite(values).all()
+
+
+def test_resampling_keeps_a_straight_line_straight():
+    t = np.arange(100, dtype=np.float32)
+    line = Attributes(
+        expression=np.tile(t[:, None], (1, 64)), pose=np.tile(t[:, None], (1, 6)), blink=t / 50
+    )
+    resampled = resample_attributes(line, Fraction(25), Fraction(30000, 1001), 100)
+    expected = np.arange(100) * 25 * 1001 / 30000
+    np.testing.assert_allclose(resampled.pose[:, 3], expected, rtol=1e-5)
+    np.testing.assert_allclose(resampled.blink, expected / 50, rtol=1e-5)
+    np.testing.assert_allclose(
+        resample_attributes(line, Fraction(25), Fraction(25), 100).expression, line.expression
+    )
+
+
+def test_frames_do_not_depend_on_the_chunks(demo, attributes):
+    frames = frames_of(demo, attributes, 32)
+    assert frames.shape == (50, demo.size, demo.size, 3)
+    for chunk_frames in (1, 24):
+        assert np.abs(frames_of(demo, attributes, chunk_frames) - frames).max() <= 1
+
+
+def test_a_frame_depends_on_its_window_alone(demo, attributes):
+    whole = frames_of(demo, attributes)
+    half = demo.window_half
+    part = frames_of(demo, attributes[7:40])
+    inner = slice(half, len(part) - half + 1)
+    assert np.abs(part[inner] - whole[7:40][inner]).max() <= 1
+
+
+def test_the_ends_are_like_frames_of_a_face_that_held_still(demo, attributes):
+    half = demo.window_half
+    index = np.clip(np.arange(-9, len(attributes) + 9), 0, len(attributes) - 1)
+    held = frames_of(demo, attributes[index])[9:-9]
+    whole = frames_of(demo, attributes)
+    assert np.abs(whole[:half] - held[:half]).max() <= 1
+    assert np.abs(whole[-half:] - held[-half:]).max() <= 1
+
+
+def test_speech_becomes_a_video_file(demo, speech, tmp_path):
+    path = tmp_path / "talk.mp4"
+    video = synthesize((speech[:RATE], RATE), subject=demo, output=path, fps="30000/1001")
+    assert video.path == path
+    assert len(video) == 30
+    with av.open(str(path)) as container:
+        frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == Fraction(30000, 1001)
+        sound = container.streams.audio[0]
+        assert abs(float(sound.duration * sound.time_base) - 1) <= 1 / 29
+    assert len(frames) == 30
+    made = np.stack(list(video)).astype(np.int16)
+    assert np.abs(made - np.stack(frames)).mean() < 4  # what compression changes
+    assert "<video" in video._repr_html_()
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-4])
+def test_in_silence_the_mouth_stays_shut_while_head_and_eyes_live(demo, speech, level):
+    quiet = level * np.random.default_rng(0).standard_normal(20 * RATE).astype(np.float32)
+    silent = attributes_from_speech(AudioSource((quiet, RATE)), demo, fps=Fraction(25))
+    spoken = attributes_from_speech(AudioSource((speech, RATE)), demo, fps=Fraction(25))
+    jaw_open = 0
+    assert silent.expression[:, jaw_open].max() < 0.35 * spoken.expression[:, jaw_open].max()
+    assert np.degrees(silent.pose[250:, 1].std()) > 0.2
+    assert ((silent.blink[1:] > 2.5) & (silent.blink[:-1] <= 2.5)).sum() >= 2
+
+
+def test_files_that_are_no_speech_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        synthesize(tmp_path / "nowhere.wav")
+    (tmp_path / "text.wav").write_text("not sound")
+    with pytest.raises(ValueError, match=r"text\.wav"):
+        synthesize(tmp_path / "text.wav")
+    with pytest.raises(ValueError, match="no samples"):
+        synthesize((np.zeros(0, np.float32), RATE))
+    with pytest.raises(ValueError, match="NaN"):
+        synthesize((np.full(RATE, np.nan, np.float32), RATE))
+
+
+def test_a_video_without_sound_is_refused(tmp_path):
+    path = tmp_path / "mute.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(ValueError, match="no audio stream"):
+        synthesize(path)
+
+
+def test_an_unknown_subject_is_answered_with_the_known_ones():
+    with pytest.raises(FileNotFoundError, match="demo"):
+        synthesize((np.zeros(RATE, np.float32), RATE), subject="nobody")
+
+
+@pytest.mark.parametrize("name", ["facial_gan.safetensors", "rendering_to_video.safetensors"])
+def test_damaged_weights_are_named(tmp_path, name):
+    folder = tmp_path / "someone"
+    shutil.copytree(BUNDLED_SUBJECTS / "demo", folder)
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=name):
+        facial_jax.load_subject(folder)
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        facial_jax.load_subject(folder)
+
+
+def test_a_damaged_description_is_named(tmp_path):
+    folder = tmp_path / "someone"
+    shutil.copytree(BUNDLED_SUBJECTS / "demo", folder)
+    (folder / "subject.json").write_text('{"name": "someone"')
+    with pytest.raises(ValueError, match=r"subject\.json"):
+        facial_jax.load_subject(folder)
+
+
+def test_output_is_refused_before_anything_is_computed(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        synthesize((np.zeros(RATE, np.float32), RATE), output=tmp_path / "no" / "talk.mp4")
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "experiments.synthesize", "--audio", str(tmp_path / "no.wav")]
+    command += ["--output", str(tmp_path / "talk.mp4")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "no.wav" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
+    long = tmp_path / "long.npy"
+    np.save(long, np.resize(speech, 120 * RATE))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    # The command as a user runs it, but for sound from an array.
+    code = (
+        "import numpy as np, facial_jax, experiments.synthesize as command\n"
+        f"sound = (np.load({str(long)!r}), {RATE})\n"
+        "make = facial_jax.synthesize\n"
+        "facial_jax.synthesize = lambda audio, **options: make(sound, **options)\n"
+        f"command.main(command.Config(audio='sound', output={str(folder / 'talk.mp4')!r}))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not os.listdir(folder):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1.0)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "interrupted" in errors
+    assert os.listdir(folder) == []
+
+
+def test_making_a_video_imports_nothing_that_needs_system_libraries():
+    code = (
+        "import sys, numpy as np, facial_jax\n"
+        "next(iter(facial_jax.synthesize((np.zeros(1600, np.float32), 16000))))\n"
+        "heavy = {'mediapipe', 'cv2', 'torch', 'tensorflow', 'scipy', 'matplotlib'}\n"
+        "bad = heavy & set(sys.modules)\n"
+        "assert not bad, bad\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
