@@ -1,0 +1,157 @@
+"""Speech features to attributes with a trained FACIAL-GAN, 128 frames at a time.
+
+Each window starts from the last frame of the one before (FACIAL, Sec. 3.2), so speech of any length
+becomes one continuous motion. Where the windows lie depends on the frame numbers alone.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from facial_jax.attributes import (
+    ATTRIBUTE_SIZE,
+    MAX_BLINK,
+    Attributes,
+    AttributeStatistics,
+    pack_attributes,
+    standardize,
+    unpack_attributes,
+    unstandardize,
+)
+from facial_jax.compilation import jit
+from facial_jax.networks.facial_gan import FacialGenerator
+from facial_jax.networks.parameters import (
+    check_variables,
+    load_variables,
+    module_config,
+    module_from_config,
+    save_variables,
+)
+
+WINDOW_FRAMES = 128
+"""T: how many frames the generator makes at once."""
+CONTEXT_ROWS = 16
+"""Rows of speech features around a frame: 8 before it, itself and 7 after it."""
+SPEECH_FEATURES = 29
+
+
+@flax.struct.dataclass
+class FacialGan:
+    """A trained generator and what it needs to speak in real units."""
+
+    variables: Any
+    # params and batch_stats of `generator`
+    statistics: AttributeStatistics
+    # of the attributes that it was trained on
+    initial_state: Float[Array | np.ndarray, "71"]
+    # packed attributes of a face at rest, from which the first window starts
+    generator: FacialGenerator = flax.struct.field(pytree_node=False)
+    # the network
+
+
+def save_facial_gan(path: str | Path, model: FacialGan, *, half_precision: bool = False) -> None:
+    """Writes the network, `statistics/mean`, `statistics/std` and `statistics/initial_state`."""
+    arrays = {
+        **jax.tree.map(np.asarray, dict(model.variables)),
+        "statistics": {
+            "mean": np.asarray(model.statistics.mean),
+            "std": np.asarray(model.statistics.std),
+            "initial_state": np.asarray(model.initial_state),
+        },
+    }
+    save_variables(path, arrays, module_config(model.generator), half_precision=half_precision)
+
+
+def load_facial_gan(path: str | Path) -> FacialGan:
+    """Reads what `save_facial_gan` wrote.
+
+    Raises FileNotFoundError where there is no such file, ValueError where it is damaged or holds
+    another network.
+    """
+    arrays, config = load_variables(path)
+    try:
+        statistics = arrays.pop("statistics")
+        mean, std = jnp.asarray(statistics["mean"]), jnp.asarray(statistics["std"])
+        initial_state = jnp.asarray(statistics["initial_state"])
+    except KeyError as error:
+        raise ValueError(f"The weights file {path} holds no attribute statistics.") from error
+    generator = module_from_config(FacialGenerator, config)
+    expected = jax.eval_shape(
+        generator.init,
+        jax.random.key(0),
+        jax.ShapeDtypeStruct((1, WINDOW_FRAMES, CONTEXT_ROWS, SPEECH_FEATURES), jnp.float32),
+        jax.ShapeDtypeStruct((1, ATTRIBUTE_SIZE), jnp.float32),
+    )
+    check_variables(arrays, expected, path)
+    return FacialGan(
+        variables=jax.tree.map(jnp.asarray, arrays),
+        statistics=AttributeStatistics(mean=mean, std=std),
+        initial_state=initial_state,
+        generator=generator,
+    )
+
+
+def context_windows(rows: Float[Array, "b n f"]) -> Float[Array, "b t 16 f"]:
+    """The window of every frame; `rows` hold 8 rows before the first frame and 7 after the last."""
+    frames = rows.shape[1] - (CONTEXT_ROWS - 1)
+    index = np.arange(frames)[:, None] + np.arange(CONTEXT_ROWS)
+    return rows[:, index]
+
+
+def generate_attributes(
+    model: FacialGan,
+    features: Float[Array | np.ndarray, "t 29"],
+    *,
+    initial_state: Attributes | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Attributes:
+    """What the face does while this speech sounds.
+
+    Args:
+        model: the trained FACIAL-GAN.
+        features: (t, 29) float32 speech features, one row per video frame, t ≥ 1. Before and after
+            them there is nothing: rows of zeros, as in training.
+        initial_state: the attributes of the frame before the first, a single frame; by default
+            the model's face at rest.
+        progress: wraps the iteration over the windows, such as a progress bar.
+
+    Returns:
+        t frames of attributes, in radians, decimetres and AU45 units, the blink within 0 to 5.
+    """
+    if not len(features):
+        raise ValueError("features: expected at least one frame, got none")
+    state = model.initial_state if initial_state is None else pack_attributes(initial_state)
+    state = jnp.asarray(state).reshape(ATTRIBUTE_SIZE)
+    count = len(features)
+    windows = -(-count // WINDOW_FRAMES)
+    before = CONTEXT_ROWS // 2
+    padded = np.zeros((windows * WINDOW_FRAMES + CONTEXT_ROWS - 1, features.shape[1]), np.float32)
+    padded[before : before + count] = np.asarray(features)
+    generate = _generate_window(model.generator)
+    packed = []
+    for start in progress(range(0, windows * WINDOW_FRAMES, WINDOW_FRAMES)):
+        rows = padded[start : start + WINDOW_FRAMES + CONTEXT_ROWS - 1]
+        window, state = generate(model.variables, model.statistics, rows, state)
+        packed.append(np.asarray(window))
+    attributes = unpack_attributes(np.concatenate(packed)[:count])
+    return attributes.replace(blink=attributes.blink.clip(0.0, MAX_BLINK))
+
+
+@functools.lru_cache(maxsize=4)
+def _generate_window(generator: FacialGenerator):
+    """One window and the state that it ends in, compiled once for its one shape."""
+
+    def generate(variables, statistics, rows, state):
+        audio = context_windows(rows[None])
+        fake = generator.apply(variables, audio, standardize(state, statistics)[None], train=False)
+        window = unstandardize(fake[0], statistics)
+        return window, window[-1]
+
+    return jit(generate)
