@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,8 +48,11 @@ def test_fold_pixels_puts_each_block_into_the_channels_and_back():
         fold_pixels(x, 4)
 
 
-def test_downsample_does_not_count_the_padding():
-    np.testing.assert_allclose(downsample(jnp.ones((1, 7, 8, 2))), np.ones((1, 4, 4, 2)))
+@pytest.mark.parametrize("size", [(7, 8), (8, 9), (2, 3)])
+def test_downsample_is_average_pooling_that_does_not_count_the_padding(size):
+    x = random((2, *size, 3))
+    expected = nn.avg_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)), count_include_pad=False)
+    np.testing.assert_allclose(downsample(x), expected, atol=1e-6)
 
 
 def transposed_conv_by_hand(x, kernel):
@@ -92,9 +96,10 @@ def test_up_conv_is_a_transposed_convolution_in_value_and_gradient():
     [
         GlobalGenerator(width=4, downsamplings=2, blocks=1),
         LocalEnhancer(width=2, downsamplings=1, blocks=1, local_blocks=1),
-        LocalEnhancer(width=2, downsamplings=1, blocks=1, local_blocks=1, kernel_size=5, packing=2),
+        LocalEnhancer(2, 1, 1, 1, kernel_size=5, packing=2, skip_input=True),
+        GlobalGenerator(2, 1, 1, packing=4, kernel_size=3, skip_input=True),
     ],
-    ids=["global", "local", "packed"],
+    ids=["global", "local", "packed-local", "packed-global"],
 )
 def test_frames_do_not_depend_on_the_batch(generator):
     x = random((3, 32, 64, 8))

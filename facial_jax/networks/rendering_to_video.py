@@ -11,11 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from facial_jax.networks.convolution import Conv
+
 SMALL_LOCAL_ENHANCER = dict(
-    width=16, downsamplings=2, blocks=6, local_blocks=1, kernel_size=5, packing=2
+    width=16,
+    downsamplings=2,
+    blocks=6,
+    local_blocks=1,
+    kernel_size=5,
+    packing=2,
+    skip_input=True,
 )
-"""Fields of the bundled generator: on windows of two frames about 13 ms per 256×256 frame on two
-CPU cores."""
+"""Fields of the bundled generator: on windows of two frames less than 20 ms per 256×256 frame on
+two CPU cores.  So narrow, it keeps the rendered eyes and lips sharp only where its last layer sees
+them."""
 
 _weight_init = nn.initializers.normal(0.02)
 
@@ -61,8 +70,25 @@ def unfold_pixels(x: Float[Array, "b h w d"], size: int) -> Float[Array, "b H W 
 
 
 def downsample(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """3×3 average pooling with stride 2; the padding is not counted in the averages."""
-    return nn.avg_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)), count_include_pad=False)
+    """3×3 average pooling with stride 2; the padding is not counted in the averages.
+
+    As sums over width and then over height of even and odd pixels, which is several times faster
+    on CPUs than a pooling window, most of all its gradient.
+    """
+    for axis in (2, 1):
+        n = x.shape[axis]
+        half = (n + 1) // 2
+        x = jnp.pad(x, [(0, n % 2 if i == axis else 0) for i in range(4)])
+        pairs = x.reshape(*x.shape[:axis], half, 2, *x.shape[axis + 1 :])
+        even = jax.lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
+        odd = jax.lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
+        before = jax.lax.slice_in_dim(odd, 0, half - 1, axis=axis)
+        before = jnp.pad(before, [(int(i == axis), 0) for i in range(4)])
+        middle = np.arange(0, n, 2)
+        count = np.minimum(middle + 2, n) - np.maximum(middle - 1, 0)
+        count = count.astype(np.float32).reshape([-1 if i == axis else 1 for i in range(4)])
+        x = (before + even + odd) / count
+    return x
 
 
 class UpConv(nn.Module):
@@ -178,6 +204,8 @@ class GlobalGenerator(nn.Module):
     # of the first and the last convolution
     packing: int = 1
     # the network works on blocks of packing×packing pixels, folded into channels; 1 as published
+    skip_input: bool = False
+    # the last convolution also sees the input, pixel by pixel; not so as published
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
@@ -185,7 +213,10 @@ class GlobalGenerator(nn.Module):
         features = GlobalFeatures(
             self.width, self.downsamplings, self.blocks, self.kernel_size, name="features"
         )
-        x = features(fold_pixels(x, self.packing))
+        inputs = fold_pixels(x, self.packing)
+        x = features(inputs)
+        if self.skip_input:
+            x = jnp.concatenate([x, inputs], axis=-1)
         out_channels = self.out_channels * self.packing**2
         x = ReflectConv(out_channels, self.kernel_size, name="output")(x)
         return jnp.tanh(unfold_pixels(x, self.packing))
@@ -210,11 +241,13 @@ class LocalEnhancer(nn.Module):
     # of the first and the last convolution
     packing: int = 1
     # the network works on blocks of packing×packing pixels, folded into channels; 1 as published
+    skip_input: bool = False
+    # the last convolution also sees the input, pixel by pixel; not so as published
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
         """The frame, in (−1, 1)."""
-        x = fold_pixels(x, self.packing)
+        x = inputs = fold_pixels(x, self.packing)
         coarse = GlobalFeatures(
             2 * self.width, self.downsamplings, self.blocks, self.kernel_size, name="global"
         )(downsample(x))
@@ -223,6 +256,8 @@ class LocalEnhancer(nn.Module):
         for i in range(self.local_blocks):
             x = ResidualBlock(name=f"block_{i}")(x)
         x = nn.relu(instance_norm(UpConv(self.width, name="up")(x)))
+        if self.skip_input:
+            x = jnp.concatenate([x, inputs], axis=-1)
         out_channels = self.out_channels * self.packing**2
         x = ReflectConv(out_channels, self.kernel_size, name="output")(x)
         return jnp.tanh(unfold_pixels(x, self.packing))
@@ -242,10 +277,7 @@ class PatchDiscriminator(nn.Module):
         for i in range(self.layers + 1):
             stride = 2 if i < self.layers else 1
             features = min(self.width * 2**i, self.max_width)
-            x = nn.Conv(
-                features, (4, 4), (stride, stride), ((2, 2), (2, 2)), kernel_init=_weight_init,
-                name=f"conv_{i}",
-            )(x)  # fmt: skip
+            x = Conv(features, (4, 4), stride, ((2, 2), (2, 2)), _weight_init, name=f"conv_{i}")(x)
             x = nn.leaky_relu(instance_norm(x) if i else x, 0.2)
             activations.append(x)
         conv = nn.Conv(1, (4, 4), padding=((2, 2), (2, 2)), kernel_init=_weight_init, name="output")
