@@ -1,7 +1,9 @@
 """Speech features to attributes with a trained FACIAL-GAN, 128 frames at a time.
 
 Each window starts from the last frame of the one before (FACIAL, Sec. 3.2), so speech of any length
-becomes one continuous motion. Where the windows lie depends on the frame numbers alone.
+becomes one continuous motion. What L_s (Eq. 5) leaves of a jump of the head between two windows is
+spread over the first frames of the later one. Where the windows lie depends on the frame numbers
+alone.
 """
 
 import functools
@@ -40,6 +42,8 @@ WINDOW_FRAMES = 128
 CONTEXT_ROWS = 16
 """Rows of speech features around a frame: 8 before it, itself and 7 after it."""
 SPEECH_FEATURES = 29
+SEAM_FADE_FRAMES = 8.0
+"""In so many frames, the head's way back from where a window starts shrinks to 1/e."""
 
 
 @flax.struct.dataclass
@@ -144,6 +148,18 @@ def generate_attributes(
     return attributes.replace(blink=attributes.blink.clip(0.0, MAX_BLINK))
 
 
+def continue_pose(window: Float[Array, "t 71"], before: Float[Array, "71"]) -> Float[Array, "t 71"]:
+    """The window with its head going on from where it was in the frame before.
+
+    The head's first step is made as large as the second one; the difference fades over the frames.
+    """
+    attributes, last = unpack_attributes(window), unpack_attributes(before)
+    pose = attributes.pose
+    jump = (pose[0] - last.pose) - (pose[1] - pose[0])
+    fade = jnp.exp(-jnp.arange(len(pose), dtype=jnp.float32) / SEAM_FADE_FRAMES)
+    return pack_attributes(attributes.replace(pose=pose - fade[:, None] * jump[None]))
+
+
 @functools.lru_cache(maxsize=4)
 def _generate_window(generator: FacialGenerator):
     """One window and the state that it ends in, compiled once for its one shape."""
@@ -151,7 +167,7 @@ def _generate_window(generator: FacialGenerator):
     def generate(variables, statistics, rows, state):
         audio = context_windows(rows[None])
         fake = generator.apply(variables, audio, standardize(state, statistics)[None], train=False)
-        window = unstandardize(fake[0], statistics)
+        window = continue_pose(unstandardize(fake[0], statistics), state)
         return window, window[-1]
 
     return jit(generate)

@@ -11,6 +11,7 @@ from facial_jax.generation import (
     WINDOW_FRAMES,
     FacialGan,
     context_windows,
+    continue_pose,
     generate_attributes,
     load_facial_gan,
     save_facial_gan,
@@ -70,7 +71,8 @@ def test_first_window_is_the_network_on_the_first_128_frames(model):
     x = features(WINDOW_FRAMES)
     state = standardize(model.initial_state, model.statistics)[None]
     raw = jax.jit(model.generator.apply)(model.variables, feature_windows(x)[None], state)
-    expected = np.array(unstandardize(raw[0], model.statistics))
+    expected = continue_pose(unstandardize(raw[0], model.statistics), model.initial_state)
+    expected = np.array(expected)
     expected[:, 6] = expected[:, 6].clip(0, 5)
     actual = np.asarray(pack_attributes(generate_attributes(model, x)))
     np.testing.assert_allclose(actual, expected, atol=1e-4)
@@ -86,13 +88,26 @@ def test_each_window_starts_from_the_last_frame_of_the_one_before(model):
         context_windows(jnp.asarray(rows)[None]),
         standardize(first, model.statistics)[None],
     )
-    second = np.asarray(unstandardize(second[0], model.statistics))
+    second = np.asarray(continue_pose(unstandardize(second[0], model.statistics), first))
     actual = np.asarray(pack_attributes(whole))[WINDOW_FRAMES:]
     # The blink is cut to its range when all is done, so what went on was the uncut one.
     assert 0 < first[6] < 5
     np.testing.assert_allclose(actual[:, :6], second[:, :6], rtol=1e-4)
     other = generate_attributes(model, x, initial_state=whole[7:8])
     assert np.abs(np.asarray(other.pose - whole.pose)).max() > 1e-5
+
+
+def test_the_head_goes_on_over_a_seam_as_it_does_after_it(model):
+    rng = np.random.default_rng(0)
+    window = jnp.asarray(rng.normal(size=(128, 71)), jnp.float32)
+    before = jnp.asarray(rng.normal(size=71), jnp.float32)
+    smooth = np.asarray(continue_pose(window, before))
+    raw_step = np.asarray(window[1, :6] - window[0, :6])
+    np.testing.assert_allclose(smooth[0, :6] - before[:6], raw_step, atol=1e-5)
+    np.testing.assert_array_equal(smooth[:, 6:], window[:, 6:])
+    np.testing.assert_allclose(smooth[110:], window[110:], atol=1e-4)
+    steady = jnp.linspace(0.0, 1.0, 129)[:, None] * jnp.ones((1, 71))
+    np.testing.assert_allclose(continue_pose(steady[1:], steady[0]), steady[1:], atol=1e-6)
 
 
 def test_saved_and_loaded_model_generates_the_same(model, tmp_path):
