@@ -2,13 +2,12 @@
 
 Makes a corpus of made-up speakers (or reads the one it made before), trains generator and
 discriminator on windows of 128 frames, validates on clips that were kept apart, draws the curves
-beside the truth, and writes the model that `synthesize` loads. A run that was stopped goes on where
-its last checkpoint left it.
+beside the truth, and writes the model that `make_demo_subject` puts in a subject's folder. A run
+that was stopped goes on where its last checkpoint left it.
 """
 
 import dataclasses
 import json
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +67,6 @@ class Config:
 
     output: Path = Path("runs/facial_gan")
     """The run's folder: corpus, checkpoints, log, curves and the finished model."""
-    install: bool = False
-    """Put the finished model in facial_jax/assets, where the bundled subject finds it."""
     seed: int = 0
     steps: int | None = None
     """Instead of a number of epochs."""
@@ -154,8 +151,6 @@ def main(config: Config) -> None:
     path = config.output / "facial_gan.safetensors"
     save_facial_gan(path, model, half_precision=True)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    if config.install:
-        shutil.copy(path, Path("facial_jax/assets") / path.name)
 
 
 def load_corpus(

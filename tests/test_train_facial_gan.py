@@ -17,7 +17,6 @@ from facial_jax.training.facial_windows import (
     perturb,
     window_starts,
 )
-from facial_jax.training.transposed_conv import fast_transposed_convs, transposed_conv_4_2
 
 GENERATOR = FacialGenerator(
     temporal_features=(2, 2, 4, 4),
@@ -159,24 +158,3 @@ def test_the_mapped_step_gives_the_same_numbers_as_one_device(trained):
     )(state, halves)
     for a, b in zip(jax.tree.leaves(alone.generator), jax.tree.leaves(both.generator), strict=True):
         np.testing.assert_allclose(a, b[0], rtol=2e-3, atol=2e-5)
-
-
-def test_matrix_products_equal_the_transposed_convolution():
-    x = jax.random.normal(jax.random.key(0), (2, 5, 3))
-    kernel = jax.random.normal(jax.random.key(1), (4, 3, 6))
-    expected = jax.lax.conv_transpose(
-        x, kernel, (2,), ((2, 2),), dimension_numbers=("NWC", "WIO", "NWC")
-    )
-    np.testing.assert_allclose(transposed_conv_4_2(x, kernel), expected, atol=1e-5)
-
-
-def test_the_generator_is_the_same_with_fast_transposed_convolutions(trained):
-    audio = jax.random.normal(jax.random.key(0), (2, FRAMES, 16, 29))
-    state = jax.random.normal(jax.random.key(1), (2, 71))
-    variables = trained[0][1].generator
-    plain = jax.jit(GENERATOR.apply, compiler_options=QUICK)(variables, audio, state)
-    with fast_transposed_convs():
-        fast = jax.jit(lambda *x: GENERATOR.apply(*x), compiler_options=QUICK)(
-            variables, audio, state
-        )
-    np.testing.assert_allclose(plain, fast, atol=1e-5)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 
 def module_config(module) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def save_variables(
         tensors[name] = array
     partial = path.with_name(path.name + ".partial")
     try:
-        save_file(tensors, partial, metadata={"config": json.dumps(config)})
+        partial.write_bytes(save(tensors, metadata={"config": json.dumps(config)}))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -19,7 +19,6 @@ from facial_jax.losses.facial_gan import (
     regression_loss,
 )
 from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
-from facial_jax.training.transposed_conv import fast_transposed_convs
 
 
 @flax.struct.dataclass
@@ -126,10 +125,9 @@ def facial_train_step(
     def generate(params):
         variables = {**state.generator, "params": params}
         audio = context_windows(jnp.asarray(batch.rows))
-        with fast_transposed_convs():
-            fake, updates = generator.apply(
-                variables, audio, batch.initial_state, train=True, mutable=["batch_stats"]
-            )
+        fake, updates = generator.apply(
+            variables, audio, batch.initial_state, train=True, mutable=["batch_stats"]
+        )
         return fake, updates["batch_stats"]
 
     def judge(params, batch_stats, attributes):
