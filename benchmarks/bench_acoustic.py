@@ -19,10 +19,11 @@ import jax
 import numpy as np
 
 from facial_jax.audio.acoustic import AcousticModel, load_acoustic_model
-from facial_jax.audio.features import feature_windows, resample_features, speech_features
-from facial_jax.audio.mfcc import cepstra, log_mel
+from facial_jax.audio.features import feature_windows, speech_features
+from facial_jax.audio.mfcc import FRAME_RATE, cepstra, log_mel
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
+from facial_jax.frame_rate import resample_frames
 
 FOLDS = 5
 LEFT_OUT = 16
@@ -70,7 +71,9 @@ def ridge_explained(features: np.ndarray, targets: np.ndarray) -> float:
 
 def explained_by(rows: np.ndarray, deepspeech: np.ndarray) -> float:
     """`ridge_explained` of DeepSpeech's logits from 16-frame windows of rows at 50 per second."""
-    at_fps = resample_features(rows.astype(np.float32), DEEPSPEECH_FPS, len(deepspeech))
+    at_fps = resample_frames(
+        rows.astype(np.float32), Fraction(FRAME_RATE), DEEPSPEECH_FPS, len(deepspeech)
+    )
     windows = feature_windows(at_fps).reshape(len(at_fps), -1).astype(np.float64)
     return ridge_explained(windows, smooth_over_time(deepspeech.astype(np.float64)))
 

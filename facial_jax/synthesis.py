@@ -25,7 +25,7 @@ from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
-from facial_jax.frame_rate import count_frames, parse_frame_rate
+from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
 from facial_jax.generation import generate_attributes
 from facial_jax.rendering_to_video import frame_chunks
 from facial_jax.subject import Subject, load_subject
@@ -96,24 +96,7 @@ def attributes_from_speech(
         subject.facial_gan, features, progress=_progress_bar("animating", progress)
     )
     count = count_frames(source.duration, fps)
-    return resample_attributes(attributes, subject.fps, fps, count)
-
-
-def resample_attributes(
-    attributes: Attributes, old_fps: Fraction, new_fps: Fraction, count: int
-) -> Attributes:
-    """`count` frames at another rate, linear between the given ones, the last one held."""
-    position = np.arange(count) * float(old_fps / new_fps)
-    last = len(attributes) - 1
-    low = np.minimum(position.astype(np.int64), last)
-    high = np.minimum(low + 1, last)
-    fraction = np.clip(position - low, 0, 1).astype(np.float32)
-
-    def resample(x: np.ndarray) -> np.ndarray:
-        weight = fraction.reshape(-1, *(1,) * (x.ndim - 1))
-        return x[low] * (1 - weight) + x[high] * weight
-
-    return jax.tree.map(resample, jax.tree.map(np.asarray, attributes))
+    return jax.tree.map(lambda x: resample_frames(x, subject.fps, fps, count), attributes)
 
 
 @dataclass

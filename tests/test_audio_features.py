@@ -3,8 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from facial_jax.audio.features import feature_windows, resample_features, speech_features
+from facial_jax.audio.features import feature_windows, speech_features
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.frame_rate import resample_frames
 
 
 class Passing:
@@ -31,7 +32,7 @@ def test_windows_hold_8_rows_before_and_7_after():
 def test_interpolation_agrees_with_numpys(fps):
     rows = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     count = 29
-    got = resample_features(rows, fps, count)
+    got = resample_frames(rows, Fraction(50), fps, count)
     for column, expected_rows in zip(got.T, rows.T, strict=True):
         expected = np.interp(np.arange(count) / float(fps), np.arange(50) / 50, expected_rows)
         np.testing.assert_allclose(column, expected, atol=1e-5)

@@ -1,8 +1,9 @@
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from facial_jax.frame_rate import count_frames, parse_frame_rate
+from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,15 @@ def test_frame_count_is_the_rounded_product():
     assert count_frames(Fraction(10), Fraction(30000, 1001)) == 300
     assert count_frames(Fraction("0.1"), Fraction(24)) == 2
     assert count_frames(Fraction(1, 1000), Fraction(25)) == 1
+
+
+@pytest.mark.parametrize("rest", [(), (6,), (2, 3)])
+def test_resampling_keeps_a_straight_line_straight_and_holds_the_last_value(rest):
+    line = np.broadcast_to(
+        np.arange(100, dtype=np.float32).reshape(-1, *(1,) * len(rest)), (100, *rest)
+    )
+    new_rate = Fraction(30000, 1001)
+    resampled = resample_frames(line, Fraction(25), new_rate, 130)
+    expected = np.minimum(np.arange(130) * float(Fraction(25) / new_rate), 99)
+    np.testing.assert_allclose(resampled.reshape(130, -1)[:, 0], expected, rtol=1e-5)
+    np.testing.assert_array_equal(resample_frames(line, Fraction(25), Fraction(25), 100), line)

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 import facial_jax
-from facial_jax.attributes import Attributes
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.rendering_to_video import frame_chunks
 from facial_jax.subject import BUNDLED_SUBJECTS
-from facial_jax.synthesis import attributes_from_speech, resample_attributes, synthesize
+from facial_jax.synthesis import attributes_from_speech, synthesize
 
 RATE = 16000
 
@@ -49,20 +48,6 @@ def test_there_are_round_duration_times_rate_frames(demo, speech, fps, seconds):
     assert len(attributes) == max(1, round(source.duration * Fraction(fps)))
     for values in (attributes.expression, attributes.pose, attributes.blink):
         assert np.isfinite(values).all()
-
-
-def test_resampling_keeps_a_straight_line_straight():
-    t = np.arange(100, dtype=np.float32)
-    line = Attributes(
-        expression=np.tile(t[:, None], (1, 64)), pose=np.tile(t[:, None], (1, 6)), blink=t / 50
-    )
-    resampled = resample_attributes(line, Fraction(25), Fraction(30000, 1001), 100)
-    expected = np.arange(100) * 25 * 1001 / 30000
-    np.testing.assert_allclose(resampled.pose[:, 3], expected, rtol=1e-5)
-    np.testing.assert_allclose(resampled.blink, expected / 50, rtol=1e-5)
-    np.testing.assert_allclose(
-        resample_attributes(line, Fraction(25), Fraction(25), 100).expression, line.expression
-    )
 
 
 def test_frames_do_not_depend_on_the_chunks(demo, attributes):

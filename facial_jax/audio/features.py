@@ -9,26 +9,10 @@ from jaxtyping import Float
 from facial_jax.audio.acoustic import AcousticModel
 from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE, log_mel
 from facial_jax.audio.waveform import AudioSource
-from facial_jax.frame_rate import count_frames
+from facial_jax.frame_rate import count_frames, resample_frames
 
 ROWS_BEFORE = 8
 WINDOW_ROWS = 16
-
-
-def resample_features(
-    features: Float[np.ndarray, "t_in features"], fps: Fraction, count: int
-) -> Float[np.ndarray, "t features"]:
-    """Features at 50 per second, linearly interpolated at the times of `count` video frames.
-
-    Row i of either stands for the time i / rate, as in DeepSpeech-driven animation (VOCA); past
-    the last row, the last row is held.
-    """
-    position = np.arange(count) * float(Fraction(FRAME_RATE) / fps)
-    last = len(features) - 1
-    low = np.minimum(position.astype(np.int64), last)
-    high = np.minimum(low + 1, last)
-    part = np.clip(position - low, 0.0, 1.0)[:, None].astype(np.float32)
-    return features[low] * (1 - part) + features[high] * part
 
 
 def speech_features(
@@ -40,6 +24,8 @@ def speech_features(
 ) -> Float[np.ndarray, "t features"]:
     """A row of features for each video frame: round(duration · fps), at least one.
 
+    Interpolated linearly from 50 per second, as in DeepSpeech-driven animation (VOCA).
+
     The sound is read once, in blocks; what stays in memory are 27 numbers and one row of features
     for every 20 ms. `progress` wraps the iterations over the sound's blocks and over the acoustic
     model's chunks, such as a progress bar.
@@ -50,7 +36,8 @@ def speech_features(
     features = acoustic_model(
         log_mel(iter(progress(source.blocks(SAMPLE_RATE)))), progress=progress
     )
-    return resample_features(features, fps, count_frames(source.duration, fps))
+    count = count_frames(source.duration, fps)
+    return resample_frames(features, Fraction(FRAME_RATE), fps, count)
 
 
 def feature_windows(
