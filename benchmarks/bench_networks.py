@@ -77,7 +77,8 @@ def measure(name, module, inputs, *, per: int, repeats: int, backward: bool = Tr
 
 def main(arguments: Arguments) -> None:
     """Prints the table."""
-    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, float32, median of {arguments.repeats}")
+    device = jax.devices()[0].device_kind
+    print(f"jax {jax.__version__} on {device}, float32, median of {arguments.repeats}")
     print(f"compiler options: {cpu_compiler_options()}")
     key, repeats = jax.random.key(1), arguments.repeats
     audio = jax.random.normal(key, (16, 128, 16, 29))
