@@ -27,6 +27,7 @@ from facial_jax.attributes import (
     unpack_attributes,
     unstandardize,
 )
+from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.compilation import jit
 from facial_jax.networks.facial_gan import FacialGenerator
 from facial_jax.networks.parameters import (
@@ -39,8 +40,6 @@ from facial_jax.networks.parameters import (
 
 WINDOW_FRAMES = 128
 """T: how many frames the generator makes at once."""
-CONTEXT_ROWS = 16
-"""Rows of speech features around a frame: 8 before it, itself and 7 after it."""
 SPEECH_FEATURES = 29
 SEAM_FADE_FRAMES = 8.0
 """In so many frames, the head's way back from where a window starts shrinks to 1/e."""
@@ -90,7 +89,7 @@ def load_facial_gan(path: str | Path) -> FacialGan:
     expected = jax.eval_shape(
         generator.init,
         jax.random.key(0),
-        jax.ShapeDtypeStruct((1, WINDOW_FRAMES, CONTEXT_ROWS, SPEECH_FEATURES), jnp.float32),
+        jax.ShapeDtypeStruct((1, WINDOW_FRAMES, WINDOW_ROWS, SPEECH_FEATURES), jnp.float32),
         jax.ShapeDtypeStruct((1, ATTRIBUTE_SIZE), jnp.float32),
     )
     check_variables(arrays, expected, path)
@@ -104,8 +103,8 @@ def load_facial_gan(path: str | Path) -> FacialGan:
 
 def context_windows(rows: Float[Array, "b n f"]) -> Float[Array, "b t 16 f"]:
     """The window of every frame; `rows` hold 8 rows before the first frame and 7 after the last."""
-    frames = rows.shape[1] - (CONTEXT_ROWS - 1)
-    index = np.arange(frames)[:, None] + np.arange(CONTEXT_ROWS)
+    frames = rows.shape[1] - (WINDOW_ROWS - 1)
+    index = np.arange(frames)[:, None] + np.arange(WINDOW_ROWS)
     return rows[:, index]
 
 
@@ -135,13 +134,12 @@ def generate_attributes(
     state = jnp.asarray(state).reshape(ATTRIBUTE_SIZE)
     count = len(features)
     windows = -(-count // WINDOW_FRAMES)
-    before = CONTEXT_ROWS // 2
-    padded = np.zeros((windows * WINDOW_FRAMES + CONTEXT_ROWS - 1, features.shape[1]), np.float32)
-    padded[before : before + count] = np.asarray(features)
+    padded = np.zeros((windows * WINDOW_FRAMES + WINDOW_ROWS - 1, features.shape[1]), np.float32)
+    padded[ROWS_BEFORE : ROWS_BEFORE + count] = np.asarray(features)
     generate = _generate_window(model.generator)
     packed = []
     for start in progress(range(0, windows * WINDOW_FRAMES, WINDOW_FRAMES)):
-        rows = padded[start : start + WINDOW_FRAMES + CONTEXT_ROWS - 1]
+        rows = padded[start : start + WINDOW_FRAMES + WINDOW_ROWS - 1]
         window, state = generate(model.variables, model.statistics, rows, state)
         packed.append(np.asarray(window))
     attributes = unpack_attributes(np.concatenate(packed)[:count])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.speech_corpus import UNKNOWN_PHONE, SpeechCorpus
+from data_specs.synthetic_talking_head.speech_corpus import SpeechCorpus
 from facial_jax.audio.mfcc import FRAME_RATE, MEL_BANDS, cepstral_transform
 from facial_jax.audio.network import CHARACTERS, SILENCE, normalise_log_mel
 
@@ -239,8 +239,3 @@ class BatchMaker:
                 band = int(rng.integers(0, MEL_BANDS))
                 rows[:, band : band + int(rng.integers(1, 5))] = 0.0
         return rows
-
-
-def ignored(phones: np.ndarray) -> np.ndarray:
-    """Where the phone is not known."""
-    return phones == UNKNOWN_PHONE

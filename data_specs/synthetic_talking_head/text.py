@@ -3,8 +3,6 @@
 `python -m data_specs.synthetic_talking_head.text --count 10` prints some.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 # ruff: noqa: E501, SIM905 (word lists read better as text)
@@ -348,13 +346,6 @@ def make_sentences(count: int, *, seed: int) -> list[str]:
     """`count` sentences that depend on `seed` alone."""
     maker = SentenceMaker(np.random.default_rng(seed))
     return [maker.sentence() for _ in range(count)]
-
-
-def stream_sentences(seed: int) -> Iterator[str]:
-    """The same sentences without an end."""
-    maker = SentenceMaker(np.random.default_rng(seed))
-    while True:
-        yield maker.sentence()
 
 
 def spelling(text: str) -> str:

@@ -44,7 +44,6 @@ _BACK = np.array(
     ]
 )  # fmt: skip
 _AXIS_Z = -0.72
-PARTING_X = 0.0
 
 
 def hair_surface(strands: int = 48, steps: int = 48) -> Surface:

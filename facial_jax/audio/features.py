@@ -13,6 +13,7 @@ from facial_jax.frame_rate import count_frames, resample_frames
 
 ROWS_BEFORE = 8
 WINDOW_ROWS = 16
+"""The window of a frame: 8 rows of speech features before it, itself and 7 after it."""
 
 
 def speech_features(

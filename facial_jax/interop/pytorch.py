@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -293,8 +293,3 @@ def _image_shape(channels: int, halvings: int) -> tuple[int, int, int, int]:
     """An image large enough to be halved and mirrored."""
     size = 8 * 2**halvings
     return (1, size, size, channels)
-
-
-def flat_shapes(variables: Variables) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a variable tree, for messages and tests."""
-    return {name: np.shape(value) for name, value in flatten_dict(variables, sep="/").items()}

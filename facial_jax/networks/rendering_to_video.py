@@ -214,12 +214,20 @@ class GlobalGenerator(nn.Module):
             self.width, self.downsamplings, self.blocks, self.kernel_size, name="features"
         )
         inputs = fold_pixels(x, self.packing)
-        x = features(inputs)
-        if self.skip_input:
-            x = jnp.concatenate([x, inputs], axis=-1)
-        out_channels = self.out_channels * self.packing**2
-        x = ReflectConv(out_channels, self.kernel_size, name="output")(x)
-        return jnp.tanh(unfold_pixels(x, self.packing))
+        return _output(self, features(inputs), inputs)
+
+
+def _output(
+    generator: "GlobalGenerator | LocalEnhancer",
+    features: Float[Array, "b h w d"],
+    inputs: Float[Array, "b h w c"],
+) -> Float[Array, "b H W o"]:
+    """The last layer of either generator, called inside it: features to the frame."""
+    if generator.skip_input:
+        features = jnp.concatenate([features, inputs], axis=-1)
+    out_channels = generator.out_channels * generator.packing**2
+    x = ReflectConv(out_channels, generator.kernel_size, name="output")(features)
+    return jnp.tanh(unfold_pixels(x, generator.packing))
 
 
 class LocalEnhancer(nn.Module):
@@ -256,11 +264,7 @@ class LocalEnhancer(nn.Module):
         for i in range(self.local_blocks):
             x = ResidualBlock(name=f"block_{i}")(x)
         x = nn.relu(instance_norm(UpConv(self.width, name="up")(x)))
-        if self.skip_input:
-            x = jnp.concatenate([x, inputs], axis=-1)
-        out_channels = self.out_channels * self.packing**2
-        x = ReflectConv(out_channels, self.kernel_size, name="output")(x)
-        return jnp.tanh(unfold_pixels(x, self.packing))
+        return _output(self, x, inputs)
 
 
 class PatchDiscriminator(nn.Module):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from facial_jax.attributes import EXPRESSION_SIZE, POSE_SIZE
-from facial_jax.generation import CONTEXT_ROWS
+from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.training.facial_gan import FacialBatch
 
 
@@ -67,8 +67,8 @@ def cut_batch(
     rows, states, truths = [], [], []
     for clip_index, first in starts:
         clip = clips[clip_index]
-        begin = first - CONTEXT_ROWS // 2
-        end = first + frames + CONTEXT_ROWS // 2 - 1
+        begin = first - ROWS_BEFORE
+        end = first + frames + WINDOW_ROWS - ROWS_BEFORE - 1
         inside = clip.features[max(begin, 0) : end]
         pad = (max(-begin, 0), max(end - len(clip.features), 0))
         rows.append(np.pad(inside, (pad, (0, 0))))  # a copy, even where nothing is padded
@@ -81,7 +81,7 @@ def cut_batch(
         state, truth = perturb(state, truth, perturbation, rng)
         for row in rows:
             if rng.random() < perturbation.start_share:
-                row[: CONTEXT_ROWS // 2] = 0
+                row[:ROWS_BEFORE] = 0
     return FacialBatch(rows=np.stack(rows), initial_state=state, attributes=truth)
 
 
