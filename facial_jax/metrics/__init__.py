@@ -1,0 +1,1 @@
+"""How good a video is: measures of pictures, motion and their agreement with the speech."""
