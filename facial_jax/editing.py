@@ -1,0 +1,281 @@
+"""Editing attributes before they are rendered: scale, shift, smooth, keyframe, or take from others.
+
+Each function returns new attributes of the same length and touches only what it is told to. Frames
+count from 0. Blinks stay within 0 to 5. All is done on the host, in float32.
+
+    video = facial_jax.synthesize("speech.wav")
+    calmer = scale_attributes(video.attributes, pose=0.5)
+    facial_jax.synthesize("speech.wav", attributes=calmer, output="calm.mp4")
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from facial_jax.attributes import EXPRESSION_SIZE, MAX_BLINK, POSE_SIZE, Array, Attributes
+from facial_jax.frame_rate import resample_frames
+
+Values = float | int | Sequence | Array
+"""A number for every channel and frame, or an array that broadcasts to (frames, channels)."""
+Field = Literal["pose", "blink", "expression"]
+_KERNEL_DEVIATIONS = 4.0
+
+
+def scale_attributes(
+    attributes: Attributes, *, pose: Values = 1.0, blink: Values = 1.0, expression: Values = 1.0
+) -> Attributes:
+    """Larger or smaller motion: the pose about its mean over the clip, the rest about zero.
+
+    Args:
+        attributes: (t) frames.
+        pose: factor, or one for each of the 6 channels, or for each frame and channel.
+        blink: factor, or one for each frame.
+        expression: factor, or one for each of the 64 channels, or for each frame and channel.
+
+    Raises:
+        ValueError: a factor's shape does not fit, or one is not finite.
+    """
+    own = _host(attributes)
+    mean = own.pose.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return _attributes(
+        pose=mean + (own.pose - mean) * _like(own.pose, pose, "pose"),
+        blink=own.blink * _like(own.blink, blink, "blink"),
+        expression=own.expression * _like(own.expression, expression, "expression"),
+    )
+
+
+def offset_attributes(
+    attributes: Attributes, *, pose: Values = 0.0, blink: Values = 0.0, expression: Values = 0.0
+) -> Attributes:
+    """Adds to every frame, for example a turn of the head: `pose=[0, 0.2, 0, 0, 0, 0]`.
+
+    Args:
+        attributes: (t) frames.
+        pose: radians and decimetres: (6,) or (t, 6).
+        blink: AU45 intensity, a number or (t,).
+        expression: (64,) or (t, 64), such as a smile held through the clip.
+
+    Raises:
+        ValueError: a shape does not fit, or a value is not finite.
+    """
+    own = _host(attributes)
+    return _attributes(
+        pose=own.pose + _like(own.pose, pose, "pose"),
+        blink=own.blink + _like(own.blink, blink, "blink"),
+        expression=own.expression + _like(own.expression, expression, "expression"),
+    )
+
+
+def replace_attributes(
+    attributes: Attributes,
+    *,
+    pose: Values | None = None,
+    blink: Values | None = None,
+    expression: Values | None = None,
+) -> Attributes:
+    """Puts values in place of whole fields; those not given stay.
+
+    Args:
+        attributes: (t) frames.
+        pose: (6,) for a still head, or (t, 6); radians and decimetres.
+        blink: a number or (t,); AU45 intensity.
+        expression: (64,) or (t, 64).
+
+    Raises:
+        ValueError: a shape does not fit, or a value is not finite.
+    """
+    own = _host(attributes)
+
+    def new(old, values, name):
+        return old if values is None else _like(old, values, name)
+
+    return _attributes(
+        pose=new(own.pose, pose, "pose"),
+        blink=new(own.blink, blink, "blink"),
+        expression=new(own.expression, expression, "expression"),
+    )
+
+
+def keyframe_attributes(
+    attributes: Attributes,
+    frames: Sequence[int | float] | Array,
+    *,
+    pose: Sequence | Array | None = None,
+    blink: Sequence | Array | None = None,
+    expression: Sequence | Array | None = None,
+) -> Attributes:
+    """Sets channels at keyframes and eases from one to the next.
+
+    Between two keyframes the way follows 3s² − 2s³, which starts and ends at rest; before the first
+    and after the last their values are held. NaN in a keyframe leaves that channel out of it, so
+    the channel eases between the keyframes that name it; a channel that none names stays.
+
+    Args:
+        attributes: (t) frames.
+        frames: (k,) rising frame numbers, fractions allowed.
+        pose: (k, 6), radians and decimetres.
+        blink: (k,), AU45 intensity.
+        expression: (k, 64).
+
+    Raises:
+        ValueError: the frame numbers do not rise or are not finite, or a shape does not fit.
+    """
+    own = _host(attributes)
+    places = np.asarray(frames, np.float64)
+    if places.ndim != 1 or not len(places) or not np.isfinite(places).all():
+        raise ValueError(
+            f"frames: expected a list of frame numbers, got an array of shape {places.shape}"
+        )
+    if np.any(np.diff(places) <= 0):
+        raise ValueError(f"frames: expected rising frame numbers, got {list(frames)}")
+
+    def eased(old, values, name):
+        if values is None:
+            return old
+        keys = np.asarray(values, np.float32)
+        if keys.shape != (len(places), *old.shape[1:]):
+            raise ValueError(
+                f"{name}: expected a value for each keyframe, shape "
+                f"{(len(places), *old.shape[1:])}, got {keys.shape}"
+            )
+        columns, keys = old.reshape(len(old), -1).copy(), keys.reshape(len(places), -1)
+        for channel in range(columns.shape[1]):
+            named = ~np.isnan(keys[:, channel])
+            if named.any():
+                columns[:, channel] = _ease(len(old), places[named], keys[named, channel])
+        return columns.reshape(old.shape)
+
+    return _attributes(
+        pose=eased(own.pose, pose, "pose"),
+        blink=eased(own.blink, blink, "blink"),
+        expression=eased(own.expression, expression, "expression"),
+    )
+
+
+def smooth_attributes(
+    attributes: Attributes, *, pose: float = 0.0, blink: float = 0.0, expression: float = 0.0
+) -> Attributes:
+    """Gaussian filter over time (CVM, Eq. 1), without lag; the ends are held.
+
+    Args:
+        attributes: (t) frames.
+        pose: standard deviation in frames; 0 leaves the field as it is.
+        blink: the same for the blink.
+        expression: the same for the expression.
+
+    Raises:
+        ValueError: a deviation is negative or not finite.
+    """
+    own = _host(attributes)
+    return _attributes(
+        pose=gaussian_filter(own.pose, pose),
+        blink=gaussian_filter(own.blink, blink),
+        expression=gaussian_filter(own.expression, expression),
+    )
+
+
+def transfer_attributes(
+    attributes: Attributes,
+    source: Attributes,
+    *,
+    fields: Sequence[Field],
+    fps: Fraction,
+    source_fps: Fraction,
+) -> Attributes:
+    """Takes fields from another recording, brought to this one's frame rate.
+
+    Where the other recording is shorter it is played forth and back, so that nothing jumps.
+
+    Args:
+        attributes: (t) frames at `fps`.
+        source: the other recording's frames at `source_fps`.
+        fields: which of "pose", "blink" and "expression" to take.
+        fps: frames per second of `attributes`.
+        source_fps: frames per second of `source`.
+
+    Raises:
+        ValueError: a field is unknown, or the other recording is empty.
+    """
+    own, other = _host(attributes), _host(source)
+    unknown = set(fields) - {"pose", "blink", "expression"}
+    if unknown:
+        raise ValueError(f"fields: expected pose, blink or expression, got {sorted(unknown)}")
+    if not len(other):
+        raise ValueError("source: expected at least one frame, got none")
+    needed = round(len(own) * source_fps / fps) + 2
+    forth_and_back = np.concatenate([np.arange(len(other)), np.arange(len(other) - 2, 0, -1)])
+    order = np.resize(forth_and_back, needed)
+    taken = {
+        name: resample_frames(getattr(other, name)[order], source_fps, fps, len(own))
+        for name in fields
+    }
+    return _attributes(**{name: getattr(own, name) for name in vars(own)} | taken)
+
+
+def gaussian_filter(
+    values: Float[np.ndarray, "t *rest"], deviation_frames: float
+) -> Float[np.ndarray, "t *rest"]:
+    """Weighted mean over neighbouring frames, exp(−d²/2σ²) (CVM, Eq. 1); the ends are held."""
+    if not 0 <= deviation_frames < np.inf:
+        raise ValueError(
+            f"expected a standard deviation in frames from 0 on, got {deviation_frames}"
+        )
+    if deviation_frames == 0 or not len(values):
+        return values
+    radius = int(np.ceil(_KERNEL_DEVIATIONS * deviation_frames))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation_frames) ** 2)
+    kernel /= kernel.sum()
+    columns = values.reshape(len(values), -1)
+    held = np.pad(columns, ((radius, radius), (0, 0)), mode="edge")
+    smooth = [np.convolve(column, kernel, mode="valid") for column in held.T]
+    return np.stack(smooth, axis=1).reshape(values.shape).astype(np.float32)
+
+
+def _ease(count: int, places: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    frame = np.arange(count)
+    if len(places) == 1:
+        return np.full(count, keys[0])
+    index = np.clip(np.searchsorted(places, frame, side="right") - 1, 0, len(places) - 2)
+    s = np.clip((frame - places[index]) / (places[index + 1] - places[index]), 0.0, 1.0)
+    weight = s * s * (3 - 2 * s)
+    return (keys[index] * (1 - weight) + keys[index + 1] * weight).astype(np.float32)
+
+
+def _host(attributes: Attributes) -> Attributes:
+    """The attributes as NumPy arrays, their shapes checked."""
+    pose, blink, expression = (
+        np.asarray(x, np.float32)
+        for x in (attributes.pose, attributes.blink, attributes.expression)
+    )
+    t = len(pose) if pose.ndim else 0
+    shapes = (pose.shape, blink.shape, expression.shape)
+    if shapes != ((t, POSE_SIZE), (t,), (t, EXPRESSION_SIZE)):
+        raise ValueError(
+            f"attributes: expected pose (t, {POSE_SIZE}), blink (t,) and expression "
+            f"(t, {EXPRESSION_SIZE}), got {', '.join(map(str, shapes))}"
+        )
+    return Attributes(expression=expression, pose=pose, blink=blink)
+
+
+def _attributes(*, pose: np.ndarray, blink: np.ndarray, expression: np.ndarray) -> Attributes:
+    return Attributes(
+        expression=expression, pose=pose, blink=np.clip(blink, 0, MAX_BLINK).astype(np.float32)
+    )
+
+
+def _like(old: np.ndarray, values: Values, name: str) -> np.ndarray:
+    """The values, broadcast to the shape of a field."""
+    array = np.asarray(values, np.float32)
+    try:
+        array = np.broadcast_to(array, old.shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected a number or an array that broadcasts to {old.shape} "
+            f"(frames first), got {array.shape}"
+        ) from None
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite values")
+    return array
