@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from facial_jax.face.bfm import load_bfm
 from facial_jax.face.model import (
-    FaceModel,
     face_landmarks,
+    face_model_from_arrays,
     face_shape,
     face_texture,
     vertex_normals,
@@ -31,30 +32,10 @@ def float32(array) -> jax.Array:
     return jnp.asarray(array, jnp.float32)
 
 
-def tiny_bfm(path) -> FaceModel:
-    """The made-up model; as in the published code the mean shape is centred before use."""
-    loadmat = pytest.importorskip("scipy.io").loadmat
-    mat = loadmat(path)
-    n = mat["meanshape"].size // 3
-    mean_shape = mat["meanshape"].reshape(n, 3)
-    triangles = (mat["tri"] - 1).astype(np.int32)
-    return FaceModel(
-        mean_shape=float32(mean_shape - mean_shape.mean(axis=0)),
-        mean_texture=float32(mat["meantex"].reshape(n, 3) / 255),
-        identity_basis=float32(mat["idBase"].reshape(n, 3, 80)),
-        expression_basis=float32(mat["exBase"].reshape(n, 3, 64)),
-        texture_basis=float32(mat["texBase"].reshape(n, 3, 80) / 255),
-        triangles=jnp.asarray(triangles),
-        landmarks=jnp.asarray(mat["keypoints"][0] - 1, jnp.int32),
-        eye_mask=jnp.zeros(n, bool),
-        vertex_triangles=jnp.asarray(vertex_triangle_adjacency(triangles, n)),
-    )
-
-
 @pytest.fixture(scope="module")
 def reference(shared):
     expected = np.load(shared("reference/tiny_bfm_expected.npz"))
-    return tiny_bfm(shared("reference/tiny_bfm_model_front.mat")), expected
+    return load_bfm(shared("reference/tiny_bfm_model_front.mat")), expected
 
 
 def assert_close(got, expected):
@@ -150,6 +131,52 @@ def test_normal_gradients_match_finite_differences():
         def total(v):
             return (weights * vertex_normals(v, jnp.asarray(TETRAHEDRON), adjacency)).sum()
 
-        check_grads(
-            lambda v: total(jnp.asarray(v)), (jnp.asarray(CORNERS, jnp.float64),), 1, eps=1e-5
-        )
+        corners = jnp.asarray(CORNERS, jnp.float64)
+        check_grads(lambda v: total(jnp.asarray(v)), (corners,), 1, modes=["rev"], eps=1e-5)
+
+
+def model_arrays(**changes):
+    """Those of a tetrahedron without any bases, some of them changed."""
+    arrays = {
+        "mean_shape": CORNERS,
+        "mean_texture": np.full((4, 3), 0.5),
+        "identity_basis": np.zeros((4, 3, 80)),
+        "expression_basis": np.zeros((4, 3, 64)),
+        "texture_basis": np.zeros((4, 3, 80)),
+        "triangles": TETRAHEDRON,
+        "landmarks": np.arange(68) % 4,
+    }
+    return arrays | changes
+
+
+def test_a_model_from_arrays_has_its_tables_and_float32_whatever_it_is_made_of():
+    model = face_model_from_arrays(**model_arrays(triangles=TETRAHEDRON.astype(np.uint16)))
+    for name in ("mean_shape", "mean_texture", "identity_basis"):
+        assert getattr(model, name).dtype == jnp.float32
+    assert model.triangles.dtype == model.landmarks.dtype == jnp.int32
+    # In a tetrahedron every vertex has the three triangles that do not lie opposite to it,
+    # and across each edge of a triangle lies the fourth vertex.
+    without = [[t for t in range(4) if v in TETRAHEDRON[t]] for v in range(4)]
+    np.testing.assert_array_equal(model.vertex_triangles, without)
+    fourth = 6 - TETRAHEDRON.sum(axis=1)
+    np.testing.assert_array_equal(model.opposite_vertices, np.tile(fourth[:, None], 3))
+    assert model.eye_mask.shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mean_texture": np.zeros((5, 3))}, r"mean_texture: expected shape \(4, 3\)"),
+        ({"identity_basis": np.zeros((4, 3, 79))}, "identity_basis: expected shape"),
+        ({"expression_basis": np.full((4, 3, 64), np.nan)}, "expression_basis: expected finite"),
+        ({"triangles": TETRAHEDRON + 1}, "triangles: expected vertex indices"),
+        ({"triangles": TETRAHEDRON.astype(float)}, "triangles: expected integer"),
+        ({"triangles": TETRAHEDRON[:, :2]}, r"triangles: expected shape \(f, 3\)"),
+        ({"landmarks": np.arange(67)}, "landmarks: expected shape"),
+        ({"landmarks": np.arange(68)}, "landmarks: expected vertex indices"),
+        ({"eye_mask": np.zeros(4)}, "eye_mask: expected bool"),
+    ],
+)
+def test_a_model_from_wrong_arrays_is_refused_with_the_reason(changes, message):
+    with pytest.raises(ValueError, match=message):
+        face_model_from_arrays(**model_arrays(**changes))

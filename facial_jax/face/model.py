@@ -1,10 +1,14 @@
 """The 3D morphable face model: a pytree of its data, and pure functions of its coefficients."""
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+from facial_jax.face.eye_region import eye_region
+from facial_jax.face.topology import opposite_vertices, vertex_triangle_adjacency
 
 # Squared lengths below this are degenerate triangles: their normal is zero, not NaN.
 _MIN_SQUARED_LENGTH = 1e-30
@@ -35,6 +39,81 @@ class FaceModel:
     # the eye region of Eq. 9
     vertex_triangles: Int[Array, "n k"]
     # the triangles at each vertex, padded with f (see `vertex_triangle_adjacency`)
+    opposite_vertices: Int[Array, "f 3"]
+    # across each triangle's edges, the neighbour's third vertex (see `topology.opposite_vertices`)
+
+
+def face_model_from_arrays(
+    *,
+    mean_shape: np.ndarray,
+    mean_texture: np.ndarray,
+    identity_basis: np.ndarray,
+    expression_basis: np.ndarray,
+    texture_basis: np.ndarray,
+    triangles: np.ndarray,
+    landmarks: np.ndarray,
+    eye_mask: np.ndarray | None = None,
+) -> FaceModel:
+    """A face model from its arrays, of any float or integer type, with the mesh's tables added.
+
+    Args:
+        mean_shape: (n, 3), decimetres; x to the image's right, y up, z towards the viewer.
+        mean_texture: (n, 3), RGB in [0, 1].
+        identity_basis: (n, 3, 80), decimetres per standard deviation.
+        expression_basis: (n, 3, 64), decimetres per unit.
+        texture_basis: (n, 3, 80), RGB per standard deviation.
+        triangles: (f, 3) vertex indices, starting at 0; outward normals (v1 − v2) × (v2 − v3).
+        landmarks: (68,) vertex indices, iBUG's order.
+        eye_mask: (n,) bool; by default the eye region of Eq. 9 (`eye_region`) on the mean face.
+
+    Raises:
+        ValueError: if a shape is another, an index is out of range or a number is not finite.
+    """
+    n = np.shape(mean_shape)[0] if np.ndim(mean_shape) else 0
+    floats = {
+        name: _checked(name, array, (n, *shape), np.float32)
+        for name, array, shape in (
+            ("mean_shape", mean_shape, (3,)),
+            ("mean_texture", mean_texture, (3,)),
+            ("identity_basis", identity_basis, (3, 80)),
+            ("expression_basis", expression_basis, (3, 64)),
+            ("texture_basis", texture_basis, (3, 80)),
+        )
+    }
+    for name, array in floats.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity among them")
+    adjacency = vertex_triangle_adjacency(triangles, n)
+    landmarks = _checked("landmarks", landmarks, (68,), np.int32)
+    if landmarks.min() < 0 or landmarks.max() >= n:
+        raise ValueError(
+            f"landmarks: expected vertex indices in [0, {n}), got "
+            f"[{landmarks.min()}, {landmarks.max()}]; indices start at 0 here, at 1 in MATLAB files"
+        )
+    arrays = {name: jnp.asarray(array) for name, array in floats.items()}
+    landmarks = jnp.asarray(landmarks)
+    if eye_mask is None:
+        mask = jax.jit(eye_region)(arrays["mean_shape"], landmarks)
+    else:
+        mask = jnp.asarray(_checked("eye_mask", eye_mask, (n,), np.bool_))
+    return FaceModel(
+        **arrays,
+        triangles=jnp.asarray(np.asarray(triangles, np.int32)),
+        landmarks=landmarks,
+        eye_mask=mask,
+        vertex_triangles=jnp.asarray(adjacency),
+        opposite_vertices=jnp.asarray(opposite_vertices(triangles)),
+    )
+
+
+def _checked(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """The array in the given type if it has the given shape and the same kind of numbers."""
+    array = np.asarray(array)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise ValueError(f"{name}: expected {np.dtype(dtype)} or the like, got {array.dtype}")
+    return array.astype(dtype)
 
 
 def face_shape(
@@ -75,18 +154,18 @@ def vertex_normals(
     """Normalised sum of the unit normals of each vertex's triangles.
 
     Gathers through the adjacency rather than scattering from triangles: faster on a CPU, and with
-    no order of summation to depend on. A vertex without triangles gets zero.
+    no order of summation to depend on. A vertex without triangles gets zero. Differentiable in
+    reverse mode.
     """
     # One more triangle, a degenerate one, so that row f is the zero that padding points at.
     triangles = jnp.concatenate([triangles, jnp.zeros((1, 3), triangles.dtype)])
 
     def sum_around(normals):
-        return sum(_take_rows(normals, vertex_triangles[:, i]) for i in range(k))
+        return _sum_around(normals, triangles, vertex_triangles)
 
     def normalize(vectors):
         return _unit_vectors(*jnp.moveaxis(vectors, -1, 0))
 
-    k = vertex_triangles.shape[1]
     if vertices.ndim == 2:
         return normalize(sum_around(triangle_normals(vertices, triangles)))
     # One mesh at a time stays in a CPU's cache. The steps are loops of their own because within
@@ -97,34 +176,23 @@ def vertex_normals(
     return normals.reshape(vertices.shape)
 
 
-def vertex_triangle_adjacency(triangles: np.ndarray, vertex_count: int) -> np.ndarray:
-    """The triangles at each vertex: (vertex_count, k) int32, padded with the triangle count.
+@jax.custom_vjp
+def _sum_around(normals: Array, triangles: Array, vertex_triangles: Array) -> Array:
+    """The sum over each vertex's triangles (n, 3) of a quantity of triangles (f + 1, 3)."""
+    columns = range(vertex_triangles.shape[1])
+    return sum(_take_rows(normals, vertex_triangles[:, i]) for i in columns)
 
-    Args:
-        triangles: (f, 3) integer vertex indices in [0, vertex_count).
-        vertex_count: how many vertices the mesh has.
 
-    Raises:
-        ValueError: if an index is out of range.
-    """
-    triangles = np.asarray(triangles)
-    if triangles.ndim != 2 or triangles.shape[1] != 3:
-        raise ValueError(f"triangles: expected shape (f, 3), got {triangles.shape}")
-    if triangles.size and not (triangles.min() >= 0 and triangles.max() < vertex_count):
-        raise ValueError(
-            f"triangles: expected vertex indices in [0, {vertex_count}), got "
-            f"[{triangles.min()}, {triangles.max()}]; indices start at 0 here, at 1 in MATLAB files"
-        )
-    corners = triangles.reshape(-1)
-    order = np.argsort(corners, kind="stable")
-    counts = np.bincount(corners, minlength=vertex_count)
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    rank = np.arange(corners.size) - np.repeat(first, counts)
-    adjacency = np.full(
-        (vertex_count, max(int(counts.max(initial=0)), 1)), len(triangles), np.int32
-    )
-    adjacency[corners[order], rank] = order // 3
-    return adjacency
+def _sum_around_forward(normals, triangles, vertex_triangles):
+    return _sum_around(normals, triangles, vertex_triangles), triangles
+
+
+def _sum_around_backward(triangles, cotangent):
+    # A triangle is in the sums of its three corners: again a gather, where JAX would scatter.
+    return sum(_take_rows(cotangent, triangles[:, k]) for k in range(3)), None, None
+
+
+_sum_around.defvjp(_sum_around_forward, _sum_around_backward)
 
 
 def _take_rows(array: Float[Array, "*b n c"], rows: Int[Array, "*i"]) -> Float[Array, "..."]:

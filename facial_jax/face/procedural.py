@@ -3,15 +3,12 @@ licence."""
 
 import functools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from facial_jax.face import procedural_control_points as measured
 from facial_jax.face import procedural_geometry as geometry
-from facial_jax.face.eye_region import eye_region
-from facial_jax.face.model import FaceModel, vertex_triangle_adjacency
+from facial_jax.face.model import FaceModel, face_model_from_arrays
 from facial_jax.face.procedural_expressions import EXPRESSION_NAMES, expression_basis
 from facial_jax.face.procedural_identity import identity_basis
 from facial_jax.face.procedural_template import (
@@ -38,25 +35,15 @@ def procedural_face_model() -> FaceModel:
     """
     template = load_template()
     shape = mean_face_shape(template)
-    landmarks = jnp.asarray(landmark_vertices(template, shape).astype(np.int32))
-    mean = _float32(shape)
-    return FaceModel(
-        mean_shape=mean,
-        mean_texture=_float32(mean_texture(template)),
-        identity_basis=_float32(identity_basis(template, shape)),
-        expression_basis=_float32(expression_basis(template, shape)),
-        texture_basis=_float32(texture_basis(template)),
-        triangles=jnp.asarray(template.triangles),
-        landmarks=landmarks,
-        eye_mask=jax.jit(eye_region)(mean, landmarks),
-        vertex_triangles=jnp.asarray(
-            vertex_triangle_adjacency(template.triangles, len(shape)).astype(np.int32)
-        ),
+    return face_model_from_arrays(
+        mean_shape=shape,
+        mean_texture=mean_texture(template),
+        identity_basis=identity_basis(template, shape),
+        expression_basis=expression_basis(template, shape),
+        texture_basis=texture_basis(template),
+        triangles=template.triangles,
+        landmarks=landmark_vertices(template, shape),
     )
-
-
-def _float32(array: np.ndarray):
-    return jnp.asarray(array.astype(np.float32))
 
 
 def mean_face_shape(template: Template) -> Float[np.ndarray, "n 3"]:
@@ -81,9 +68,9 @@ def mean_face_shape(template: Template) -> Float[np.ndarray, "n 3"]:
 def landmark_targets() -> Float[np.ndarray, "68 3"]:
     """Measured places of the 68 iBUG landmarks, in dm around the middle of the face."""
     jaw = geometry.resample_chain(measured.JAW.astype(np.float64), 9)
-    brow, bridge = measured.BROW_UPPER, measured.NOSE_BRIDGE[[0, 2, 4, 6]]
+    brow, bridge = measured.BROW_UPPER, measured.NOSE_BRIDGE[[0, 2, 4, 5]]
     base = np.array([measured.NOSE_BASE[0], NOSTRIL_BASE, measured.NOSE_BASE[1]])
-    eye = np.concatenate([measured.EYE_UPPER[[0, 3, 5, 8]], measured.EYE_LOWER[[6, 3]]])
+    eye = np.concatenate([measured.EYE_UPPER[[0, 3, 5, 8]], measured.EYE_LOWER[[5, 3]]])
     top, bottom = measured.LIP_UPPER[[0, 3, 4, 5]], measured.LIP_LOWER[[5, 4, 3]]
     inner_top, inner_bottom = measured.SEAM_UPPER[[0, 3, 5]], measured.SEAM_LOWER[[5, 3]]
 
