@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facial_jax.attributes import Identity
+from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.frame_rate import parse_frame_rate
@@ -26,7 +27,7 @@ from facial_jax.networks.parameters import (
 from facial_jax.networks.rendering_to_video import GlobalGenerator, LocalEnhancer
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
-FACE_MODELS = {"procedural": procedural_face_model}
+FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
 DESCRIPTION = "subject.json"
 FACIAL_GAN = "facial_gan.safetensors"
 RENDERING_TO_VIDEO = "rendering_to_video.safetensors"
@@ -49,12 +50,22 @@ class Subject:
     # what the coefficients are of
     facial_gan: FacialGan
     # speech to attributes
-    rendering_to_video: nn.Module
-    # rendered faces to frames
-    rendering_to_video_params: dict[str, Any]
+    rendering_to_video: nn.Module | None = None
+    # rendered faces to frames; None: not trained yet, only attributes can be made
+    rendering_to_video_params: dict[str, Any] | None = None
     # its parameters
-    window_half: int
+    window_half: int = 1
     # N_w: a frame is made from the 2 * N_w rendered faces around it
+
+    def check_renders(self) -> None:
+        """Raises ValueError where the subject has no rendering-to-video network."""
+        if self.rendering_to_video is None:
+            raise ValueError(
+                f"subject: {self.name} has no rendering-to-video network yet, so its attributes "
+                "can be made but not its frames; train one with "
+                "experiments.train_rendering_to_video, --output <the subject's folder>/"
+                f"{RENDERING_TO_VIDEO}"
+            )
 
 
 def bundled_subjects() -> list[str]:
@@ -65,21 +76,26 @@ def bundled_subjects() -> list[str]:
 def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str) -> None:
     """Writes a subject's folder; `face_model` names what `subject.face_model` is.
 
+    "procedural" is the built-in model. "bfm" is the user's Basel Face Model, of which nothing is
+    stored: whoever loads the subject must have it (see `facial_jax.face.bfm.bfm_path`).
+
     The description goes last, so that a folder with a description is whole.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_facial_gan(folder / FACIAL_GAN, subject.facial_gan, half_precision=True)
-    save_variables(
-        folder / RENDERING_TO_VIDEO,
-        {"params": subject.rendering_to_video_params},
-        {
-            "class": type(subject.rendering_to_video).__name__,
-            "module": module_config(subject.rendering_to_video),
-            "window_half": subject.window_half,
-        },
-        half_precision=True,
-    )
+    renders = subject.rendering_to_video is not None
+    if renders:
+        save_variables(
+            folder / RENDERING_TO_VIDEO,
+            {"params": subject.rendering_to_video_params},
+            {
+                "class": type(subject.rendering_to_video).__name__,
+                "module": module_config(subject.rendering_to_video),
+                "window_half": subject.window_half,
+            },
+            half_precision=True,
+        )
     coefficients = {
         field.name: np.asarray(getattr(subject.identity, field.name)).round(6).tolist()
         for field in dataclasses.fields(Identity)
@@ -89,6 +105,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
         "fps": str(subject.fps),
         "size": subject.size,
         "face_model": face_model,
+        **({} if renders else {"renders": False}),
         **coefficients,
     }
     (folder / DESCRIPTION).write_text(json.dumps(fields, indent=1) + "\n")
@@ -98,7 +115,8 @@ def load_subject(name: str | os.PathLike) -> Subject:
     """A bundled subject by name, or one from its folder.
 
     Raises:
-      FileNotFoundError: there is no such subject, or a file of its folder is missing.
+      FileNotFoundError: there is no such subject, or a file of its folder is missing, or the face
+        model that it was made with.
       ValueError: a file of its folder is damaged.
     """
     folder = BUNDLED_SUBJECTS / name if str(name) in bundled_subjects() else Path(name)
@@ -116,23 +134,27 @@ def load_subject(name: str | os.PathLike) -> Subject:
                 for key in ("identity", "texture", "illumination")
             }
         )
-        face_model = FACE_MODELS[fields["face_model"]]()
+        make_face_model = FACE_MODELS[fields["face_model"]]
         name, size, fps = fields["name"], int(fields["size"]), parse_frame_rate(fields["fps"])
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(
             f"the subject's description {description} is damaged ({error!r}); make the subject "
             "again, or reinstall facial_jax if it is a bundled one"
         ) from error
-    variables, config = load_variables(folder / RENDERING_TO_VIDEO)
-    generator_class = GENERATORS[config["class"]]
+    video = {}
+    if fields.get("renders", True) or (folder / RENDERING_TO_VIDEO).is_file():
+        variables, config = load_variables(folder / RENDERING_TO_VIDEO)
+        video = dict(
+            rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
+            rendering_to_video_params=variables["params"],
+            window_half=config["window_half"],
+        )
     return Subject(
         name=name,
         fps=fps,
         size=size,
         identity=identity,
-        face_model=face_model,
+        face_model=make_face_model(),
         facial_gan=load_facial_gan(folder / FACIAL_GAN),
-        rendering_to_video=module_from_config(generator_class, config["module"]),
-        rendering_to_video_params=variables["params"],
-        window_half=config["window_half"],
+        **video,
     )

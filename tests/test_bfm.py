@@ -1,0 +1,229 @@
+"""The Basel Face Model from its files: against the published numbers, and made-up originals."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.face import bfm
+from facial_jax.face.bfm import load_bfm
+from facial_jax.face.model import face_landmarks, face_shape, face_texture, vertex_normals
+from facial_jax.rendering.camera import (
+    camera_vertices,
+    pinhole_camera,
+    project_to_pixels,
+    rotation_from_euler,
+    transform_vertices,
+)
+from facial_jax.rendering.lighting import shade
+from facial_jax.subject import FACE_MODELS
+
+scipy_io = pytest.importorskip("scipy.io")
+RANK = 3
+
+
+@pytest.fixture(scope="module")
+def tiny(shared):
+    path = shared("reference/tiny_bfm_model_front.mat")
+    return load_bfm(path), np.load(shared("reference/tiny_bfm_expected.npz"))
+
+
+def assert_close(got, expected):
+    assert np.abs(np.asarray(got) - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_loaded_front_model_gives_the_published_numbers(tiny, index):
+    model, expected = tiny
+    c = jnp.asarray(expected["coefficients"][index], jnp.float32)
+    shape = face_shape(model, c[:80], c[80:144])
+    albedo = face_texture(model, c[144:224])
+    normals = vertex_normals(shape, model.triangles, model.vertex_triangles)
+    rotation = rotation_from_euler(c[224:227])
+    camera = pinhole_camera((224, 224))
+    in_camera = camera_vertices(camera, transform_vertices(shape, rotation, c[254:257]))
+    turned = transform_vertices(normals, rotation, jnp.zeros(3))
+    landmarks = face_landmarks(model, project_to_pixels(camera, in_camera))
+    assert_close(shape, expected["shape"][index])
+    assert_close(
+        255 * albedo if expected["texture"].max() > 2 else albedo, expected["texture"][index]
+    )
+    assert_close(normals, expected["normals"][index])
+    assert_close(rotation.T, expected["rotation_applied_on_the_right"][index])
+    assert_close(in_camera, expected["camera_vertices"][index])
+    assert_close(shade(albedo, turned, c[227:254].reshape(3, 9)), expected["lit_color"][index])
+    # The published landmarks have y up; pixels here have y down.
+    landmarks = jnp.stack([landmarks[:, 0], 224 - landmarks[:, 1]], axis=-1)
+    assert_close(landmarks, expected["landmarks"][index])
+
+
+def low_rank(rng, rows, columns):
+    """A float32 matrix of rank 3: large, but made fast."""
+    left, right = rng.standard_normal((rows, RANK)), rng.standard_normal((RANK, columns))
+    return left.astype(np.float32) @ right.astype(np.float32)
+
+
+def write_originals(
+    folder, *, basel, expression, components, in_basel, front, triangles, landmarks
+):
+    """Made-up original files of these sizes; returns what is in them."""
+    rng = np.random.default_rng(0)
+    made = {
+        kind + part: array
+        for kind in ("shape", "tex")
+        for part, array in (
+            ("MU", 128 + 30 * rng.standard_normal((3 * basel, 1)).astype(np.float32)),
+            ("PC", low_rank(rng, 3 * basel, components)),
+            ("EV", rng.uniform(1, 2, (components, 1)).astype(np.float32)),
+        )
+    }
+    scipy_io.savemat(folder / bfm.BASEL, made)
+    scipy_io.savemat(folder / bfm.EXPRESSION_INDEX, {"trimIndex": in_basel[:, None] + 1})
+    scipy_io.savemat(folder / bfm.FRONT_INDEX, {"idx": np.float32(front[:, None] + 1)})
+    topology = {"tri": np.float32(triangles + 1), "keypoints": np.float32(landmarks[None] + 1)}
+    scipy_io.savemat(folder / bfm.TOPOLOGY, topology)
+    made["exMU"] = rng.standard_normal(3 * expression).astype(np.float32)
+    made["exPC"] = low_rank(rng, 79, 3 * expression)
+    made["exEV"] = rng.uniform(1, 2, 79).astype(np.float32)
+    with (folder / bfm.EXPRESSIONS).open("wb") as file:
+        for array in (np.array([79], "<i4"), made["exMU"], made["exPC"]):
+            file.write(array.tobytes())
+    np.savetxt(folder / bfm.DEVIATIONS, made["exEV"][None], fmt="%.9g")
+    return made
+
+
+def assert_follows_by_hand(model, made, in_basel, front):
+    """A few vertices, each computed from the files one number at a time, in float64."""
+    rows = [int(in_basel[i]) for i in front]
+    centre = np.mean([made["shapeMU"][3 * r : 3 * r + 3, 0] for r in rows], axis=0, dtype=float)
+    for vertex in (0, 7, len(front) - 1):
+        row, expression_row = rows[vertex], int(front[vertex])
+        for axis in range(3):
+            at = 3 * row + axis
+            wanted = (float(made["shapeMU"][at, 0]) - centre[axis]) / 1e5
+            assert model.mean_shape[vertex, axis] == pytest.approx(wanted, rel=1e-4, abs=1e-8)
+            wanted = float(made["texMU"][at, 0]) / 255
+            assert model.mean_texture[vertex, axis] == pytest.approx(wanted, rel=1e-5)
+            for k in (0, 63, 79):
+                wanted = float(made["shapePC"][at, k]) * float(made["shapeEV"][k, 0]) / 1e5
+                assert model.identity_basis[vertex, axis, k] == pytest.approx(wanted, rel=1e-5)
+                wanted = float(made["texPC"][at, k]) * float(made["texEV"][k, 0]) / 255
+                assert model.texture_basis[vertex, axis, k] == pytest.approx(wanted, rel=1e-5)
+            for k in (0, 63):
+                wanted = float(made["exPC"][k, 3 * expression_row + axis]) * float(made["exEV"][k])
+                got = model.expression_basis[vertex, axis, k]
+                assert got == pytest.approx(wanted / 1e5, rel=1e-5)
+
+
+SMALL = {"basel": 120, "expression": 110, "components": 90}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Original files of a model of 120, 110 and 100 vertices."""
+    for name, value in zip(
+        ("BASEL_VERTICES", "EXPRESSION_VERTICES", "BASEL_COMPONENTS"), SMALL.values(), strict=True
+    ):
+        monkeypatch.setattr(bfm, name, value)
+    rng = np.random.default_rng(1)
+    in_basel = np.sort(rng.permutation(120)[:110])
+    front = np.sort(rng.permutation(110)[:100])
+    triangles = rng.permuted(np.tile(np.arange(100), (50, 1)), axis=1)[:, :3]
+    landmarks = rng.permutation(100)[:68]
+    parts = {"in_basel": in_basel, "front": front, "triangles": triangles, "landmarks": landmarks}
+    made = write_originals(tmp_path, **SMALL, **parts)
+    return tmp_path, made, parts
+
+
+def test_original_files_become_decimetres_deviations_and_front_vertices(small):
+    folder, made, parts = small
+    model = load_bfm(folder)
+    assert_follows_by_hand(model, made, parts["in_basel"], parts["front"])
+    np.testing.assert_array_equal(model.triangles, parts["triangles"])
+    np.testing.assert_array_equal(model.landmarks, parts["landmarks"])
+
+
+def test_original_files_of_the_true_sizes_with_the_true_topology(tmp_path, shared):
+    def indices(name, key):
+        return scipy_io.loadmat(shared(f"topology/{name}"))[key].astype(np.int64) - 1
+
+    parts = {
+        "in_basel": indices(bfm.EXPRESSION_INDEX, "trimIndex").reshape(-1),
+        "front": indices(bfm.FRONT_INDEX, "idx").reshape(-1),
+        "triangles": indices(bfm.TOPOLOGY, "tri"),
+        "landmarks": indices(bfm.TOPOLOGY, "keypoints").reshape(-1),
+    }
+    sizes = {"basel": 53_490, "expression": 53_215, "components": 199}
+    made = write_originals(tmp_path, **sizes, **parts)
+    model = load_bfm(tmp_path)
+    assert model.mean_shape.shape == (35_709, 3)
+    assert model.triangles.shape == (70_789, 3)
+    assert model.eye_mask.shape == (35_709,)
+    assert_follows_by_hand(model, made, parts["in_basel"], parts["front"])
+
+
+def test_a_folder_with_the_front_model_needs_no_other_file(tmp_path, tiny, shared):
+    source = shared("reference/tiny_bfm_model_front.mat")
+    (tmp_path / bfm.FRONT_MODEL).write_bytes(source.read_bytes())
+    np.testing.assert_array_equal(load_bfm(tmp_path).mean_shape, tiny[0].mean_shape)
+
+
+def test_says_what_is_missing_and_where_to_ask_for_it(small, tmp_path):
+    folder, _, _ = small
+    with pytest.raises(FileNotFoundError, match="unibas"):
+        load_bfm(folder / "nothing")
+    (folder / bfm.BASEL).unlink()
+    with pytest.raises(FileNotFoundError, match=r"01_MorphableModel.mat.*faces.dmi.unibas.ch"):
+        load_bfm(folder)
+    (folder / bfm.EXPRESSIONS).unlink()
+    with pytest.raises(FileNotFoundError, match=r"Exp_Pca.bin.*Guo"):
+        load_bfm(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        (bfm.EXPRESSIONS, lambda data: data[:-8], "Exp_Pca.bin: expected a component count"),
+        (bfm.DEVIATIONS, lambda data: b"1 2 3", "std_exp.txt: expected a standard deviation"),
+        (bfm.DEVIATIONS, lambda data: b"one two", "std_exp.txt: expected numbers"),
+        (
+            bfm.BASEL,
+            lambda data: b"<html>not found</html>",
+            "01_MorphableModel.mat: expected a MAT",
+        ),
+        (bfm.BASEL, lambda data: data[: len(data) // 2], "01_MorphableModel.mat: expected"),
+    ],
+)
+def test_damaged_files_are_named_with_what_was_expected(small, name, damage, message):
+    folder = small[0]
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    with pytest.raises(ValueError, match=message):
+        load_bfm(folder)
+
+
+def test_indices_out_of_range_and_wrong_shapes_are_named(small):
+    folder = small[0]
+    scipy_io.savemat(folder / bfm.FRONT_INDEX, {"idx": np.array([[0.0], [3.0]])})
+    with pytest.raises(ValueError, match=r"idx: expected whole numbers from 1 to 110, got 0\.0"):
+        load_bfm(folder)
+    arrays = {
+        "meanshape": np.zeros((1, 9)),
+        "meantex": np.zeros((1, 9)),
+        "idBase": np.zeros((9, 4)),
+    }
+    arrays |= {"exBase": np.zeros((9, 64)), "texBase": np.zeros((9, 80)), "tri": np.ones((1, 3))}
+    scipy_io.savemat(folder / bfm.FRONT_MODEL, arrays | {"keypoints": np.ones((1, 68))})
+    with pytest.raises(ValueError, match=r"idBase: expected shape \(9, 80\), got \(9, 4\)"):
+        load_bfm(folder)
+    scipy_io.savemat(folder / bfm.FRONT_MODEL, {"meanshape": np.zeros((1, 9))})
+    with pytest.raises(ValueError, match="lacks meantex"):
+        load_bfm(folder)
+
+
+def test_subjects_made_with_the_basel_model_find_the_users_files(small, monkeypatch, tmp_path):
+    folder = small[0]
+    monkeypatch.setenv("FACIAL_JAX_BFM", str(folder))
+    assert FACE_MODELS["bfm"]().mean_shape.shape == (100, 3)
+    monkeypatch.delenv("FACIAL_JAX_BFM")
+    monkeypatch.setenv("FACIAL_JAX_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(FileNotFoundError, match=r"empty/bfm.*FACIAL_JAX_BFM.*unibas"):
+        FACE_MODELS["bfm"]()
