@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from facial_jax.rendering.antialias import antialias, opposite_vertices
-from facial_jax.rendering.rasterizer import interpolate, rasterize
+from facial_jax.face.topology import opposite_vertices
+from facial_jax.rendering.antialias import antialias
+from facial_jax.rendering.interpolate import interpolate
+from facial_jax.rendering.rasterizer import rasterize
 
 SIZE = (16, 20)
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -80,6 +82,22 @@ def test_moving_an_edge_changes_the_covered_area_by_its_length():
 
     slope = jax.jit(jax.grad(area))(0.0)
     assert slope == pytest.approx(8, rel=0.02)
+
+
+def test_slanted_squares_grow_by_the_area_that_they_sweep():
+    @jax.jit
+    @jax.value_and_grad
+    def area(scale, corners):
+        center = np.array([[10.13, 8.29]], np.float32)
+        xy = 2 * (scale * corners + center) / np.array([SIZE[::-1]], np.float32) - 1
+        return coverage(jnp.concatenate([xy, jnp.zeros((4, 1)), jnp.ones((4, 1))], axis=-1)).sum()
+
+    for angle in (0.2, 0.5, 0.7):
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        corners = 4.6 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) @ turn
+        covered, slope = area(1.0, jnp.asarray(corners, jnp.float32))
+        assert covered == pytest.approx(9.2**2, rel=0.01)
+        assert slope == pytest.approx(2 * 9.2**2, rel=0.1)
 
 
 def test_gradients_match_finite_differences_with_silhouettes():

@@ -10,9 +10,13 @@ from facial_jax.rendering.camera import (
     camera_vertices,
     clip_positions,
     pinhole_camera,
+    pinhole_translation,
     pose_vertices,
     project_to_pixels,
     rotation_from_euler,
+    transform_vertices,
+    weak_perspective_camera,
+    weak_perspective_pose,
 )
 
 
@@ -70,3 +74,60 @@ def test_pose_rotates_about_the_origin_and_then_translates():
     got = jax.jit(pose_vertices)(jnp.asarray(points), attributes)
     expected = points @ rotation_by_hand(0.1, -0.2, 0.3).T + [0.5, 0.6, 0.7]
     np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+PUBLISHED_POSE = np.array([[2.0, -3.0, 3.2, 169.0, -0.6, -23.0], [-10.0, 20.0, 0.0, 90, 30, 8]])
+
+
+def test_weak_perspective_pixels_are_scale_times_the_rotated_points_by_hand():
+    angles, weak = weak_perspective_pose(jnp.asarray(PUBLISHED_POSE, jnp.float32), (512, 400))
+    points = np.random.default_rng(3).normal(size=(5, 3)).astype(np.float32)
+    turned = jnp.stack([jnp.asarray(points) @ r.T for r in rotation_from_euler(angles)])
+    pixels = np.asarray(project_to_pixels(weak, camera_vertices(weak, turned)))
+    for row, got in zip(PUBLISHED_POSE, pixels, strict=True):
+        x, y, _ = rotation_by_hand(*np.deg2rad(row[:3])) @ points.T
+        expected = np.stack([200 + row[4] + row[3] * x, 256 - row[5] - row[3] * y], axis=-1)
+        np.testing.assert_allclose(got, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
+def test_weak_perspective_and_pinhole_translation_are_inverse(batch):
+    camera = pinhole_camera((300, 200))
+    rng = np.random.default_rng(4)
+    translation = rng.uniform(-1, 1, (*batch, 3)).astype(np.float32)
+    weak = weak_perspective_camera(camera, jnp.asarray(translation))
+    assert weak.scale.shape == batch
+    np.testing.assert_allclose(pinhole_translation(camera, weak), translation, atol=1e-4)
+
+
+def test_a_converted_pose_is_seen_where_the_weak_perspective_one_was():
+    """Exactly in the origin's plane; elsewhere off by z / depth, as the docstring says."""
+    size = (512, 512)
+    camera = pinhole_camera(size)
+    angles, weak = weak_perspective_pose(jnp.asarray(PUBLISHED_POSE[0], jnp.float32), size)
+    translation = pinhole_translation(camera, weak)
+    points = np.random.default_rng(5).uniform(-0.7, 0.7, (40, 3)).astype(np.float32)
+    turned = transform_vertices(jnp.asarray(points), rotation_from_euler(angles), jnp.zeros(3))
+
+    def reprojection_error(points):
+        moved = camera_vertices(camera, points + translation[None])
+        there = project_to_pixels(weak, camera_vertices(weak, points))
+        difference = project_to_pixels(camera, moved) - there
+        return np.linalg.norm(difference, axis=-1), np.asarray(there)
+
+    flat, _ = reprojection_error(turned * jnp.array([[1.0, 1.0, 0.0]]))
+    assert flat.max() < 2e-3
+    solid, there = reprojection_error(turned)
+    z, depth = np.asarray(turned[:, 2]), float(camera.distance - translation[2])
+    # The perspective stretch is about the optical axis.
+    stretch = np.linalg.norm(there - 256.0, axis=-1) * np.abs(z) / (depth - z)
+    np.testing.assert_allclose(solid, stretch, atol=5e-3)
+    assert solid.max() < 0.1 * 0.7 * float(weak.scale)
+
+
+def test_gradients_reach_the_weak_perspective_camera():
+    _, weak = weak_perspective_pose(jnp.asarray(PUBLISHED_POSE[0], jnp.float32), (64, 64))
+    points = jnp.asarray(np.random.default_rng(6).normal(size=(4, 3)), jnp.float32)
+    gradient = jax.grad(lambda weak: project_to_pixels(weak, points).sum())(weak)
+    np.testing.assert_allclose(gradient.scale, (points[:, 0] - points[:, 1]).sum(), rtol=1e-4)
+    np.testing.assert_allclose(gradient.center_px, [4.0, 4.0])

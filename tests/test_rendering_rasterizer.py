@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from facial_jax.rendering.rasterizer import interpolate, rasterize
+from facial_jax.rendering.interpolate import interpolate
+from facial_jax.rendering.rasterizer import rasterize
 
 # Most scenes share these, and so one compilation.
 COUNT, SIZE = 150, (64, 80)
@@ -291,6 +292,8 @@ def test_any_batch_axes_and_vmap_and_jit_give_the_same_images():
         np.testing.assert_allclose(rast[index], one, atol=1e-4)
         one = interpolate_jit(attributes[index], one, triangles)
         np.testing.assert_allclose(image[index], one, atol=1e-3)
+    alone = draw(batched[0, :1], triangles, SIZE)
+    np.testing.assert_allclose(alone, rast[0, :1], atol=1e-4)
     flat = batched.reshape(-1, *positions.shape)
     mapped = jax.jit(jax.vmap(lambda p: rasterize(p, triangles, SIZE)))(flat)
     np.testing.assert_allclose(mapped, rast.reshape(-1, *SIZE, 4), atol=1e-4)

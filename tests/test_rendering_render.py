@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facial_jax.attributes import Attributes, Identity
-from facial_jax.face.model import FaceModel, face_landmarks, face_shape, vertex_triangle_adjacency
+from facial_jax.face.model import FaceModel, face_landmarks, face_model_from_arrays, face_shape
 from facial_jax.rendering.camera import (
     camera_vertices,
     pinhole_camera,
@@ -40,18 +40,17 @@ def model() -> FaceModel:
     rng = np.random.default_rng(0)
 
     def basis(count, size):
-        return jnp.asarray(size * rng.normal(size=(len(shape), 3, count)), jnp.float32)
+        return size * rng.normal(size=(len(shape), 3, count))
 
-    return FaceModel(
-        mean_shape=jnp.asarray(shape, jnp.float32),
-        mean_texture=jnp.asarray(rng.uniform(0.3, 0.9, shape.shape), jnp.float32),
+    return face_model_from_arrays(
+        mean_shape=shape,
+        mean_texture=rng.uniform(0.3, 0.9, shape.shape),
         identity_basis=basis(80, 0.002),
         expression_basis=basis(64, 0.002),
         texture_basis=basis(80, 0.005),
-        triangles=jnp.asarray(triangles),
-        landmarks=jnp.arange(100, 168, dtype=jnp.int32),
-        eye_mask=jnp.asarray(eye),
-        vertex_triangles=jnp.asarray(vertex_triangle_adjacency(triangles, len(shape))),
+        triangles=triangles,
+        landmarks=np.arange(100, 168),
+        eye_mask=eye,
     )
 
 
@@ -142,20 +141,53 @@ def test_network_input_scales_the_attention_map_by_the_blink(parameters, rendere
     np.testing.assert_allclose(pictures[4, ..., 3:], rendered.attention[4], atol=1e-6)
 
 
-def test_every_parameter_has_a_finite_gradient_and_most_matter(model, parameters):
-    identity, attributes = parameters
+def test_antialiasing_changes_silhouettes_only(model, parameters, rendered):
+    smooth = render(model, *parameters, pinhole_camera(SIZE), SIZE, antialiased=True)
+    mask, hard = np.asarray(smooth.mask)[..., 0], np.asarray(rendered.mask)[..., 0]
+    assert (mask >= 0).all()
+    assert (mask <= 1).all()
+    at_edge = np.zeros(hard.shape, bool)
+    for axis in (1, 2):
+        for shift in (-1, 1):
+            at_edge |= np.roll(hard, shift, axis) != hard
+    changed = mask != hard
+    assert (at_edge | ~changed).all()
+    # Not all of them: an edge whose triangle no pixel shows is not noticed.
+    assert changed.sum() > 0.15 * at_edge.sum()
+    # Shrinking and growing hold each other the balance.
+    np.testing.assert_allclose(mask.sum(axis=(1, 2)), hard.sum(axis=(1, 2)), rtol=0.02)
+
+
+def test_gradients_are_finite_and_know_where_silhouettes_move(model, parameters):
     camera = pinhole_camera(SIZE)
-    weights = jnp.asarray(np.random.default_rng(2).normal(size=(5, *SIZE, 3)), jnp.float32)
+    of_image = jnp.asarray(np.random.default_rng(2).normal(size=(5, *SIZE, 3)), jnp.float32)
 
     @jax.jit
-    def gradients(identity, attributes):
-        def total(parameters):
-            return jnp.sum(weights * render(model, *parameters, camera, SIZE).image)
+    @jax.value_and_grad
+    def total(parameters, of_image, of_mask):
+        seen = render(model, *parameters, camera, SIZE, antialiased=True)
+        return jnp.sum(of_image * seen.image) + of_mask * jnp.sum(seen.mask)
 
-        return jax.grad(total)((identity, attributes))
-
-    by_identity, by_attributes = gradients(identity, attributes)
+    by_identity, by_attributes = total(parameters, of_image, 0.0)[1]
     for gradient in jax.tree.leaves((by_identity, by_attributes)):
         assert np.isfinite(gradient).all()
     for gradient in (*jax.tree.leaves(by_identity), by_attributes.expression, by_attributes.pose):
         assert np.count_nonzero(gradient) > 0.9 * gradient.size
+
+    # The area covered, as the heads come nearer: all of it is the silhouettes' doing.
+    identity, attributes = parameters
+
+    def area(nearer):
+        pose = attributes.pose.at[:, 5].add(nearer)
+        moved = dataclasses.replace(attributes, pose=pose)
+        return total((identity, moved), jnp.zeros_like(of_image), 1.0)
+
+    slope = (area(0.05)[0] - area(-0.05)[0]) / 0.1
+    assert slope > 100
+    # Silhouettes of triangles that no pixel shows are missed, as by nvdiffrast, none is invented.
+    assert 0.3 * slope < area(0.0)[1][1].pose[:, 5].sum() < 1.05 * slope
+
+
+def test_unknown_rasterizers_are_refused(model, parameters):
+    with pytest.raises(ValueError, match="rasterizer: expected one of"):
+        render(model, *parameters, pinhole_camera(SIZE), SIZE, rasterizer="cpu")

@@ -36,8 +36,9 @@ from facial_jax.rendering.camera import (
     pinhole_camera,
     rotation_from_euler,
 )
+from facial_jax.rendering.interpolate import interpolate
 from facial_jax.rendering.lighting import irradiance
-from facial_jax.rendering.rasterizer import interpolate, rasterize
+from facial_jax.rendering.rasterizer import rasterize
 
 SKIN_PART, WET_PART, TEETH_PART, BODY_PART, HAIR_PART = range(5)
 KEY_LIGHT = np.array([-0.42, 0.5, 0.76])

@@ -1,4 +1,4 @@
-"""Pinhole camera: from model space to camera space, pixels and clip space.
+"""Pinhole and weak-perspective cameras: from model space to camera space, pixels and clip space.
 
 Model space is in decimetres, x to the image's right, y up, z towards the viewer. The camera stands
 on the z axis and looks along −z: depth = distance − z. Pixels have x to the right and y down, row 0
@@ -55,6 +55,64 @@ def pinhole_camera(
     )
 
 
+@flax.struct.dataclass
+class WeakPerspectiveCamera:
+    """A camera so far away that depth does not change what is seen: pixels = scale · (x, y) + t."""
+
+    scale: Float[Array, "*b"]
+    # pixels per decimetre
+    center_px: Float[Array, "*b 2"]
+    # where the model's origin is seen, x right and y down, pixels
+    distance: float = flax.struct.field(pytree_node=False, default=REFERENCE_DISTANCE)
+    # what depth is counted from, decimetres; it only orders points
+
+
+def weak_perspective_pose(
+    pose: Float[Array, "*b 6"], size: tuple[int, int]
+) -> tuple[Float[Array, "*b 3"], WeakPerspectiveCamera]:
+    """Angles in radians and the camera of published pose vectors.
+
+    Args:
+        pose: pitch, yaw, roll in degrees; scale in pixels per decimetre; the translation x (right)
+            and y (up) of the model's origin from the middle of the image in pixels: the first six
+            of the published 71-vectors.
+        size: (height, width) of the image for which they are given.
+    """
+    height, width = size
+    angles_rad = jnp.deg2rad(pose[..., :3])
+    center_px = jnp.stack([width / 2 + pose[..., 4], height / 2 - pose[..., 5]], axis=-1)
+    return angles_rad, WeakPerspectiveCamera(scale=pose[..., 3], center_px=center_px)
+
+
+def pinhole_translation(camera: Camera, weak: WeakPerspectiveCamera) -> Float[Array, "*b 3"]:
+    """The translation (decimetres) with which a pinhole sees what a weak-perspective camera saw.
+
+    The depth is the one at which the scale is the same, focal length / scale. The model's origin
+    and what lies in its plane are then seen in the same pixels; a point z nearer to the viewer
+    is seen farther from the origin's pixel by the factor depth / (depth − z).
+    """
+    depth = camera.focal_px / weak.scale
+    # Seen from the pinhole's optical axis, where it is at that depth.
+    right = (weak.center_px[..., 0] - camera.center_px[0]) / weak.scale
+    up = (camera.center_px[1] - weak.center_px[..., 1]) / weak.scale
+    return jnp.stack([right, up, camera.distance - depth], axis=-1)
+
+
+def weak_perspective_camera(
+    camera: Camera, translation: Float[Array, "*b 3"]
+) -> WeakPerspectiveCamera:
+    """The inverse of `pinhole_translation`: scale and place of the model's origin."""
+    scale = camera.focal_px / (camera.distance - translation[..., 2])
+    center_px = jnp.stack(
+        [
+            camera.center_px[0] + scale * translation[..., 0],
+            camera.center_px[1] - scale * translation[..., 1],
+        ],
+        axis=-1,
+    )
+    return WeakPerspectiveCamera(scale=scale, center_px=center_px)
+
+
 def rotation_from_euler(angles_rad: Float[Array, "*b 3"]) -> Float[Array, "*b 3 3"]:
     """R = Rz·Ry·Rx from (pitch, yaw, roll), the rotations about x, y, z, in radians."""
     pitch, yaw, roll = jnp.moveaxis(angles_rad, -1, 0)
@@ -92,7 +150,7 @@ def pose_vertices(
 
 
 def camera_vertices(
-    camera: Camera, vertices_world: Float[Array, "*b n 3"]
+    camera: Camera | WeakPerspectiveCamera, vertices_world: Float[Array, "*b n 3"]
 ) -> Float[Array, "*b n 3"]:
     """Camera space: x right, y up, z the depth from the camera (distance − z), in decimetres."""
     x, y, z = jnp.moveaxis(vertices_world, -1, 0)
@@ -100,10 +158,13 @@ def camera_vertices(
 
 
 def project_to_pixels(
-    camera: Camera, vertices_camera: Float[Array, "*b n 3"]
+    camera: Camera | WeakPerspectiveCamera, vertices_camera: Float[Array, "*b n 3"]
 ) -> Float[Array, "*b n 2"]:
     """Pixel positions (x right, y down), meaningful for vertices in front of the camera only."""
     x, y, depth = jnp.moveaxis(vertices_camera, -1, 0)
+    if isinstance(camera, WeakPerspectiveCamera):
+        scale, center = camera.scale[..., None], camera.center_px[..., None, :]
+        return jnp.stack([center[..., 0] + x * scale, center[..., 1] - y * scale], axis=-1)
     scale = camera.focal_px / depth
     return jnp.stack([camera.center_px[0] + x * scale, camera.center_px[1] - y * scale], axis=-1)
 

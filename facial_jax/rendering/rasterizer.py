@@ -13,7 +13,8 @@ areas before it. A pass handles one block of numbers at once: each triangle's in
 its first number and spread by a running maximum, so that each number knows its triangle and pixel;
 inside tests and depths are then element-wise, and a scatter-max of depths and a scatter-min of
 triangles find each pixel's winner. As many passes are made as the candidates need, so nothing is
-lost however large the triangles are; the block's size changes the speed, never the result.
+lost however large the triangles are; the block's size changes the speed, never the result. The
+winners' barycentrics and depths are computed last, at the covered pixels only.
 """
 
 import functools
@@ -23,6 +24,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
+
+from facial_jax.rendering.mapping import add_at, fold_pixels, map_frames, take
 
 _MIN_W = 1e-6  # nearer to the camera's plane than this, a vertex has no useful projection
 _GUARD_BAND = 16.0  # |x/w|, |y/w| up to this keep pixel positions exact enough to work with
@@ -56,6 +59,13 @@ class _Boxes(NamedTuple):
     area: Array
 
 
+class _Picture(NamedTuple):
+    """What has been drawn so far, per pixel."""
+
+    nearness: Array  # −z/w
+    winner: Array  # the triangle's index; their count where there is none
+
+
 def rasterize(
     positions: Float[Array, "*b n 4"],
     triangles: Int[Array, "f 3"],
@@ -64,7 +74,7 @@ def rasterize(
     cull_backfaces: bool = False,
     block: int | None = None,
 ) -> Float[Array, "*b h w 4"]:
-    """Rasterizes triangles; differentiable, inside triangles, in the positions.
+    """Rasterizes triangles; differentiable (in reverse mode) inside triangles in the positions.
 
     Args:
         positions: clip-space positions x, y, z, w.
@@ -95,75 +105,95 @@ def rasterize(
         return jnp.zeros((*batch, height, width, 4), positions.dtype)
 
     def one(positions):
-        # Which triangle is seen does not vary smoothly: gradients flow through its values only.
-        fixed = lax.stop_gradient(positions)
-        winners = _visible_triangles(fixed, triangles, size, cull_backfaces, block)
-        return _fragments(positions, triangles, winners, size)
+        return _rasterize(positions, triangles, size, cull_backfaces, block)
 
     if not batch:
         return one(positions)
-    # One image at a time: its candidates then fit in a CPU's cache, which is 2 to 3 times faster.
-    flat = lax.map(one, positions.reshape(-1, *positions.shape[-2:]))
+    flat = map_frames(one, positions.reshape(-1, *positions.shape[-2:]))
     return flat.reshape(*batch, height, width, 4)
 
 
-def interpolate(
-    attributes: Float[Array, "*b n c"],
-    rast: Float[Array, "*b h w 4"],
-    triangles: Int[Array, "f 3"],
-) -> Float[Array, "*b h w c"]:
-    """Vertex attributes at each pixel: u·a₁ + v·a₂ + (1 − u − v)·a₃; zero where nothing is drawn.
-
-    Differentiable in the attributes and in (u, v). For attributes shared by a batch use `jax.vmap`
-    or broadcast them.
-    """
-    batch = rast.shape[:-3]
-    out_shape = (*rast.shape[:-1], attributes.shape[-1])
-    if triangles.shape[0] == 0 or attributes.shape[-2] == 0:
-        return jnp.zeros(out_shape, attributes.dtype)
-    if not batch:
-        return _interpolate_one(attributes, rast, triangles)
-    flat = lax.map(
-        lambda args: _interpolate_one(*args, triangles),
-        (attributes.reshape(-1, *attributes.shape[-2:]), rast.reshape(-1, *rast.shape[-3:])),
-    )
-    return flat.reshape(out_shape)
-
-
-def _interpolate_one(attributes: Array, rast: Array, triangles: Array) -> Array:
-    u, v = rast[..., 0:1], rast[..., 1:2]
-    covered = rast[..., 3:] > 0
-    index = jnp.maximum(rast[..., 3].astype(jnp.int32) - 1, 0)
-    corners = _take(triangles, index)
-    a1, a2, a3 = (_take(attributes, corners[..., k]) for k in range(3))
-    return jnp.where(covered, u * a1 + v * a2 + (1 - u - v) * a3, 0.0)
-
-
-def _visible_triangles(
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _rasterize(
     positions: Array, triangles: Array, size: tuple[int, int], cull: bool, block: int
 ) -> Array:
-    """The index of the triangle seen at each pixel, (height · width,) int32; f where none is."""
     vertices = _homogeneous_pixels(positions, size)
-    corners = vertices.map(lambda field: tuple(_take(field, triangles[:, k]) for k in range(3)))
+    corners = vertices.map(lambda field: tuple(take(field, triangles[:, k]) for k in range(3)))
     determinant = _determinant(corners)
     drawn = (determinant < 0) if cull else (determinant != 0)
     # Almost always every vertex projects, and the cheaper code below does it all. Triangles with a
     # vertex behind the camera or far outside the image are drawn in a second round.
     simple = functools.reduce(jnp.logical_and, (s == 1 for s in corners.s))
     pixels = size[0] * size[1]
-    state = (
-        jnp.full(pixels, _NOTHING, positions.dtype),
-        jnp.full(pixels, triangles.shape[0], jnp.int32),
+    picture = _Picture(
+        nearness=jnp.full(pixels, _NOTHING, positions.dtype),
+        winner=jnp.full(pixels, triangles.shape[0], jnp.int32),
     )
     boxes = _projected_boxes(corners, drawn & simple, size)
-    state = _draw(state, corners, boxes, size, block, homogeneous=False)
+    picture = _draw(picture, corners, boxes, size, block, homogeneous=False)
     boxes = lax.cond(
         jnp.any(drawn & ~simple),
         lambda: _clipped_boxes(corners, drawn & ~simple, size),
         lambda: jax.tree.map(jnp.zeros_like, boxes),
     )
-    _, winners = _draw(state, corners, boxes, size, block, homogeneous=True)
-    return winners
+    winner = _draw(picture, corners, boxes, size, block, homogeneous=True).winner
+
+    def write(rast, pixels, wanted):
+        triangle = jnp.minimum(take(winner, pixels), triangles.shape[0] - 1)
+        corners = take(triangles, triangle)
+        values = _fragment_values([take(positions, corners[:, k]) for k in range(3)], pixels, size)
+        number = (triangle + 1).astype(values.dtype)
+        rows = jnp.concatenate([values, number[:, None]], axis=-1)
+        return rast.at[jnp.where(wanted, pixels, winner.size)].set(rows, mode="drop")
+
+    rast = jnp.zeros((*winner.shape, 4), positions.dtype)
+    rast = fold_pixels(winner < triangles.shape[0], write, rast)
+    return rast.reshape(*size, 4)
+
+
+def _forward(positions, triangles, size, cull, block):
+    rast = _rasterize(positions, triangles, size, cull, block)
+    return rast, (positions, triangles, rast)
+
+
+def _backward(size, cull, block, saved, cotangent):
+    """The gradient of what is seen, summed over the covered pixels only."""
+    positions, triangles, rast = saved
+    numbers = rast[..., 3].reshape(-1).astype(jnp.int32)
+    cotangent = cotangent.reshape(-1, 4)
+
+    def add(gradient, pixels, wanted):
+        corners = take(triangles, jnp.maximum(take(numbers, pixels) - 1, 0))
+        places = [take(positions, corners[:, k]) for k in range(3)]
+        _, pull = jax.vjp(lambda *places: _fragment_values(list(places), pixels, size), *places)
+        by_corner = pull(jnp.where(wanted[:, None], take(cotangent, pixels)[:, :3], 0.0))
+        for k in range(3):
+            gradient = add_at(gradient, corners[:, k], by_corner[k])
+        return gradient
+
+    return fold_pixels(numbers > 0, add, jnp.zeros_like(positions)), None
+
+
+_rasterize.defvjp(_forward, _backward)
+
+
+def _fragment_values(corners: list[Array], pixels: Array, size: tuple[int, int]) -> Array:
+    """(u, v, z/w) at the centres of pixels of the triangles with these clip-space corners."""
+    height, width = size
+    xs, ys, zs, ws = ([corner[:, i] for corner in corners] for i in range(4))
+    row = lax.div(pixels, jnp.int32(width))
+    px = ((pixels - row * width).astype(xs[0].dtype) + 0.5) * (2 / width) - 1
+    py = (row.astype(xs[0].dtype) + 0.5) * (2 / height) - 1
+    x = [a - px * w for a, w in zip(xs, ws, strict=True)]
+    y = [a - py * w for a, w in zip(ys, ws, strict=True)]
+    edges = [x[(k + 1) % 3] * y[(k + 2) % 3] - y[(k + 1) % 3] * x[(k + 2) % 3] for k in range(3)]
+    total = edges[0] + edges[1] + edges[2]
+    inverse = 1 / jnp.where(total == 0, 1.0, total)
+    u, v = edges[0] * inverse, edges[1] * inverse
+    t = 1 - u - v
+    z = u * zs[0] + v * zs[1] + t * zs[2]
+    w = u * ws[0] + v * ws[1] + t * ws[2]
+    return jnp.stack([u, v, z / jnp.where(w == 0, 1.0, w)], axis=-1)
 
 
 def _homogeneous_pixels(positions: Array, size: tuple[int, int]) -> _Corners:
@@ -235,30 +265,37 @@ def _clipped_boxes(c: _Corners, drawn: Array, size: tuple[int, int]) -> _Boxes:
     return _boxes_from_bounds(low_x, high_x, low_y, high_y, drawn & jnp.any(exists, axis=0), size)
 
 
-def _draw(state, corners, boxes: _Boxes, size: tuple[int, int], block: int, *, homogeneous: bool):
-    """Draws all boxes' candidates onto (nearness, triangle index) per pixel."""
+def _draw(
+    picture: _Picture,
+    corners: _Corners,
+    boxes: _Boxes,
+    size: tuple[int, int],
+    block: int,
+    *,
+    homogeneous: bool,
+) -> _Picture:
+    """Draws all boxes' candidates onto the picture."""
     count = boxes.area.shape[0]
     if count * size[0] * size[1] < _INT32_CANDIDATES:
-        return _draw_numbered(
-            state, corners, boxes, jnp.cumsum(boxes.area), size, block, homogeneous
-        )
+        end_numbers = lax.associative_scan(jnp.add, boxes.area)
+        return _draw_numbered(picture, corners, boxes, end_numbers, size, block, homogeneous)
 
     # The candidates may be more than int32 can number: as many triangles at a time as it can.
     def some(carry):
-        begin, state = carry
+        begin, picture = carry
         area = jnp.where(jnp.arange(count) >= begin, boxes.area, 0)
         end_numbers = lax.associative_scan(
             lambda a, b: jnp.minimum(a + b, _MAX_CANDIDATES + 1), area
         )
         fits = end_numbers <= _MAX_CANDIDATES
         now = boxes._replace(area=jnp.where(fits, area, 0))
-        state = _draw_numbered(state, corners, now, end_numbers, size, block, homogeneous)
-        return jnp.sum(fits, dtype=jnp.int32), state
+        picture = _draw_numbered(picture, corners, now, end_numbers, size, block, homogeneous)
+        return jnp.sum(fits, dtype=jnp.int32), picture
 
-    return lax.while_loop(lambda carry: carry[0] < count, some, (jnp.int32(0), state))[1]
+    return lax.while_loop(lambda carry: carry[0] < count, some, (jnp.int32(0), picture))[1]
 
 
-def _draw_numbered(state, c, boxes, end_numbers, size, block: int, homogeneous: bool):
+def _draw_numbered(picture, c, boxes, end_numbers, size, block: int, homogeneous: bool):
     width = size[1]
     triangle_count = boxes.area.shape[0]
     indices = jnp.arange(triangle_count, dtype=jnp.int32)
@@ -275,26 +312,26 @@ def _draw_numbered(state, c, boxes, end_numbers, size, block: int, homogeneous: 
         owner = lax.associative_scan(jnp.maximum, owner)
         # Numbers past the last candidate repeat pixels of the last triangle, which does no harm.
         number = jnp.minimum(jnp.arange(block, dtype=jnp.int32) + start, total - 1)
-        pixel = _pixel_of_number(number - _take(first_numbers, owner), owner, boxes, width)
+        pixel = _pixel_of_number(number - take(first_numbers, owner), owner, boxes, width)
         near = _nearness_at_pixel(c, owner, pixel, width, homogeneous)
         nearest = nearness.at[pixel].max(near, mode="promise_in_bounds")
-        wins = (near > _NOTHING) & (near == _take(nearest, pixel))
+        wins = (near > _NOTHING) & (near == take(nearest, pixel))
         new = jnp.full_like(winners, triangle_count)
         new = new.at[pixel].min(jnp.where(wins, owner, triangle_count), mode="promise_in_bounds")
         winners = jnp.where(nearest > nearness, new, jnp.minimum(new, winners))
-        return start + block, (nearest, winners)
+        return start + block, _Picture(nearest, winners)
 
-    return lax.while_loop(lambda carry: carry[0] < total, one_pass, (jnp.int32(0), state))[1]
+    return lax.while_loop(lambda carry: carry[0] < total, one_pass, (jnp.int32(0), picture))[1]
 
 
 def _pixel_of_number(offset: Array, owner: Array, boxes: _Boxes, image_width: int) -> Array:
     """The pixel at an offset into its triangle's box."""
-    width = _take(boxes.width, owner)
+    width = take(boxes.width, owner)
     row = (offset.astype(jnp.float32) / width.astype(jnp.float32)).astype(jnp.int32)
     # The division is rounded: one row more or less is put right.
     row = row - (row * width > offset).astype(jnp.int32)
     row = row + (offset - row * width >= width).astype(jnp.int32)
-    return _take(boxes.first_pixel, owner) + row * image_width + (offset - row * width)
+    return take(boxes.first_pixel, owner) + row * image_width + (offset - row * width)
 
 
 def _nearness_at_pixel(
@@ -305,8 +342,8 @@ def _nearness_at_pixel(
     dtype = c.x[0].dtype
     px = (pixel - row * image_width).astype(dtype) + 0.5
     py = row.astype(dtype) + 0.5
-    xs, ys, zs = ([_take(a, owner) for a in field] for field in (c.x, c.y, c.z))
-    ss = [_take(a, owner) if homogeneous else 1.0 for a in c.s]
+    xs, ys, zs = ([take(a, owner) for a in field] for field in (c.x, c.y, c.z))
+    ss = [take(a, owner) if homogeneous else 1.0 for a in c.s]
     sign = jnp.sign(_determinant(_Corners(xs, ys, zs, ss)))
     # Corners as seen from the pixel: a function of the two alone, exactly zero where they meet.
     x = [a - px * s for a, s in zip(xs, ss, strict=True)]
@@ -331,34 +368,3 @@ def _nearness_at_pixel(
     # w > 0 in front of the camera. Comparisons with NaN are false: such triangles draw nothing.
     visible = inside & (w > 0) & (z >= -1) & (z <= 1)
     return jnp.where(visible, -z, _NOTHING)
-
-
-def _fragments(positions: Array, triangles: Array, winners: Array, size: tuple[int, int]) -> Array:
-    """(u, v, z/w, index + 1) of the given triangles at every pixel: the differentiable part."""
-    height, width = size
-    covered = winners < triangles.shape[0]
-    index = jnp.minimum(winners, triangles.shape[0] - 1)
-    corner = [_take(triangles[:, k], index) for k in range(3)]
-    xs, ys, zs, ws = ([_take(positions[:, i], k) for k in corner] for i in range(4))
-    px = (jnp.arange(width, dtype=positions.dtype) + 0.5) * (2 / width) - 1
-    py = (jnp.arange(height, dtype=positions.dtype) + 0.5) * (2 / height) - 1
-    px, py = jnp.tile(px, height), jnp.repeat(py, width)
-    x = [a - px * w for a, w in zip(xs, ws, strict=True)]
-    y = [a - py * w for a, w in zip(ys, ws, strict=True)]
-    edges = [x[(k + 1) % 3] * y[(k + 2) % 3] - y[(k + 1) % 3] * x[(k + 2) % 3] for k in range(3)]
-    total = edges[0] + edges[1] + edges[2]
-    valid = covered & (total != 0)
-    inverse = 1 / jnp.where(valid, total, 1.0)
-    u, v = edges[0] * inverse, edges[1] * inverse
-    t = 1 - u - v
-    z = u * zs[0] + v * zs[1] + t * zs[2]
-    w = u * ws[0] + v * ws[1] + t * ws[2]
-    values = [u, v, z / jnp.where(valid, w, 1.0)]
-    planes = [jnp.where(valid, a, 0.0) for a in values]
-    planes.append(jnp.where(covered, index + 1, 0).astype(positions.dtype))
-    return jnp.stack(planes, axis=-1).reshape(height, width, 4)
-
-
-def _take(array: Array, index: Array) -> Array:
-    """array[index] for indices known to be in bounds, which spares their clamping."""
-    return array.at[index].get(mode="promise_in_bounds")

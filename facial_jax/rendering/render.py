@@ -5,11 +5,11 @@ import functools
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import MAX_BLINK, Attributes, Identity
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
+from facial_jax.rendering.backend import backend
 from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
@@ -17,7 +17,7 @@ from facial_jax.rendering.camera import (
     pose_vertices,
 )
 from facial_jax.rendering.lighting import shade
-from facial_jax.rendering.rasterizer import interpolate, rasterize
+from facial_jax.rendering.mapping import map_frames
 
 
 @flax.struct.dataclass
@@ -29,10 +29,10 @@ class RenderedFace:
     attention: Float[Array, "*t h w 1"]
     # eye attention map: where the eye region (Eq. 9) is seen, in [0, 1], not scaled by the blink
     mask: Float[Array, "*t h w 1"]
-    # 1 where the face is, else 0
+    # 1 where the face is, else 0; in between on antialiased silhouettes
 
 
-@functools.partial(jax.jit, static_argnames=("size", "cull_backfaces", "block"))
+@functools.partial(jax.jit, static_argnames=("size", "cull_backfaces", "antialiased", "rasterizer"))
 def render(
     model: FaceModel,
     identity: Identity,
@@ -41,11 +41,16 @@ def render(
     size: tuple[int, int],
     *,
     cull_backfaces: bool = True,
-    block: int | None = None,
+    antialiased: bool = False,
+    rasterizer: str = "xla",
 ) -> RenderedFace:
     """Renders the face in every frame (FACIAL, Sec. 3.3; Eq. 9 and 12).
 
     Frames are independent: a frame's pixels are the same whatever it is rendered together with.
+
+    Differentiable, in reverse mode, in every parameter and the camera. Without antialiasing a pixel
+    knows nothing of a silhouette that passes by, so that gradients lack what moves silhouettes:
+    fit with `antialiased=True`.
 
     Args:
         model: the face model.
@@ -55,31 +60,77 @@ def render(
         size: (height, width) of the images.
         cull_backfaces: leave out triangles seen from inside the head, which in a closed face are
             hidden anyway; half the work.
-        block: see `rasterize`.
+        antialiased: blend all three pictures across silhouettes (see `antialias`). Off by default:
+            the bundled rendering-to-video networks know hard edges.
+        rasterizer: the backend, "xla" or "nvdiffrast" (see `backend`).
     """
-    frames = attributes.blink.shape
     shape = face_shape(model, identity.identity, attributes.expression)
     vertices = pose_vertices(shape, attributes)
+    return render_vertices(
+        model,
+        vertices,
+        face_texture(model, identity.texture),
+        identity.illumination,
+        camera,
+        size,
+        cull_backfaces=cull_backfaces,
+        antialiased=antialiased,
+        rasterizer=rasterizer,
+    )
+
+
+def render_vertices(
+    model: FaceModel,
+    vertices: Float[Array, "*t n 3"],
+    albedo: Float[Array, "n 3"],
+    illumination: Float[Array, "3 9"],
+    camera: Camera,
+    size: tuple[int, int],
+    *,
+    cull_backfaces: bool = True,
+    antialiased: bool = False,
+    rasterizer: str = "xla",
+) -> RenderedFace:
+    """`render` of vertices in world space (decimetres) instead of coefficients.
+
+    Args:
+        model: gives the triangles, their tables and the eye region.
+        vertices: as from `pose_vertices`; leading axes are those of the result.
+        albedo: as from `face_texture`.
+        illumination: spherical-harmonics coefficients per colour channel.
+        camera: as in `render`, and so are the others.
+        size: (height, width).
+        cull_backfaces: see `render`.
+        antialiased: see `render`.
+        rasterizer: see `render`.
+    """
+    draw = backend(rasterizer)
     normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
-    albedo = face_texture(model, identity.texture)
     eyes = model.eye_mask.astype(albedo.dtype)[:, None]
 
-    def one(vertices, normals):
-        colors = jnp.clip(shade(albedo, normals, identity.illumination), 0.0, 1.0)
+    def pictures(vertices, normals):
+        colors = jnp.clip(shade(albedo, normals, illumination), 0.0, 1.0)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
-        rast = rasterize(
-            positions, model.triangles, size, cull_backfaces=cull_backfaces, block=block
-        )
-        pixels = interpolate(jnp.concatenate([colors, eyes], axis=-1), rast, model.triangles)
+        rast = draw.rasterize(positions, model.triangles, size, cull_backfaces=cull_backfaces)
+        channels = [colors, jnp.broadcast_to(eyes, (*colors.shape[:-1], 1))]
+        pixels = draw.interpolate(jnp.concatenate(channels, axis=-1), rast, model.triangles)
         covered = (rast[..., 3:] > 0).astype(pixels.dtype)
+        if antialiased:
+            pixels = draw.antialias(
+                jnp.concatenate([pixels, covered], axis=-1),
+                rast,
+                positions,
+                model.triangles,
+                model.opposite_vertices,
+            )
+            pixels, covered = pixels[..., :4], pixels[..., 4:]
         return RenderedFace(image=pixels[..., :3], attention=pixels[..., 3:], mask=covered)
 
-    if not frames:
-        return one(vertices, normals)
-    flat = lax.map(
-        lambda frame: one(*frame),
-        tuple(x.reshape(-1, *x.shape[-2:]) for x in (vertices, normals)),
-    )
+    frames = vertices.shape[:-2]
+    if not frames or rasterizer != "xla":
+        return pictures(vertices, normals)
+    # One frame through all the steps at a time, where that is the faster way.
+    flat = map_frames(pictures, *(x.reshape(-1, *x.shape[-2:]) for x in (vertices, normals)))
     return jax.tree.map(lambda x: x.reshape(*frames, *x.shape[1:]), flat)
 
 

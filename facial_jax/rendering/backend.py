@@ -1,0 +1,34 @@
+"""The rasterizer's backends by name."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from facial_jax.rendering import antialias, interpolate, nvdiffrast_backend, rasterizer
+
+
+class Rasterizer(NamedTuple):
+    """A backend's three operations; their namesakes in this package say what they mean."""
+
+    rasterize: Callable
+    interpolate: Callable
+    antialias: Callable
+
+
+_BACKENDS = {
+    "xla": Rasterizer(rasterizer.rasterize, interpolate.interpolate, antialias.antialias),
+    "nvdiffrast": Rasterizer(
+        nvdiffrast_backend.rasterize,
+        nvdiffrast_backend.interpolate,
+        nvdiffrast_backend.antialias,
+    ),
+}
+
+
+def backend(name: str) -> Rasterizer:
+    """The backend "xla" (pure JAX, everywhere) or "nvdiffrast" (CUDA, optional).
+
+    Raises ValueError for any other name. What nvdiffrast needs is looked for when it is first used.
+    """
+    if name not in _BACKENDS:
+        raise ValueError(f"rasterizer: expected one of {', '.join(_BACKENDS)}, got {name!r}")
+    return _BACKENDS[name]

@@ -1,0 +1,378 @@
+"""Rasterizer backend: nvdiffrast's CUDA kernels inside jit.  Optional; CUDA only.
+
+`rasterize`, `interpolate` and `antialias` take and give what their namesakes in this package do,
+and may be jitted, vmapped and differentiated in reverse mode. Their work is done by the kernels of
+Laine et al., "Modular primitives for high-performance differentiable rendering" (2020), on XLA's
+own buffers and CUDA stream: `buffer_callback` hands over the buffers, PyTorch wraps them without a
+copy (DLPack), and results are copied from device memory to device memory.
+
+Where nvdiffrast differs from the XLA backend: it snaps vertices to 1/16 of a pixel, so pixels whose
+centres lie within a rounding of an edge may show the other triangle; it keeps u and v in [0, 1];
+z/w passes no gradient; an edge with more than two triangles is no sure silhouette.
+"""
+
+import functools
+import importlib.util
+import threading
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import custom_vmap
+from jax.experimental.buffer_callback import buffer_callback
+from jaxtyping import Array, Float, Int
+
+_MAX_EXACT_INDEX = 1 << 24  # integers up to this are exact in float32
+
+_Shape = tuple[int, ...]
+
+
+def rasterize(
+    positions: Float[Array, "*b n 4"],
+    triangles: Int[Array, "f 3"],
+    size: tuple[int, int],
+    *,
+    cull_backfaces: bool = False,
+) -> Float[Array, "*b h w 4"]:
+    """As `facial_jax.rendering.rasterizer.rasterize`, by nvdiffrast.
+
+    The same arguments, but for `block`, and the same result.
+
+    Raises:
+        RuntimeError: if PyTorch or nvdiffrast is not installed, or JAX or PyTorch sees no CUDA
+            device; the message says how to install what is missing.
+        ValueError: if positions are not float32, the image is empty or there are more than 2^24
+            triangles (their indices would not be exact in float32).
+    """
+    height, width = size
+    if height < 1 or width < 1:
+        raise ValueError(f"size: expected (height, width) of at least one pixel, got {size}")
+    if triangles.shape[0] > _MAX_EXACT_INDEX:
+        raise ValueError(f"triangles: expected at most 2^24 of them, got {triangles.shape[0]}")
+    _require_float32(positions=positions)
+    batch = positions.shape[:-2]
+    if triangles.shape[0] == 0 or positions.size == 0:
+        return jnp.zeros((*batch, height, width, 4), jnp.float32)
+    flat = _rasterize(
+        positions.reshape(-1, *positions.shape[-2:]),
+        triangles.astype(jnp.int32),
+        (height, width),
+        cull_backfaces,
+    )
+    return flat.reshape(*batch, height, width, 4)
+
+
+def interpolate(
+    attributes: Float[Array, "*b n c"],
+    rast: Float[Array, "*b h w 4"],
+    triangles: Int[Array, "f 3"],
+) -> Float[Array, "*b h w c"]:
+    """As `facial_jax.rendering.interpolate.interpolate`, by nvdiffrast; raises as `rasterize`."""
+    _require_float32(attributes=attributes, rast=rast)
+    out_shape = (*rast.shape[:-1], attributes.shape[-1])
+    if triangles.shape[0] == 0 or attributes.size == 0 or rast.size == 0:
+        return jnp.zeros(out_shape, jnp.float32)
+    flat = _interpolate(
+        attributes.reshape(-1, *attributes.shape[-2:]),
+        rast.reshape(-1, *rast.shape[-3:]),
+        triangles.astype(jnp.int32),
+    )
+    return flat.reshape(out_shape)
+
+
+def antialias(
+    image: Float[Array, "*b h w c"],
+    rast: Float[Array, "*b h w 4"],
+    positions: Float[Array, "*b n 4"],
+    triangles: Int[Array, "f 3"],
+    opposite: Int[Array, "f 3"],
+) -> Float[Array, "*b h w c"]:
+    """As `facial_jax.rendering.antialias.antialias`, by nvdiffrast; raises as `rasterize`.
+
+    `opposite` is not used: nvdiffrast finds the triangles' neighbours on the GPU.
+    """
+    del opposite
+    _require_float32(image=image, rast=rast, positions=positions)
+    if triangles.shape[0] == 0 or positions.size == 0 or image.size == 0:
+        return image
+    flat = _antialias(
+        image.reshape(-1, *image.shape[-3:]),
+        rast.reshape(-1, *rast.shape[-3:]),
+        positions.reshape(-1, *positions.shape[-2:]),
+        triangles.astype(jnp.int32),
+    )
+    return flat.reshape(image.shape)
+
+
+def _require_float32(**arrays: Array) -> None:
+    for name, array in arrays.items():
+        if array.dtype != jnp.float32:
+            raise ValueError(f"{name}: nvdiffrast computes in float32, got {array.dtype}")
+
+
+# The differentiable operations. Arrays have one leading batch axis; triangles have none.
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _rasterize(positions: Array, triangles: Array, size: tuple[int, int], cull: bool) -> Array:
+    if not cull:
+        arguments = (positions, triangles)
+    else:
+        arguments = (positions, _faces_camera(positions, triangles), triangles)
+    method = "rasterize_drawn" if cull else "rasterize"
+    (rast,) = _call(method, [(*size, 4)], *arguments, size=size)
+    return rast
+
+
+def _rasterize_forward(positions, triangles, size, cull):
+    rast = _rasterize(positions, triangles, size, cull)
+    return rast, (positions, rast, triangles)
+
+
+def _rasterize_backward(size, cull, saved, cotangent):
+    positions, rast, triangles = saved
+    shapes = [positions.shape[1:]]
+    (grad,) = _call("rasterize_gradient", shapes, positions, rast, cotangent, triangles)
+    return grad, None
+
+
+_rasterize.defvjp(_rasterize_forward, _rasterize_backward)
+
+
+@jax.custom_vjp
+def _interpolate(attributes: Array, rast: Array, triangles: Array) -> Array:
+    shape = (*rast.shape[1:3], attributes.shape[-1])
+    (image,) = _call("interpolate", [shape], attributes, rast, triangles)
+    return image
+
+
+def _interpolate_forward(*arguments):
+    return _interpolate(*arguments), arguments
+
+
+def _interpolate_backward(saved, cotangent):
+    attributes, rast, triangles = saved
+    shapes = [attributes.shape[1:], rast.shape[1:]]
+    grads = _call("interpolate_gradient", shapes, attributes, rast, cotangent, triangles)
+    return *grads, None
+
+
+_interpolate.defvjp(_interpolate_forward, _interpolate_backward)
+
+
+@jax.custom_vjp
+def _antialias(image: Array, rast: Array, positions: Array, triangles: Array) -> Array:
+    (result,) = _call("antialias", [image.shape[1:]], image, rast, positions, triangles)
+    return result
+
+
+def _antialias_forward(*arguments):
+    return _antialias(*arguments), arguments
+
+
+def _antialias_backward(saved, cotangent):
+    image, rast, positions, triangles = saved
+    shapes = [image.shape[1:], positions.shape[1:]]
+    arguments = (image, rast, positions, cotangent, triangles)
+    grad_image, grad_positions = _call("antialias_gradient", shapes, *arguments)
+    return grad_image, jnp.zeros_like(rast), grad_positions, None
+
+
+_antialias.defvjp(_antialias_forward, _antialias_backward)
+
+
+def _faces_camera(positions: Array, triangles: Array) -> Array:
+    """(b, f) uint8: 1 where the outward normal (v1 − v2) × (v2 − v3) faces the camera."""
+    x, y, w = (positions[..., k] for k in (0, 1, 3))
+    (x0, x1, x2), (y0, y1, y2), (w0, w1, w2) = (
+        tuple(field[:, triangles[:, k]] for k in range(3)) for field in (x, y, w)
+    )
+    # The determinant of the three (x, y, w), relative to the first corner.
+    ax, ay = x1 * w0 - x0 * w1, y1 * w0 - y0 * w1
+    bx, by = x2 * w0 - x0 * w2, y2 * w0 - y0 * w2
+    return ((ax * by - ay * bx) * jnp.sign(w0) < 0).astype(jnp.uint8)
+
+
+def _call(method: str, shapes: list[_Shape], *arrays: Array, **static: Any) -> list[Array]:
+    """Calls a method of the operations on the arrays' device buffers, inside jit.
+
+    Args:
+        method: its name.
+        shapes: of its float32 results, without the batch axis.
+        arrays: its tensors: all with a leading batch axis, but the last, the triangles.
+        static: its other arguments.
+    """
+
+    operations = _operations()
+
+    def callback(context, out_buffers, *buffers):
+        tensors = [operations.tensor(buffer) for buffer in buffers]
+        with operations.on_stream(context, tensors[0]):
+            results = getattr(operations, method)(*tensors, **static)
+            for out, result in zip(out_buffers, results, strict=True):
+                operations.tensor(out)[...] = result
+
+    @custom_vmap
+    def call(*arrays):
+        batch = arrays[0].shape[0]
+        results = [jax.ShapeDtypeStruct((batch, *shape), jnp.float32) for shape in shapes]
+        return buffer_callback(callback, results)(*arrays)
+
+    @call.def_vmap
+    def call_batched(axis_size, batched, *arrays):
+        out_batched = [True] * len(shapes)
+        if batched[-1]:  # other triangles for each: one after the other
+            arrays = _broadcast(axis_size, batched, arrays)
+            return lax.map(lambda each: call(*each), arrays), out_batched
+        *arrays, triangles = arrays
+        arrays = _broadcast(axis_size, batched[:-1], arrays)
+        results = call(*(a.reshape(-1, *a.shape[2:]) for a in arrays), triangles)
+        return [r.reshape(axis_size, -1, *r.shape[1:]) for r in results], out_batched
+
+    return call(*arrays)
+
+
+def _broadcast(axis_size: int, batched: list[bool], arrays: Any) -> tuple[Array, ...]:
+    return tuple(
+        array if has_axis else jnp.broadcast_to(array, (axis_size, *array.shape))
+        for array, has_axis in zip(arrays, batched, strict=True)
+    )
+
+
+# The PyTorch side.
+
+
+@functools.cache
+def _operations() -> "NvdiffrastOperations":
+    """nvdiffrast's operations; RuntimeError where anything is missing, and says what."""
+    missing = []
+    if all(device.platform != "gpu" for device in jax.devices()):
+        missing.append("JAX sees no CUDA device (pip install 'facial_jax[cuda]')")
+    torch = importlib.util.find_spec("torch") and importlib.import_module("torch")
+    if not torch:
+        missing.append("PyTorch is not installed (pip install 'facial_jax[nvdiffrast]')")
+    elif not torch.cuda.is_available():
+        missing.append(f"PyTorch {torch.__version__} sees no CUDA device (install its CUDA build)")
+    if importlib.util.find_spec("_nvdiffrast_c") is None:
+        missing.append(
+            "nvdiffrast 0.4 or later is not installed (pip install setuptools wheel ninja && "
+            "pip install git+https://github.com/NVlabs/nvdiffrast.git --no-build-isolation)"
+        )
+    if missing:
+        raise RuntimeError(f"The rasterizer 'nvdiffrast' cannot be used: {'; '.join(missing)}.")
+    return NvdiffrastOperations(torch, importlib.import_module("_nvdiffrast_c"))
+
+
+class NvdiffrastOperations:
+    """nvdiffrast's kernels on PyTorch tensors with one leading batch axis, triangles last.
+
+    Every operation returns a tuple of tensors.
+    """
+
+    def __init__(self, torch: Any, plugin: Any):
+        self._torch = torch
+        self._plugin = plugin
+        self._contexts: dict[int, Any] = {}  # by device index
+        self._lock = threading.Lock()
+
+    def tensor(self, buffer: Any) -> Any:
+        """An XLA buffer as a tensor, without a copy."""
+        return self._torch.from_dlpack(buffer)
+
+    def on_stream(self, context: Any, tensor: Any) -> Any:
+        """A context manager in which PyTorch works on XLA's stream."""
+        if not tensor.is_cuda:
+            raise RuntimeError(
+                f"The rasterizer 'nvdiffrast' needs arrays on a CUDA device, got {tensor.device}."
+            )
+        stream = self._torch.cuda.ExternalStream(context.stream, device=tensor.device)
+        return self._torch.cuda.stream(stream)
+
+    def rasterize(self, positions: Any, triangles: Any, *, size: tuple[int, int]) -> tuple:
+        """(u, v, z/w, triangle + 1)."""
+        none = self._torch.empty((0, 2), dtype=self._torch.int32)
+        return (self._draw(positions, triangles, size, none),)
+
+    def rasterize_drawn(
+        self, positions: Any, drawn: Any, triangles: Any, *, size: tuple[int, int]
+    ) -> tuple:
+        """The same with only those triangles whose `drawn`, (b, f), is not 0."""
+        torch = self._torch
+        batch, vertices = positions.shape[:2]
+        count = triangles.shape[0]
+        # Triangles left out become points, which cover nothing. With other triangles in each image,
+        # images are ranges of one long list of triangles, whose indices must stay exact.
+        at_once = max(1, _MAX_EXACT_INDEX // count)
+        images = []
+        for first in range(0, batch, at_once):
+            some = positions[first : first + at_once]
+            number = torch.arange(len(some), dtype=torch.int32, device=positions.device)
+            corners = triangles * drawn[first : first + at_once, :, None]
+            corners = corners + (number * vertices)[:, None, None]
+            ranges = [[i * count, count] for i in range(len(some))]
+            rast = self._draw(
+                some.reshape(-1, 4),
+                corners.reshape(-1, 3),
+                size,
+                torch.tensor(ranges, dtype=torch.int32),
+            )
+            covered = rast[..., 3] > 0
+            rast[..., 3] -= covered * (number * count)[:, None, None]
+            images.append(rast)
+        return (torch.cat(images),)
+
+    def _draw(self, positions: Any, triangles: Any, size: tuple[int, int], ranges: Any) -> Any:
+        # nvdiffrast waits for the stream while it holds Python's lock, and what the stream waits
+        # for may need Python on another thread. Waiting here first lets go of the lock.
+        self._wait(positions.device)
+        with self._lock:  # the context's buffers serve one call at a time
+            context = self._context(positions.device)
+            return self._plugin.rasterize_fwd_cuda(context, positions, triangles, size, ranges, -1)[
+                0
+            ]
+
+    def _wait(self, device: Any) -> None:
+        self._torch.cuda.current_stream(device).synchronize()
+
+    def _context(self, device: Any) -> Any:
+        if device.index not in self._contexts:
+            self._contexts[device.index] = self._plugin.RasterizeCRStateWrapper(device.index)
+        return self._contexts[device.index]
+
+    def rasterize_gradient(
+        self, positions: Any, rast: Any, cotangent: Any, triangles: Any
+    ) -> tuple:
+        """The gradient to positions of one to (u, v)."""
+        return (self._plugin.rasterize_grad(positions, triangles, rast, cotangent),)
+
+    def interpolate(self, attributes: Any, rast: Any, triangles: Any) -> tuple:
+        """Attributes at pixels."""
+        return (self._plugin.interpolate_fwd(attributes, rast, triangles)[0],)
+
+    def interpolate_gradient(
+        self, attributes: Any, rast: Any, cotangent: Any, triangles: Any
+    ) -> tuple:
+        """The gradients to attributes and (u, v)."""
+        return self._plugin.interpolate_grad(attributes, rast, triangles, cotangent)
+
+    def antialias(self, image: Any, rast: Any, positions: Any, triangles: Any) -> tuple:
+        """The image with blended silhouettes."""
+        return (self._blend(image, rast, positions, triangles)[0],)
+
+    def antialias_gradient(
+        self, image: Any, rast: Any, positions: Any, cotangent: Any, triangles: Any
+    ) -> tuple:
+        """The gradients to image and positions."""
+        # The silhouettes are found again: faster than to keep nvdiffrast's list of them, which
+        # takes eight numbers a pixel.
+        _, silhouettes = self._blend(image, rast, positions, triangles)
+        return self._plugin.antialias_grad(
+            image, rast, positions, triangles, cotangent, silhouettes
+        )
+
+    def _blend(self, image: Any, rast: Any, positions: Any, triangles: Any) -> tuple:
+        # Built every time, in a fraction of the operation's own time: XLA reuses its buffers, so an
+        # address does not tell whether the triangles are still the same.
+        topology = self._plugin.antialias_construct_topology_hash(triangles)
+        return self._plugin.antialias_fwd(image, rast, positions, triangles, topology)
