@@ -136,5 +136,5 @@ def test_unreadable_files_are_named(tmp_path):
     path = tmp_path / "cut.safetensors"
     save_file(tiny_discriminator(), path)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=r"cut\.safetensors is not a whole safetensors file"):
+    with pytest.raises(ValueError, match=r"cut\.safetensors is neither .* a whole safetensors"):
         pytorch.load_state_dict(path)

@@ -16,6 +16,7 @@ from flax.traverse_util import unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from facial_jax.interop.torch_checkpoint import is_torch_checkpoint, read_torch_checkpoint
 from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
 from facial_jax.networks.parameters import check_variables
 from facial_jax.networks.rendering_to_video import (
@@ -29,17 +30,40 @@ Variables = dict[str, Any]
 
 
 def load_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """A state dict stored as safetensors.
+    """A state dict stored by `torch.save` (.mdl, .pth) or as safetensors.
 
-    Raises FileNotFoundError, or ValueError with the file's name where it cannot be read.
+    A pickle can make tensors here and nothing else (see `torch_checkpoint`). A state dict saved
+    under "state_dict", beside other things, is taken out; the prefix "module." that data-parallel
+    training puts before every name is dropped.
+
+    Raises FileNotFoundError, or ValueError with the file's name where it cannot be read, holds
+    anything else, or asks for more than tensors.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"No state dict at {path}.")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}).") from error
+    if is_torch_checkpoint(path):
+        state = read_torch_checkpoint(path)
+        if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+            state = state["state_dict"]
+    else:
+        try:
+            state = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path} is neither a PyTorch checkpoint nor a whole safetensors file ({error})."
+            ) from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: expected a state dict, got a {type(state).__name__}.")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, np.ndarray):
+            raise ValueError(
+                f"{path}: expected a state dict, names and tensors; {name!r} is a "
+                f"{type(value).__name__}."
+            )
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    return state
 
 
 class _Reader:
