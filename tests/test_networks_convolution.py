@@ -7,7 +7,9 @@ import pytest
 from facial_jax.networks.convolution import Conv
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 4, 1), (8, 4, 2), (9, 3, 2)])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride"), [(7, 4, 1), (8, 4, 2), (9, 3, 2), (30, 3, 1), (64, 3, 1)]
+)
 def test_values_parameters_and_gradients_are_linens(size, kernel, stride):
     padding = ((kernel // 2,) * 2,) * 2
     ours = Conv(5, (kernel, kernel), stride, padding)
@@ -19,7 +21,7 @@ def test_values_parameters_and_gradients_are_linens(size, kernel, stride):
     )
     np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-6)
     gradients = [
-        jax.jit(jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1)))(
+        jax.jit(jax.grad(lambda v, x, m=module: jnp.mean(m.apply(v, x) ** 3), argnums=(0, 1)))(
             variables, x
         )
         for module in (ours, linen)

@@ -137,9 +137,7 @@ class ReflectConv(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
         """The same height and width, `features` channels."""
         k = self.kernel_size
-        conv = nn.Conv(
-            self.features, (k, k), padding="VALID", kernel_init=_weight_init, name="conv"
-        )
+        conv = Conv(self.features, (k, k), 1, kernel_init=_weight_init, name="conv")
         return conv(reflect_pad(x, k // 2))
 
 
@@ -151,9 +149,7 @@ class DownConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
         """Half as high and wide, `features` channels."""
-        return nn.Conv(
-            self.features, (3, 3), (2, 2), ((1, 1), (1, 1)), kernel_init=_weight_init, name="conv"
-        )(x)
+        return Conv(self.features, (3, 3), 2, ((1, 1), (1, 1)), _weight_init, name="conv")(x)
 
 
 class ResidualBlock(nn.Module):
