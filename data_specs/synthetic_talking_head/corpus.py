@@ -1,78 +1,96 @@
-"""Clips of made-up speakers: speech with pauses, silence, and what the face does to it."""
+"""Clips of made-up speakers: what they say, how it sounds, and what their faces do to it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import dataclasses
+from fractions import Fraction
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.animation import animate, join_utterances, silence
-from data_specs.synthetic_talking_head.espeak import (
-    ENGLISH_VOICES,
-    FEMALE_VARIANTS,
-    MALE_VARIANTS,
-    Utterance,
-    speak,
+from data_specs.clips import SAMPLE_RATE, Clip
+from data_specs.synthetic_talking_head.animation import (
+    animate,
+    cut_utterance,
+    join_utterances,
+    silence,
 )
-from data_specs.synthetic_talking_head.style import Style
-from data_specs.synthetic_talking_head.text import make_sentences
-from facial_jax.attributes import Attributes
-
-TAIL_S = 6.0
-"""The face is animated this much longer than the speech lasts: nothing is heard, life goes on."""
-
-
-@dataclass(frozen=True)
-class SyntheticClip:
-    """One made-up clip."""
-
-    samples: np.ndarray
-    # (n,) float32, what is heard
-    sample_rate: int
-    attributes: tuple[Attributes, ...]
-    # what the face does, to `TAIL_S` seconds after the last sample; one for each phase asked for
+from data_specs.synthetic_talking_head.espeak import Utterance, restart_engine, speak
+from data_specs.synthetic_talking_head.speaker import Speaker, Voice, make_speaker
+from data_specs.synthetic_talking_head.text import SentenceMaker
+from facial_jax.audio.acoustic import AcousticModel
+from facial_jax.audio.features import speech_features
+from facial_jax.audio.waveform import AudioSource
 
 
 def make_clip(
     seed: int,
-    style: Style,
+    speaker_index: int,
+    clip_index: int,
     *,
     seconds: float,
-    fps: float,
-    phases: Sequence[float | None] = (None,),
-) -> SyntheticClip:
-    """A speaker with a voice of their own says some sentences, with pauses between.
+    fps: Fraction,
+    acoustic_model: AcousticModel,
+) -> Clip:
+    """Clip `clip_index` of a speaker in the corpus with this seed; depends on nothing else.
 
-    The head moves once for each of `phases`: what its slow cycle is at when the clip begins. One
-    clip in ten is silent from beginning to end. The sound is what a microphone might have heard:
-    see `recorded`.
+    The speaker says some sentences, with short pauses between and now and then a long one. The
+    sound is what a microphone might have heard: see `recorded`.
     """
-    rng = np.random.default_rng(seed)
-    utterance = silence(seconds) if rng.random() < 0.1 else _talk(rng, seed, seconds)
-    whole = join_utterances([utterance, silence(TAIL_S)])
-    attributes = tuple(animate(whole, style, fps=fps, seed=seed, phase=p) for p in phases)
-    samples = recorded(utterance.samples, utterance.sample_rate, rng)
-    return SyntheticClip(samples, utterance.sample_rate, attributes)
-
-
-def _talk(rng: np.random.Generator, seed: int, seconds: float) -> Utterance:
-    voice = dict(
-        voice=str(rng.choice(ENGLISH_VOICES)),
-        variant=rng.choice([None, *FEMALE_VARIANTS, *MALE_VARIANTS]),
-        rate_wpm=float(rng.uniform(120, 210)),
-        pitch=float(rng.uniform(30, 70)),
-        pitch_range=float(rng.uniform(30, 75)),
+    speaker = make_speaker(seed, speaker_index)
+    rng = np.random.default_rng([seed, 4, speaker_index, clip_index])
+    restart_engine()
+    utterance = cut_utterance(talk(speaker, rng, seconds), seconds)
+    motion_seed = int(rng.integers(2**62))
+    attributes = animate(utterance, speaker.style, fps=float(fps), seed=motion_seed)
+    heard = recorded(utterance.samples, utterance.sample_rate, rng)
+    blocks = AudioSource((heard, utterance.sample_rate)).blocks(SAMPLE_RATE)
+    samples = np.concatenate([block[:, 0] for block in blocks])
+    waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+    features = speech_features(AudioSource((waveform, SAMPLE_RATE)), acoustic_model, fps)
+    count = min(len(features), len(attributes))
+    return Clip(
+        clip=f"{speaker.name}_{clip_index:04d}",
+        subject=speaker.name,
+        fps=str(fps),
+        waveform=waveform,
+        features=np.asarray(features, np.float32)[:count],
+        expression=attributes.expression[:count],
+        pose=attributes.pose[:count],
+        blink=attributes.blink[:count],
+        valid=np.ones(count, bool),
+        identity=speaker.face.identity,
+        texture=speaker.face.texture,
+        illumination=speaker.face.illumination,
     )
-    parts = [silence(rng.choice([0.02, rng.uniform(0.1, 1.5)]))]
+
+
+def talk(speaker: Speaker, rng: np.random.Generator, seconds: float) -> Utterance:
+    """At least `seconds` of the speaker's talk, from a short silence on."""
+    voice = _mood(speaker.voice, rng)
+    sentences = SentenceMaker(rng)
+    parts = [silence(rng.uniform(0.1, 0.9))]
     length = parts[0].duration_s
-    for sentence in make_sentences(200, seed=seed):
-        if length >= seconds:
-            break
-        parts.append(speak(sentence, **voice))
-        # Mostly short pauses, now and then a long one.
-        pause = rng.uniform(1.0, 4.0) if rng.random() < 0.12 else rng.exponential(0.3)
-        parts.append(silence(pause + 0.02))
+    while length < seconds:
+        parts.append(speak(sentences.sentence(), **dataclasses.asdict(voice)))
+        parts.append(silence(_pause_s(speaker.style.pause_s, rng)))
         length += parts[-1].duration_s + parts[-2].duration_s
     return join_utterances(parts)
+
+
+def _mood(voice: Voice, rng: np.random.Generator) -> Voice:
+    """A voice is not the same every day."""
+    return dataclasses.replace(
+        voice,
+        rate_wpm=voice.rate_wpm * rng.uniform(0.93, 1.07),
+        pitch=float(np.clip(voice.pitch + rng.normal(0.0, 3.0), 0, 100)),
+    )
+
+
+def _pause_s(mean_s: float, rng: np.random.Generator) -> float:
+    kind = rng.random()
+    if kind < 0.03:
+        return rng.uniform(4.0, 7.0)
+    if kind < 0.18:
+        return rng.uniform(0.8, 2.5)
+    return 0.02 + rng.exponential(mean_s)
 
 
 def recorded(samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ them, so the same words last some milliseconds more or less each time; a new pro
 same things in the same order gives the same samples.
 """
 
+import _ctypes
 import contextlib
 import ctypes
 import functools
@@ -122,7 +123,7 @@ class _Engine:
         except ImportError as error:
             raise ImportError(
                 "espeak-ng is needed to make synthetic speech; install it with "
-                "`pip install 'facial_jax[synthetic]'` (the package espeakng-loader)"
+                "`pip install 'facial_jax[train]'` (the package espeakng-loader)"
             ) from error
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._library.espeak_Synth.argtypes = [
@@ -199,6 +200,20 @@ class _Engine:
 @functools.cache
 def _engine() -> _Engine:
     return _Engine()
+
+
+def restart_engine() -> None:
+    """Load the library anew, so that what is said next does not depend on what was said before."""
+    handle = _engine()._library._handle
+    _engine()._library.espeak_Terminate()
+    _engine.cache_clear()
+    if hasattr(_ctypes, "dlclose"):
+        _ctypes.dlclose(handle)
+    else:
+        _ctypes.FreeLibrary(handle)
+    _engine()
+    # Its noise comes from the C library's random numbers, which it seeds with the process's id.
+    ctypes.CDLL(None).srand(1)
 
 
 def speak(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.espeak import Phoneme, Utterance
+from data_specs.synthetic_talking_head.espeak import Utterance
 
 GRID_HZ = 200
 """The animator's own time grid, finer than any video's."""
@@ -21,6 +21,8 @@ class Phrase:
 
     start_s: float
     end_s: float
+    pause_s: float
+    # until the next phrase begins, or the utterance ends
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,29 @@ def loudness(utterance: Utterance, times_s: np.ndarray) -> np.ndarray:
     return np.clip((decibels - loud) / LOUDNESS_RANGE_DB + 1, 0, 1.1)
 
 
-def phrases(phonemes: tuple[Phoneme, ...]) -> list[Phrase]:
-    """Runs of phonemes with no pause of `MIN_PAUSE_S` within."""
-    found: list[Phrase] = []
-    for phoneme in phonemes:
+def phrases(utterance: Utterance) -> list[Phrase]:
+    """Stretches of speech; pauses shorter than `MIN_PAUSE_S` do not part them."""
+    spans: list[list[float]] = []
+    for phoneme in utterance.phonemes:
         if phoneme.is_pause:
             continue
-        if found and phoneme.start_s - found[-1].end_s < MIN_PAUSE_S:
-            found[-1] = Phrase(found[-1].start_s, phoneme.end_s)
+        if spans and phoneme.start_s - spans[-1][1] < MIN_PAUSE_S:
+            spans[-1][1] = phoneme.end_s
         else:
-            found.append(Phrase(phoneme.start_s, phoneme.end_s))
-    return found
+            spans.append([phoneme.start_s, phoneme.end_s])
+    next_starts = [start for start, _ in spans[1:]] + [utterance.duration_s]
+    return [
+        Phrase(start, end, max(after - end, 0.0))
+        for (start, end), after in zip(spans, next_starts, strict=False)
+    ]
+
+
+def speaking(utterance: Utterance, times_s: np.ndarray, sigma_s: float) -> np.ndarray:
+    """(t,) 1 within phrases, 0 in pauses, smoothed, on the animator's grid."""
+    active = np.zeros(len(times_s))
+    for phrase in phrases(utterance):
+        active[(times_s >= phrase.start_s) & (times_s <= phrase.end_s)] = 1.0
+    return gaussian_smooth(active, sigma_s)
 
 
 def accents(utterance: Utterance) -> list[Accent]:

@@ -9,30 +9,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.speech_corpus import SpeechCorpus
+from data_specs.synthetic_talking_head.speech_corpus import PHONES, SpeechCorpus
 from facial_jax.audio.mfcc import FRAME_RATE, MEL_BANDS, cepstral_transform
 from facial_jax.audio.network import CHARACTERS, SILENCE, normalise_log_mel
 
 _DIGITAL_SILENCE = -36.0
+_COLOUR_KNOTS = 7
+_GLIDE = np.array([1, 2, 3, 2, 1]) / 9.0
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
     """How strongly the synthetic voices are disturbed; zeros leave them as they are."""
 
+    undisturbed: tuple[tuple[int, float], ...] = ((14000, 0.5), (18500, 0.8))
+    # from batch number …, the share of the samples that are left as they are; none before
     tempo: float = 0.25
     # deviation of the logarithm of the local speed
-    band_shift: float = 0.07
+    band_shift: float = 0.09
     # deviation of the logarithm of the mel axis's stretch
     cepstral_weights: float = 0.25
     # deviation of the logarithm of each cepstral coefficient's weight: sharper, flatter spectra
+    phone_colour: float = 0.5
+    # deviation, in nepers, of each phone's own colour with each speaker
+    segment_colour: float = 0.3
+    # deviation, in nepers, of the colour of each single time that a phone is spoken
     spectral_tilt: float = 1.2
     # deviation, in nepers, of slow equalisation curves of the voice
     gain_drift: float = 0.5
     # deviation, in nepers, of a slowly changing gain
-    reverberation: float = 0.6
+    reverberation: float = 0.5
     # share of the samples that have it
-    noise: float = 0.75
+    noise: float = 0.65
     # share of the samples that have it
     babble: float = 0.2
     # share of the samples with other voices behind
@@ -41,10 +49,14 @@ class AugmentationConfig:
     masks: int = 2
     # stretches of time, and of bands, blanked out
 
+    def undisturbed_share(self, step: int) -> float:
+        """Share of the batch's samples that are left as they are."""
+        return max((entry for entry in self.undisturbed if entry[0] <= step), default=(0, 0.0))[1]
+
     @classmethod
     def none(cls) -> "AugmentationConfig":
         """Speech as espeak-ng speaks it."""
-        return cls(*([0.0] * 9), 0)
+        return cls((), *([0.0] * 11), 0)
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,27 @@ def _speaker_transform(rng, config: AugmentationConfig) -> np.ndarray:
     return (sharpened @ warp).astype(np.float32)
 
 
+def _smooth_curves(rng, count: int, knots: int, deviation: float) -> np.ndarray:
+    """(count, 26): random curves over the mel bands, linear between knots."""
+    positions = np.linspace(0, knots - 1, MEL_BANDS)
+    low = np.minimum(positions.astype(np.int64), knots - 2)
+    part = positions - low
+    values = rng.normal(0.0, deviation, (count, knots))
+    return values[:, low] * (1 - part) + values[:, low + 1] * part
+
+
+def _colour_phones(rng, config: AugmentationConfig, speaker, log_mel, phones):
+    """Each phone, and each time that it is spoken, in a colour of its own, with glides."""
+    if config.phone_colour == 0.0 and config.segment_colour == 0.0:
+        return log_mel
+    segments = np.cumsum(np.diff(phones, prepend=phones[0]) != 0)
+    curves = _smooth_curves(rng, int(segments[-1]) + 1, _COLOUR_KNOTS, config.segment_colour)
+    colour = np.where((phones > 0)[:, None], speaker[phones] + curves[segments], 0.0)
+    padded = np.pad(colour, ((2, 2), (0, 0)), mode="edge")
+    glided = sum(w * padded[i : i + len(colour)] for i, w in enumerate(_GLIDE))
+    return log_mel + glided.astype(np.float32)
+
+
 def _reverberate(rng, power: np.ndarray) -> np.ndarray:
     """Energies with an exponential tail: RT60 from 0.1 to 0.9 s, other for each band."""
     rt60 = np.exp(rng.uniform(np.log(0.1), np.log(0.9)))
@@ -167,16 +200,21 @@ class BatchMaker:
         phones = np.zeros((config.samples, config.frames), np.int32)
         middle = slice(config.context, config.context + config.frames)
         for i in range(config.samples):
-            log_mel, phones[i], text = self._recording(rng)
-            log_mel = self._disturb(rng, log_mel)
-            rows[i, middle] = self._mask(rng, normalise_log_mel(log_mel))
+            augmentation = self._augmentation
+            if rng.random() < augmentation.undisturbed_share(step):
+                augmentation = AugmentationConfig.none()
+            log_mel, phones[i], text = self._recording(rng, augmentation)
+            log_mel = self._disturb(rng, augmentation, log_mel)
+            rows[i, middle] = self._mask(rng, augmentation, normalise_log_mel(log_mel))
             lengths[i] = len(text)
             labels[i, : len(text)] = [CHARACTERS.index(c) for c in text]
         return SpeechBatch(rows, labels, lengths, phones)
 
-    def _recording(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
+    def _recording(
+        self, rng, augmentation: AugmentationConfig
+    ) -> tuple[np.ndarray, np.ndarray, str]:
         """One speaker's sentences with pauses between, as far as they fit."""
-        corpus, config, augmentation = self._corpus, self._batch, self._augmentation
+        corpus, config = self._corpus, self._batch
         log_mel = np.full((config.frames, MEL_BANDS), _DIGITAL_SILENCE, np.float32)
         phones = np.zeros(config.frames, np.int32)
         if rng.random() < augmentation.empty:
@@ -184,6 +222,7 @@ class BatchMaker:
         position = int(rng.integers(0, 20))
         texts: list[str] = []
         transform = _speaker_transform(rng, augmentation)
+        colours = _smooth_curves(rng, len(PHONES), _COLOUR_KNOTS, augmentation.phone_colour)
         for _ in range(20):  # tries; a group may hold nothing short enough
             for u in rng.permutation(self._groups[int(rng.integers(len(self._groups)))]):
                 a, b = corpus.bounds[u], corpus.bounds[u + 1]
@@ -194,7 +233,8 @@ class BatchMaker:
                 end = position + len(spectra)
                 if end > config.frames or length > config.characters or len(heard) < 4:
                     continue
-                log_mel[position:end] = spectra @ transform
+                coloured = _colour_phones(rng, augmentation, colours, spectra, heard)
+                log_mel[position:end] = coloured @ transform
                 phones[position:end] = heard
                 texts.append(corpus.texts[u])
                 position = end + int(rng.integers(3, 50))
@@ -206,9 +246,9 @@ class BatchMaker:
         start = int(rng.integers(0, len(self._corpus.log_mel) - frames))
         return np.exp(self._corpus.log_mel[start : start + frames].astype(np.float64))
 
-    def _disturb(self, rng, log_mel: np.ndarray) -> np.ndarray:
+    def _disturb(self, rng, config: AugmentationConfig, log_mel: np.ndarray) -> np.ndarray:
         """Gain, colour, room and noise."""
-        config, frames = self._augmentation, len(log_mel)
+        frames = len(log_mel)
         speech = np.exp(log_mel.astype(np.float64))
         loud = speech.mean(axis=1)
         spoken = loud > 0.1 * loud.mean()
@@ -222,7 +262,7 @@ class BatchMaker:
         if rng.random() < config.reverberation:
             speech = _reverberate(rng, speech)
         if rng.random() < config.noise:
-            snr = 10.0 ** (rng.uniform(0.3, 4.5))
+            snr = 10.0 ** (rng.uniform(0.6, 4.5))
             speech = speech + level / snr * _noise_power(rng, frames)
         if rng.random() < config.babble:
             voices = [self._voice_power(rng, frames) for _ in range(int(rng.integers(1, 6)))]
@@ -230,8 +270,8 @@ class BatchMaker:
             speech = speech + level / 10.0 ** (rng.uniform(0.7, 3.0)) * babble
         return np.log(np.maximum(speech, 1e-15)).astype(np.float32)
 
-    def _mask(self, rng, rows: np.ndarray) -> np.ndarray:
-        for _ in range(self._augmentation.masks):
+    def _mask(self, rng, augmentation: AugmentationConfig, rows: np.ndarray) -> np.ndarray:
+        for _ in range(augmentation.masks):
             if rng.random() < 0.5:
                 start = int(rng.integers(0, len(rows)))
                 rows[start : start + int(rng.integers(1, 8))] = 0.0

@@ -180,7 +180,12 @@ def visemes_of(phoneme: Phoneme) -> tuple[Viseme, ...]:
 
 
 def mouth_shapes(
-    phonemes: tuple[Phoneme, ...], loudness: np.ndarray, times_s: np.ndarray, articulation: float
+    phonemes: tuple[Phoneme, ...],
+    loudness: np.ndarray,
+    times_s: np.ndarray,
+    *,
+    articulation: float = 1.0,
+    lips: float = 1.0,
 ) -> np.ndarray:
     """Expression coefficients of the mouth on the animator's grid.
 
@@ -188,7 +193,8 @@ def mouth_shapes(
         phonemes: in order of time.
         loudness: (t,) 0 to 1; louder speech opens the jaw wider.
         times_s: (t,) the grid, `GRID_HZ` per second.
-        articulation: scales how far the jaw and the lips go.
+        articulation: scales how far the jaw goes, and what the lips do with it.
+        lips: scales how far the lips go round, spread and rise of their own.
 
     Returns:
         (t, 64) float64.
@@ -218,7 +224,8 @@ def mouth_shapes(
     # Voice and jaw go together: a vowel at full voice opens wide, a whispered one hardly.
     effort = 0.6 + 0.75 * gaussian_smooth(loudness, 0.02)
     shapes[:, [JAW_OPEN, LOWER_LIP_DEPRESS, UPPER_LIP_RAISE]] *= effort[:, None]
-    shapes *= articulation
+    shapes[:, [JAW_OPEN, LOWER_LIP_DEPRESS, LOWER_LIP_TUCK, JAW_FORWARD]] *= articulation
+    shapes[:, [LIP_ROUND, LIP_SPREAD, UPPER_LIP_RAISE, LIP_FUNNEL]] *= lips
     shapes[:, JAW_OPEN] = _JAW_LIMIT * np.tanh(shapes[:, JAW_OPEN] / _JAW_LIMIT)
     shapes[:, MOUTH_CLOSE] = closure * shapes[:, JAW_OPEN]
     shapes[:, LIP_PRESS] = 0.3 * closure

@@ -1,0 +1,164 @@
+"""The TFDS builder of the synthetic corpus.
+
+What a corpus holds depends on its configuration alone: not on the number of processes that make it.
+"""
+
+import collections
+import concurrent.futures
+import hashlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
+from data_specs.splits import SPLITS, split_of_index
+from data_specs.synthetic_talking_head.corpus import make_clip
+from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
+from facial_jax.frame_rate import parse_frame_rate
+
+NEW_SPEAKERS = "new_speakers_"
+"""Before a split's name: the same split of the speakers whom training does not know."""
+
+
+@dataclass(eq=False)
+class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
+    """What is in a corpus; its name follows from the rest."""
+
+    name: str = ""
+    speakers: int = 24
+    """Speakers to train, validate and test on."""
+    new_speakers: int = 8
+    """More of them, in splits of their own."""
+    clips: int = 20
+    """Clips of each speaker."""
+    clip_s: float = 20.0
+    fps: str = "25"
+    seed: int = 0
+    acoustic_weights: Path = ACOUSTIC_WEIGHTS
+    """The acoustic model that the speech features come from."""
+
+    def __post_init__(self):
+        self.fps = str(parse_frame_rate(self.fps))
+        if min(self.speakers, self.clips) < 1 or self.new_speakers < 0 or self.clip_s <= 0:
+            raise ValueError(
+                "speakers, clips and clip_s: expected positive numbers, got "
+                f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers from 0 on, "
+                f"got {self.new_speakers}"
+            )
+        self.acoustic_hash = hashlib.sha256(Path(self.acoustic_weights).read_bytes()).hexdigest()
+        self.name = (
+            f"{self.speakers}and{self.new_speakers}speakers_{self.clips}x{self.clip_s:g}s_"
+            f"{self.fps.replace('/', 'by')}fps_seed{self.seed}_{self.acoustic_hash[:8]}"
+        )
+
+
+class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
+    """Made-up people talking: see `data_specs.clips.Clip` for what an example holds."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self, *, config: SyntheticTalkingHeadConfig, data_dir: str | os.PathLike, workers: int = 1
+    ):
+        """`workers` processes make the clips; with one, this process makes them itself."""
+        self._workers, self._executor = workers, None
+        super().__init__(config=config, data_dir=str(data_dir), file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        config = self.builder_config
+        made_from = {
+            field: getattr(config, field)
+            for field in ("speakers", "new_speakers", "clips", "clip_s", "fps", "seed")
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Made-up people talking: speech, faces and their motion from a seed.",
+            features=clip_features(load_acoustic_model(config.acoustic_weights).feature_count),
+            disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(
+                made_from=made_from,
+                acoustic=[Path(config.acoustic_weights).name, config.acoustic_hash],
+                clips={},
+            ),
+        )
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        config, splits = self.builder_config, collections.defaultdict(list)
+        for speaker in range(config.speakers + config.new_speakers):
+            prefix = NEW_SPEAKERS if speaker >= config.speakers else ""
+            for clip in range(config.clips):
+                splits[prefix + split_of_index(clip)].append((speaker, clip))
+        names = [prefix + split for prefix in ("", NEW_SPEAKERS) for split in SPLITS]
+        return {name: self._generate_examples(name, splits[name]) for name in names if splits[name]}
+
+    def _generate_examples(self, split: str, numbers: list[tuple[int, int]]):
+        config, rows = self.builder_config, self.info.metadata["clips"].setdefault(split, [])
+        fixed = (config.seed, config.clip_s, config.fps, str(config.acoustic_weights))
+        made = _in_order(self._executor, [(*fixed, *number) for number in numbers])
+        for key, clip in enumerate(made):
+            rows.append(clip_entry(clip).to_row())
+            yield key, clip_to_example(clip)
+
+    def download_and_prepare(self, **options) -> None:
+        """Makes the corpus, unless it was made before; one that was stopped leaves nothing."""
+        if self._workers == 1:
+            super().download_and_prepare(**options)
+            return
+        # Fresh processes: a fork of one that runs JAX may hang.
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(
+            self._workers, mp_context=context, initializer=_end_with_parent
+        ) as self._executor:
+            super().download_and_prepare(**options)
+
+
+def build_corpus(
+    config: SyntheticTalkingHeadConfig, data_dir: str | os.PathLike, *, workers: int = 1
+) -> Path:
+    """Makes the corpus, unless `data_dir` has it already, and returns its folder.
+
+    Scripts that call this with more than one worker need `if __name__ == "__main__":`, because
+    each worker imports them anew.
+    """
+    builder = SyntheticTalkingHead(config=config, data_dir=data_dir, workers=workers)
+    builder.download_and_prepare()
+    return Path(builder.data_dir)
+
+
+def _make(task: tuple[int, float, str, str, int, int]) -> Clip:
+    seed, seconds, fps, weights, speaker, clip = task
+    model = load_acoustic_model(weights)
+    rate = parse_frame_rate(fps)
+    return make_clip(seed, speaker, clip, seconds=seconds, fps=rate, acoustic_model=model)
+
+
+def _in_order(executor: concurrent.futures.Executor | None, tasks: list[tuple]) -> Iterator[Clip]:
+    """The clips in the tasks' order; no more than a few wait in memory."""
+    if executor is None:
+        yield from map(_make, tasks)
+        return
+    waiting: collections.deque = collections.deque()
+    for task in tasks:
+        waiting.append(executor.submit(_make, task))
+        if len(waiting) > 4 * (os.cpu_count() or 1):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work forever."""
+
+    def wait():
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

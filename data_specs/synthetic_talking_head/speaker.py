@@ -1,0 +1,62 @@
+"""Made-up speakers: a voice, a face and a style each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_specs.synthetic_talking_head.espeak import (
+    ENGLISH_VOICES,
+    FEMALE_VARIANTS,
+    MALE_VARIANTS,
+)
+from data_specs.synthetic_talking_head.style import Style, random_style
+from facial_jax.attributes import Identity
+
+FRONT_LIGHT = np.zeros((3, 9))
+FRONT_LIGHT[:, :4] = [-0.22, -0.1, 0.24, 0.09]
+"""Soft light from above and one side."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What `espeak.speak` is called with."""
+
+    voice: str
+    variant: str
+    rate_wpm: float
+    pitch: float
+    pitch_range: float
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Somebody who does not exist."""
+
+    name: str
+    voice: Voice
+    style: Style
+    face: Identity
+    # float32 NumPy arrays
+
+
+def make_speaker(seed: int, index: int) -> Speaker:
+    """Speaker number `index` of the corpus with this seed; the first 64 have a variant each."""
+    variants = (*FEMALE_VARIANTS, *MALE_VARIANTS)
+    order = np.random.default_rng([seed, 1]).permutation(len(variants))
+    rng = np.random.default_rng([seed, 2, index])
+    style = random_style((seed, 3, index))
+    voice = Voice(
+        voice=str(rng.choice(ENGLISH_VOICES)),
+        variant=variants[order[index % len(variants)]],
+        rate_wpm=style.voice_rate_wpm,
+        pitch=float(rng.uniform(30, 70)),
+        pitch_range=float(rng.uniform(30, 75)),
+    )
+    light = FRONT_LIGHT * rng.choice([1.0, -1.0], (1, 9)) ** (np.arange(9) == 3)
+    light = light + rng.normal(0.0, 0.05, (1, 9)) + rng.normal(0.0, 0.015, (3, 9))
+    face = Identity(
+        identity=rng.standard_normal(80).astype(np.float32),
+        texture=rng.standard_normal(80).astype(np.float32),
+        illumination=light.astype(np.float32),
+    )
+    return Speaker(f"speaker{index:04d}", voice, style, face)

@@ -1,0 +1,1 @@
+"""Tracked videos of real people, as a TFDS data set."""

@@ -1,0 +1,51 @@
+"""Makes the synthetic corpus: python -m experiments.make_corpus --speakers 24 --clips 20.
+
+Made-up people, each with a voice, a face and a manner of their own, say made-up sentences. The same
+options give the same corpus, whatever the number of workers.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from data_specs.synthetic_talking_head.builder import SyntheticTalkingHeadConfig, build_corpus
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options."""
+
+    output: Path = Path("runs/data")
+    """Where data sets are; the corpus gets a folder in it, named after these options."""
+    speakers: int = 24
+    """Speakers to train, validate and test on."""
+    new_speakers: int = 8
+    """More speakers, in splits of their own, to test and to personalize on."""
+    clips: int = 20
+    """Clips of each speaker: of every ten, 5 train, 1 validates and 4 test."""
+    clip_s: float = 20.0
+    """Seconds that each clip lasts."""
+    fps: str = "25"
+    """Frames per second, such as 25 or 30000/1001."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+    """Processes that make clips."""
+
+
+def main(config: Config) -> None:
+    """Makes the corpus, unless it is there already, and prints its folder."""
+    corpus = SyntheticTalkingHeadConfig(
+        speakers=config.speakers,
+        new_speakers=config.new_speakers,
+        clips=config.clips,
+        clip_s=config.clip_s,
+        fps=config.fps,
+        seed=config.seed,
+    )
+    print(build_corpus(corpus, config.output, workers=config.workers))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
