@@ -29,7 +29,7 @@ from facial_jax.attributes import (
 )
 from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.compilation import jit
-from facial_jax.networks.facial_gan import FacialGenerator
+from facial_jax.networks.facial_gan import FacialGenerator, speech_feature_count
 from facial_jax.networks.parameters import (
     check_variables,
     load_variables,
@@ -40,7 +40,6 @@ from facial_jax.networks.parameters import (
 
 WINDOW_FRAMES = 128
 """T: how many frames the generator makes at once."""
-SPEECH_FEATURES = 29
 SEAM_FADE_FRAMES = 8.0
 """In so many frames, the head's way back from where a window starts shrinks to 1/e."""
 
@@ -57,6 +56,11 @@ class FacialGan:
     # packed attributes of a face at rest, from which the first window starts
     generator: FacialGenerator = flax.struct.field(pytree_node=False)
     # the network
+
+    @property
+    def speech_features(self) -> int:
+        """How many speech features a row has for this network."""
+        return speech_feature_count(self.variables)
 
 
 def save_facial_gan(path: str | Path, model: FacialGan, *, half_precision: bool = False) -> None:
@@ -86,10 +90,14 @@ def load_facial_gan(path: str | Path) -> FacialGan:
     except KeyError as error:
         raise ValueError(f"The weights file {path} holds no attribute statistics.") from error
     generator = module_from_config(FacialGenerator, config)
+    try:
+        features = speech_feature_count(arrays)
+    except KeyError as error:
+        raise ValueError(f"The weights file {path} lacks the layer {error}.") from error
     expected = jax.eval_shape(
         generator.init,
         jax.random.key(0),
-        jax.ShapeDtypeStruct((1, WINDOW_FRAMES, WINDOW_ROWS, SPEECH_FEATURES), jnp.float32),
+        jax.ShapeDtypeStruct((1, WINDOW_FRAMES, WINDOW_ROWS, features), jnp.float32),
         jax.ShapeDtypeStruct((1, ATTRIBUTE_SIZE), jnp.float32),
     )
     check_variables(arrays, expected, path)
@@ -110,7 +118,7 @@ def context_windows(rows: Float[Array, "b n f"]) -> Float[Array, "b t 16 f"]:
 
 def generate_attributes(
     model: FacialGan,
-    features: Float[Array | np.ndarray, "t 29"],
+    features: Float[Array | np.ndarray, "t features"],
     *,
     initial_state: Attributes | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
@@ -119,17 +127,26 @@ def generate_attributes(
 
     Args:
         model: the trained FACIAL-GAN.
-        features: (t, 29) float32 speech features, one row per video frame, t ≥ 1. Before and after
-            them there is nothing: rows of zeros, as in training.
+        features: (t, n) float32 speech features, one row per video frame, t ≥ 1, of the acoustic
+            model that FACIAL-GAN was trained with. Before and after them there is nothing: rows of
+            zeros, as in training.
         initial_state: the attributes of the frame before the first, a single frame; by default
             the model's face at rest.
         progress: wraps the iteration over the windows, such as a progress bar.
 
     Returns:
         t frames of attributes, in radians, decimetres and AU45 units, the blink within 0 to 5.
+
+    Raises:
+        ValueError: there is no frame, or n is not the network's.
     """
     if not len(features):
         raise ValueError("features: expected at least one frame, got none")
+    if features.shape[1] != model.speech_features:
+        raise ValueError(
+            f"features: this FACIAL-GAN was trained with {model.speech_features} speech features "
+            f"a frame, got {features.shape[1]}; use the acoustic model that it was trained with"
+        )
     state = model.initial_state if initial_state is None else pack_attributes(initial_state)
     state = jnp.asarray(state).reshape(ATTRIBUTE_SIZE)
     count = len(features)

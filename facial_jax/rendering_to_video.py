@@ -26,7 +26,9 @@ def frame_chunks(
 
     `chunk_frames` is rounded up to a multiple of 8. The first and the last attributes are held
     before the beginning and after the end, so that every frame has a whole window around it.
+    Raises ValueError where the subject has no rendering-to-video network.
     """
+    subject.check_renders()
     count, half = len(attributes), subject.window_half
     chunk = -(-max(chunk_frames, 1) // BATCH_FRAMES) * BATCH_FRAMES
     size = (subject.size, subject.size)

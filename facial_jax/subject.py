@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facial_jax.attributes import Identity
+from facial_jax.audio.acoustic import BUNDLED
 from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
@@ -56,6 +57,8 @@ class Subject:
     # its parameters
     window_half: int = 1
     # N_w: a frame is made from the 2 * N_w rendered faces around it
+    acoustic_model: str = BUNDLED
+    # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
 
     def check_renders(self) -> None:
         """Raises ValueError where the subject has no rendering-to-video network."""
@@ -105,6 +108,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
         "fps": str(subject.fps),
         "size": subject.size,
         "face_model": face_model,
+        "acoustic_model": subject.acoustic_model,
         **({} if renders else {"renders": False}),
         **coefficients,
     }
@@ -156,5 +160,6 @@ def load_subject(name: str | os.PathLike) -> Subject:
         identity=identity,
         face_model=make_face_model(),
         facial_gan=load_facial_gan(folder / FACIAL_GAN),
+        acoustic_model=fields.get("acoustic_model", BUNDLED),
         **video,
     )

@@ -21,8 +21,9 @@ from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from facial_jax.attributes import Attributes
-from facial_jax.audio.acoustic import load_acoustic_model
-from facial_jax.audio.features import speech_features
+from facial_jax.audio.acoustic import GIVEN, load_acoustic_model
+from facial_jax.audio.features import given_features
+from facial_jax.audio.features import speech_features as speech_features_of
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
@@ -43,6 +44,8 @@ def synthesize(
     subject: str | os.PathLike | Subject = "demo",
     output: str | os.PathLike | None = None,
     fps: str | int | float | Fraction | None = None,
+    speech_features: tuple[np.ndarray, str | int | float | Fraction] | None = None,
+    attributes: Attributes | None = None,
     chunk_frames: int = CHUNK_FRAMES,
     progress: bool = True,
 ) -> "TalkingVideo":
@@ -54,6 +57,11 @@ def synthesize(
       subject: a bundled subject's name, a subject's folder, or a loaded subject.
       output: the .mp4 file to write; without it, frames are made when they are asked for.
       fps: the video's frame rate, like 25, "29.97" or "30000/1001"; default: the subject's.
+      speech_features: rows (t, n) of your own acoustic model and how many there are per second, for
+        a subject whose FACIAL-GAN was trained with them; default: the subject's acoustic model
+        listens.
+      attributes: what the face does, a row for each of the video's round(duration · fps) frames,
+        such as another video's attributes after `facial_jax.editing`; default: FACIAL-GAN's.
       chunk_frames: how many frames are made at a time; changes speed and memory, not the frames.
       progress: show progress bars for what takes longer than a second.
 
@@ -63,14 +71,25 @@ def synthesize(
     Raises:
       FileNotFoundError: no such audio file, subject or output folder.
       PermissionError: nothing can be written in the output folder.
-      ValueError: audio without sound, samples that are not finite, a bad rate, a damaged subject.
+      ValueError: audio without sound, samples that are not finite, a bad rate, a damaged subject,
+        features or attributes that do not fit.
     """
     enable_compilation_cache()
     output = None if output is None else check_output(output)
     subject = subject if isinstance(subject, Subject) else load_subject(subject)
+    if output is not None:
+        subject.check_renders()
     fps = subject.fps if fps is None else parse_frame_rate(fps)
     source = AudioSource(audio)
-    attributes = attributes_from_speech(source, subject, fps=fps, progress=progress)
+    if attributes is None:
+        attributes = attributes_from_speech(
+            source, subject, fps=fps, speech_features=speech_features, progress=progress
+        )
+    elif len(attributes) != (count := count_frames(source.duration, fps)):
+        raise ValueError(
+            f"attributes: expected one row for each of the {count} frames of "
+            f"{float(source.duration):.2f} s at {float(fps):g} per second, got {len(attributes)}"
+        )
     video = TalkingVideo(attributes, fps, subject, source, chunk_frames)
     if output is not None:
         video.save(output, progress=progress)
@@ -83,15 +102,31 @@ def sample_speech() -> Path:
 
 
 def attributes_from_speech(
-    source: AudioSource, subject: Subject, *, fps: Fraction, progress: bool = False
+    source: AudioSource,
+    subject: Subject,
+    *,
+    fps: Fraction,
+    speech_features: tuple[np.ndarray, str | int | float | Fraction] | None = None,
+    progress: bool = False,
 ) -> Attributes:
     """What the face does while this speech sounds: round(duration · fps) frames.
 
     FACIAL-GAN runs at the rate that it was trained at; its attributes are then resampled.
+    `speech_features`: see `synthesize`.
     """
-    features = speech_features(
-        source, load_acoustic_model(), subject.fps, progress=_progress_bar("listening", progress)
-    )
+    if speech_features is not None:
+        rows, rows_fps = speech_features
+        features = given_features(rows, parse_frame_rate(rows_fps), source, subject.fps)
+    elif subject.acoustic_model == GIVEN:
+        raise ValueError(
+            f"speech_features: subject {subject.name} was trained with features of your own, "
+            f"{subject.facial_gan.speech_features} a row; give this recording's (rows, per second)"
+        )
+    else:
+        model = load_acoustic_model(subject.acoustic_model)
+        features = speech_features_of(
+            source, model, subject.fps, progress=_progress_bar("listening", progress)
+        )
     attributes = generate_attributes(
         subject.facial_gan, features, progress=_progress_bar("animating", progress)
     )

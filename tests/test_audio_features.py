@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from facial_jax.audio.features import feature_windows, speech_features
+from facial_jax.audio.features import feature_windows, given_features, speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.frame_rate import resample_frames
 
@@ -62,3 +62,24 @@ def test_rows_lie_at_their_time():
 def test_a_frame_rate_of_zero_is_refused():
     with pytest.raises(ValueError, match="positive frame rate"):
         speech_features(AudioSource((np.ones(9), 16000)), Passing(), 0.0)
+
+
+def test_given_features_are_brought_to_the_videos_rate():
+    source = AudioSource((np.zeros(32000, np.float32), 16000))
+    rows = np.arange(100, dtype=np.float32)[:, None] * np.ones((1, 3), np.float32)
+    made = given_features(rows, Fraction(50), source, Fraction(25))
+    np.testing.assert_allclose(made[:, 0], np.arange(50) * 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.zeros(100), r"expected finite numbers \(rows, features\), got shape \(100,\)"),
+        (np.full((100, 3), np.nan), "expected finite numbers"),
+        (np.zeros((60, 3)), r"60 rows at 50 per second last 1\.20 s, the sound 2\.00 s"),
+    ],
+)
+def test_given_features_that_do_not_fit_the_sound_are_refused(rows, message):
+    source = AudioSource((np.zeros(32000, np.float32), 16000))
+    with pytest.raises(ValueError, match=message):
+        given_features(rows, Fraction(50), source, Fraction(25))

@@ -9,6 +9,7 @@ from facial_jax.networks.facial_gan import (
     SMALL_GENERATOR,
     FacialDiscriminator,
     FacialGenerator,
+    FirstConv,
     TemporalUpConv,
     count_parameters,
     resize_time,
@@ -125,6 +126,37 @@ def test_up_conv_equals_linen_transposed_convolution_in_value_and_gradient():
         for module in (ours, linen)
     ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
+
+
+def test_first_conv_equals_linens_in_value_and_gradient():
+    ours, linen = FirstConv(5), nn.Conv(5, (3, 3), 2, ((1, 1), (1, 1)))
+    x = jax.random.normal(jax.random.key(1), (2, 7, 10, 3))
+    variables = jax.tree.map(lambda v: v + 0.1, linen.init(jax.random.key(2), x))
+    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(2), x)) == jax.tree.map(
+        jnp.shape, variables
+    )
+    np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-5)
+    gradients = [
+        jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(variables, x)
+        for module in (ours, linen)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), *gradients)
+
+
+def test_the_ablations_leave_one_branch_out():
+    audio = jax.ShapeDtypeStruct((1, 128, 16, 29), jnp.float32)
+    state = jax.ShapeDtypeStruct((1, 71), jnp.float32)
+    for options, branch in (
+        ({"with_local": False}, "temporal"),
+        ({"with_temporal": False}, "local"),
+    ):
+        generator = FacialGenerator(**SMALL_GENERATOR, **options)
+        variables = jax.eval_shape(generator.init, jax.random.key(0), audio, state)
+        assert set(variables["params"]) == {branch, "output"}
+        assert variables["params"]["output"]["kernel"].shape == (32, 71)
+    neither = FacialGenerator(with_local=False, with_temporal=False)
+    with pytest.raises(ValueError, match="at least one of them"):
+        jax.eval_shape(neither.init, jax.random.key(0), audio, state)
 
 
 def test_discriminator_sees_the_change_between_frames():

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 import signal
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 
 import facial_jax
+from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.editing import replace_attributes
 from facial_jax.rendering_to_video import frame_chunks
 from facial_jax.subject import BUNDLED_SUBJECTS
 from facial_jax.synthesis import attributes_from_speech, synthesize
@@ -99,6 +103,29 @@ def test_in_silence_the_mouth_stays_shut_while_head_and_eyes_live(demo, speech, 
     assert silent.expression[:, jaw_open].max() < 0.35 * spoken.expression[:, jaw_open].max()
     assert np.degrees(silent.pose[250:, 1].std()) > 0.2
     assert ((silent.blink[1:] > 2.5) & (silent.blink[:-1] <= 2.5)).sum() >= 2
+
+
+def test_edited_attributes_are_rendered_as_they_are(demo, speech, attributes):
+    sound = (speech[: 2 * RATE], RATE)
+    still = replace_attributes(attributes, pose=np.asarray(attributes.pose)[0])
+    video = synthesize(sound, subject=demo, attributes=still)
+    assert video.attributes is still
+    assert len(list(video)) == 50
+    with pytest.raises(ValueError, match=r"one row for each of the 50 frames .*, got 49"):
+        synthesize(sound, subject=demo, attributes=still[:49])
+
+
+def test_given_features_take_the_acoustic_models_place(demo, speech):
+    source = AudioSource((speech[: 2 * RATE], RATE))
+    own = speech_features(source, load_acoustic_model(), Fraction(50))
+    theirs = dataclasses.replace(demo, acoustic_model="given")
+    with pytest.raises(ValueError, match="trained with features of your own"):
+        attributes_from_speech(source, theirs, fps=Fraction(25))
+    given = attributes_from_speech(source, theirs, fps=Fraction(25), speech_features=(own, 50))
+    heard = attributes_from_speech(source, demo, fps=Fraction(25))
+    np.testing.assert_allclose(given.expression, heard.expression, atol=1e-3)
+    with pytest.raises(ValueError, match="speech features a frame, got 7"):
+        attributes_from_speech(source, demo, fps=Fraction(25), speech_features=(own[:, :7], 50))
 
 
 def test_files_that_are_no_speech_are_refused(tmp_path):

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from facial_jax.audio.deepspeech import DeepSpeechAcousticModel, DeepSpeechConfig
 from facial_jax.audio.mfcc import MEL_BANDS
 from facial_jax.audio.network import (
     SILENCE,
@@ -16,9 +17,12 @@ from facial_jax.audio.network import (
     AcousticNetwork,
     normalise_log_mel,
 )
+from facial_jax.cache import cache_directory
 from facial_jax.compilation import jit
 from facial_jax.networks.parameters import check_variables, load_variables, module_from_config
 
+BUNDLED, DEEPSPEECH, GIVEN = "bundled", "deepspeech", "given"
+"""What a subject listens with: one of two acoustic models, or features that its user gives."""
 ACOUSTIC_WEIGHTS = Path(__file__).parents[1] / "assets" / "acoustic.safetensors"
 """The bundled network, trained by `experiments/train_acoustic.py`."""
 CHUNK_ROWS = 512
@@ -47,7 +51,7 @@ class AcousticModel(Protocol):
 
 
 class BundledAcousticModel:
-    """The project's own network: 28 characters and the blank, each a logit.
+    """The project's own network: logits of 28 characters and the blank, then spectral features.
 
     Runs in chunks of one fixed shape that overlap by the network's context, so that any length
     compiles once, needs the memory of one chunk and gives what the whole in one piece gives.
@@ -68,7 +72,7 @@ class BundledAcousticModel:
     @property
     def feature_count(self) -> int:
         """How many features a row has."""
-        return self.config.outputs
+        return self.config.features
 
     def __call__(
         self,
@@ -91,19 +95,35 @@ class BundledAcousticModel:
         return np.concatenate(logits)[: len(rows)]
 
 
+def deepspeech_weights() -> Path:
+    """Where the acoustic model `deepspeech` is looked for, and convert_deepspeech puts it."""
+    return cache_directory() / "deepspeech.safetensors"
+
+
 @functools.cache
-def load_acoustic_model(path: str | Path | None = None) -> BundledAcousticModel:
-    """The bundled network, or another one that `experiments/train_acoustic.py` wrote.
+def load_acoustic_model(model: str | Path = BUNDLED) -> AcousticModel:
+    """An acoustic model by its name, or from its file.
+
+    Args:
+        model: "bundled"; "deepspeech", the converted DeepSpeech in the cache; or a file that
+            `experiments/train_acoustic.py` or `experiments/convert_deepspeech.py` wrote.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged or holds another network.
     """
-    path = ACOUSTIC_WEIGHTS if path is None else Path(path)
+    names = {BUNDLED: ACOUSTIC_WEIGHTS, DEEPSPEECH: deepspeech_weights()}
+    path = Path(names.get(str(model), model))
+    if str(model) == DEEPSPEECH and not path.is_file():
+        raise FileNotFoundError(
+            f"DeepSpeech's weights are not at {path}: make them from output_graph.pb of "
+            "DeepSpeech 0.1.0 with `python -m experiments.convert_deepspeech output_graph.pb`"
+        )
     variables, fields = load_variables(path)
     try:
+        if DEEPSPEECH in fields:
+            config = module_from_config(DeepSpeechConfig, fields[DEEPSPEECH])
+            return DeepSpeechAcousticModel(variables, config)
         return BundledAcousticModel(variables, module_from_config(AcousticConfig, fields))
     except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{path} does not hold this project's acoustic network: {error}"
-        ) from error
+        raise ValueError(f"{path} does not hold an acoustic network: {error}") from error

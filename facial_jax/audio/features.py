@@ -14,6 +14,8 @@ from facial_jax.frame_rate import count_frames, resample_frames
 ROWS_BEFORE = 8
 WINDOW_ROWS = 16
 """The window of a frame: 8 rows of speech features before it, itself and 7 after it."""
+MAX_LENGTH_DIFFERENCE_S = Fraction(1, 10)
+"""Features that a user brings may be so much longer or shorter than the sound."""
 
 
 def speech_features(
@@ -39,6 +41,38 @@ def speech_features(
     )
     count = count_frames(source.duration, fps)
     return resample_frames(features, Fraction(FRAME_RATE), fps, count)
+
+
+def given_features(
+    rows: Float[np.ndarray, "t features"] | np.ndarray,
+    rows_fps: Fraction,
+    source: AudioSource,
+    fps: Fraction,
+) -> Float[np.ndarray, "t features"]:
+    """The user's own features of the sound, at the video's rate: round(duration · fps) rows.
+
+    Args:
+        rows: (n, features), row i for the time i / rows_fps.
+        rows_fps: rows per second.
+        source: the sound that they are of.
+        fps: video frames per second.
+
+    Raises:
+        ValueError: not a finite matrix, or not as long as the sound.
+    """
+    rows = np.asarray(rows, np.float32)
+    if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
+        raise ValueError(
+            f"speech_features: expected finite numbers (rows, features), got shape {rows.shape}"
+        )
+    length, duration = len(rows) / rows_fps, source.duration
+    if abs(length - duration) > max(MAX_LENGTH_DIFFERENCE_S, 2 / rows_fps):
+        raise ValueError(
+            f"speech_features: {len(rows)} rows at {float(rows_fps):g} per second last "
+            f"{float(length):.2f} s, the sound {float(duration):.2f} s; are the rate and the sound "
+            "theirs?"
+        )
+    return resample_frames(rows, rows_fps, fps, count_frames(duration, fps))
 
 
 def feature_windows(

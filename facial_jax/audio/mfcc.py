@@ -147,8 +147,16 @@ def deepspeech_input(mfcc: Float[np.ndarray, "t 26"]) -> Float[np.ndarray, "t 49
     As DeepSpeech 0.1.0: frames beyond the ends are zeros before the normalisation. A recording
     without any variation (one silent frame) is divided by 1.
     """
-    mean, std = deepspeech_statistics(mfcc)
-    padded = np.pad(mfcc, ((CONTEXT, CONTEXT), (0, 0)))
-    windows = np.stack([padded[i : i + len(mfcc)] for i in range(2 * CONTEXT + 1)], axis=1)
-    normalised = (windows.reshape(len(mfcc), INPUT_SIZE) - mean) / (std if std > 0.0 else 1.0)
+    return deepspeech_rows(mfcc, 0, len(mfcc), deepspeech_statistics(mfcc))
+
+
+def deepspeech_rows(
+    mfcc: Float[np.ndarray, "t 26"], start: int, stop: int, statistics: tuple[float, float]
+) -> Float[np.ndarray, "n 494"]:
+    """Rows `start` to `stop` of `deepspeech_input`, given the whole recording's statistics."""
+    mean, std = statistics
+    index = np.arange(start, stop)[:, None] + np.arange(-CONTEXT, CONTEXT + 1)
+    inside = (index >= 0) & (index < len(mfcc))
+    windows = np.where(inside[..., None], mfcc[np.clip(index, 0, len(mfcc) - 1)], 0.0)
+    normalised = (windows.reshape(stop - start, INPUT_SIZE) - mean) / (std if std > 0.0 else 1.0)
     return normalised.astype(np.float32)

@@ -4,13 +4,19 @@ Every width is a field; the defaults are the published sizes.  The number of spe
 window length and the number of frames come from the input.  Layout: (batch, time, feature).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from facial_jax.networks.normalization import BatchNorm
+
+TEMPORAL_COLUMNS = 29
+"""How many features a row has for the published temporal encoder, which leaves two columns."""
 
 SMALL_GENERATOR = dict(
     temporal_features=(16, 48, 96, 96),
@@ -21,14 +27,12 @@ SMALL_GENERATOR = dict(
 )
 """Fields of the bundled generator: the same network at about a sixth of the parameters."""
 
-SMALL_DISCRIMINATOR = dict(features=(16, 32, 64, 128))
+SMALL_DISCRIMINATOR = dict(features=(8, 16, 32, 64))
 """Fields of the discriminator that the small generator is trained against."""
 
 
-def _batch_norm(train: bool, axis_name: str | None, name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, name=name
-    )
+def _batch_norm(train: bool, axis_name: str | None, name: str) -> BatchNorm:
+    return BatchNorm(use_running_average=not train, axis_name=axis_name, name=name)
 
 
 def resize_time(x: Float[Array, "b n c"], length: int) -> Float[Array, "b t c"]:
@@ -125,7 +129,11 @@ class TemporalUNet(nn.Module):
 
 
 class TemporalGenerator(nn.Module):
-    """G^tem: the speech of all frames and the initial state to a latent z_t per frame (Eq. 1)."""
+    """G^tem: the speech of all frames and the initial state to a latent z_t per frame (Eq. 1).
+
+    The encoder is made for rows of 29 features, DeepSpeech's. Of rows of another width, a learned
+    projection makes such rows.
+    """
 
     temporal_features: Sequence[int] = (32, 128, 256, 256)
     unet_features: Sequence[int] = (256, 256, 512, 512, 512)
@@ -142,6 +150,8 @@ class TemporalGenerator(nn.Module):
         train: bool,
     ) -> Float[Array, "b t z"]:
         """z_t for every frame; `rows` are the windows' centres."""
+        if rows.shape[-1] != TEMPORAL_COLUMNS:
+            rows = nn.Dense(TEMPORAL_COLUMNS, name="columns")(rows)
         encoder = TemporalEncoder(self.temporal_features, self.axis_name, name="encoder")
         x = resize_time(encoder(rows, train=train), rows.shape[1])
         x = TemporalUNet(self.unet_features, self.axis_name, name="unet")(x, train=train)
@@ -187,6 +197,10 @@ class FacialGenerator(nn.Module):
     latent_size: int = 32
     # width of z_t and of c_t
     local_features: Sequence[int] = (32, 32, 64, 64)
+    with_temporal: bool = True
+    # False leaves out G^tem, and with it the initial state: an ablation (Sec. 5)
+    with_local: bool = True
+    # False leaves out G^loc: the other one
     axis_name: str | None = None
     # the mapped axis over which batch norm shares its statistics, if any
 
@@ -203,26 +217,69 @@ class FacialGenerator(nn.Module):
         `audio`: for every frame its window of `w` rows of speech features, the frame itself at
         row w // 2.  `initial_state`: the standardised attributes of the frame before.  With
         `train`, batch norm uses and updates batch statistics (collection `batch_stats`).
-        Raises ValueError where `t` is not divisible by 2 to the U-Net's depth, or where
-        `initial_state` is not `attribute_size` wide.
+        Raises ValueError where `t` is not divisible by 2 to the U-Net's depth, where
+        `initial_state` is not `attribute_size` wide, or where neither branch is wanted.
         """
         if initial_state.shape[-1] != self.attribute_size:
             raise ValueError(
                 f"initial_state: expected {self.attribute_size} attributes, "
                 f"got {initial_state.shape[-1]}."
             )
+        if not (self.with_temporal or self.with_local):
+            raise ValueError("with_temporal, with_local: expected at least one of them to be True.")
         b, t, w, f = audio.shape
-        z = TemporalGenerator(
-            self.temporal_features,
-            self.unet_features,
-            self.fusion_features,
-            self.latent_size,
-            self.axis_name,
-            name="temporal",
-        )(audio[:, :, w // 2], initial_state, train=train)
-        local = LocalGenerator(self.local_features, self.latent_size, self.axis_name, name="local")
-        c = local(audio.reshape(b * t, w, f), train=train).reshape(b, t, -1)
-        return nn.Dense(self.attribute_size, name="output")(jnp.concatenate([c, z], axis=-1))
+        latents = []
+        if self.with_local:
+            local = LocalGenerator(
+                self.local_features, self.latent_size, self.axis_name, name="local"
+            )
+            c = local(audio.reshape(b * t, w, f), train=train)
+            latents.append(c.reshape(b, t, -1))
+        if self.with_temporal:
+            temporal = TemporalGenerator(
+                self.temporal_features,
+                self.unet_features,
+                self.fusion_features,
+                self.latent_size,
+                self.axis_name,
+                name="temporal",
+            )
+            latents.append(temporal(audio[:, :, w // 2], initial_state, train=train))
+        return nn.Dense(self.attribute_size, name="output")(jnp.concatenate(latents, axis=-1))
+
+
+def speech_feature_count(variables: Mapping[str, Any]) -> int:
+    """How many speech features a row has for a `FacialGenerator` with these variables.
+
+    Raises KeyError where a layer is missing.
+    """
+    params = variables["params"]
+    if "local" in params:
+        return params["local"]["conv_0"]["kernel"].shape[1]
+    temporal = params["temporal"]
+    return temporal["columns"]["kernel"].shape[0] if "columns" in temporal else TEMPORAL_COLUMNS
+
+
+class FirstConv(nn.Module):
+    """The discriminator's first convolution, 3×3 with stride 2, as one product of patches.
+
+    The same numbers and parameters as `nn.Conv(features, (3, 3), 2, ((1, 1), (1, 1)))`.  From one
+    channel, the kernel's and the bias's gradients are faster so on CPUs.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
+        """Half the height and width, rounded up."""
+        h, w, c = x.shape[1:]
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, c, self.features))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        patches = [padded[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
+        ones = jnp.ones((*patches[0].shape[:3], 1), x.dtype)
+        weights = jnp.concatenate([kernel.reshape(9 * c, -1), bias[None]])
+        return jnp.concatenate([*patches, ones], axis=-1) @ weights
 
 
 class FacialDiscriminator(nn.Module):
@@ -244,12 +301,13 @@ class FacialDiscriminator(nn.Module):
         x = rows[..., None]
         last = len(self.features) - 1
         for i, features in enumerate(self.features):
-            stride = 1 if i == last else 2
-            x = nn.Conv(
-                features, (3, 3), (stride, stride), ((1, 1), (1, 1)), use_bias=i == 0,
-                name=f"conv_{i}",
-            )(x)  # fmt: skip
-            if i:
+            if i == 0:
+                x = FirstConv(features, name="conv_0")(x)
+            else:
+                stride = 1 if i == last else 2
+                x = nn.Conv(
+                    features, (3, 3), stride, ((1, 1), (1, 1)), use_bias=False, name=f"conv_{i}"
+                )(x)
                 x = _batch_norm(train, self.axis_name, f"norm_{i}")(x)
             x = nn.leaky_relu(x, 0.2)
         return nn.Conv(1, (3, 3), padding=((1, 1), (1, 1)), name="output")(x)[..., 0]
