@@ -18,7 +18,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from facial_jax.audio.acoustic import AcousticModel, load_acoustic_model
+from facial_jax.audio.acoustic import BUNDLED, AcousticModel, load_acoustic_model
 from facial_jax.audio.features import feature_windows, speech_features
 from facial_jax.audio.mfcc import FRAME_RATE, cepstra, log_mel
 from facial_jax.audio.waveform import AudioSource
@@ -125,7 +125,7 @@ def measure_speed(model: AcousticModel) -> dict[str, float]:
 def main(
     speech: Path | None = None,
     reference: Path | None = None,
-    weights: Path | None = None,
+    weights: str = BUNDLED,
     error_rate: bool = True,
     speed: bool = True,
 ) -> None:
@@ -134,8 +134,8 @@ def main(
     Args:
         speech: a real recording whose DeepSpeech logits are known.
         reference: npz with those logits as `deepspeech` (t, 29), at 30 per second.
-        weights: the network; the bundled one if not given.
-        error_rate: measure the character error rate (needs the synthetic extra).
+        weights: the acoustic model: bundled, deepspeech, or a file.
+        error_rate: measure the character error rate (needs the extra `train`).
         speed: measure time and memory.
     """
     enable_compilation_cache()

@@ -8,6 +8,7 @@ from data_specs.synthetic_talking_head.speech_batches import (
     AugmentationConfig,
     BatchConfig,
     BatchMaker,
+    _colour_phones,
 )
 from data_specs.synthetic_talking_head.speech_corpus import (
     HELD_OUT_VARIANTS,
@@ -19,16 +20,18 @@ from experiments import train_acoustic
 from experiments.train_acoustic import (
     Trainer,
     TrainingConfig,
+    bfloat16_dot_general,
     character_error_rate,
     edit_distance,
     greedy_decode,
     learning_rate_schedule,
     phone_cross_entropy,
+    spectral_projection,
 )
 from facial_jax.audio.acoustic import load_acoustic_model
-from facial_jax.audio.network import BLANK, CHARACTERS, AcousticConfig
+from facial_jax.audio.network import BLANK, CHARACTERS, AcousticConfig, AcousticNetwork
 
-NETWORK = AcousticConfig(width=16, dilations=(1, 2))
+NETWORK = AcousticConfig(width=16, dilations=(1, 2), spectral=5)
 CONFIG = TrainingConfig(
     network=NETWORK, batch_samples=2, batch_frames=160, speakers=3, held_out_speakers=2, steps=4
 )
@@ -82,6 +85,62 @@ def test_nobody_speaks_in_empty_samples(corpus):
     assert np.isfinite(batch.rows).all()
 
 
+def test_the_share_of_undisturbed_samples_changes_on_the_way():
+    config = dataclasses.replace(AugmentationConfig(), undisturbed=((3, 0.5), (8, 0.9)))
+    assert [config.undisturbed_share(step) for step in (0, 2, 3, 7, 8, 99)] == [
+        *(0.0, 0.0, 0.5, 0.5, 0.9, 0.9)
+    ]
+
+
+def test_phones_take_colours_of_their_own_and_silence_none(corpus):
+    still = AugmentationConfig.none()
+    coloured = dataclasses.replace(still, phone_colour=0.5, segment_colour=0.3)
+    plain, other = (BatchMaker(corpus, BATCH, config)(0) for config in (still, coloured))
+    assert plain.rows.shape == other.rows.shape
+    maker = BatchMaker(corpus, BATCH, dataclasses.replace(coloured, undisturbed=((0, 1.0),)))
+    same = BatchMaker(corpus, BATCH, dataclasses.replace(still, undisturbed=((0, 1.0),)))
+    np.testing.assert_array_equal(maker(0).rows, same(0).rows)
+    phones = np.repeat([0, 3, 0], 20)
+    rng = np.random.default_rng(0)
+    speaker = np.full((60, 26), 1.0)
+    spoken = np.zeros((60, 26), np.float32)
+    out = _colour_phones(
+        rng, dataclasses.replace(coloured, segment_colour=0.0), speaker, spoken, phones
+    )
+    np.testing.assert_allclose(out[:, 0][[10, 30, 50]], [0.0, 1.0, 0.0], atol=1e-6)
+    assert 0.0 < out[19, 0] < out[20, 0] < 1.0
+
+
+def test_bfloat16_products_are_the_products_but_for_their_rounding():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(2, 5, 12)).astype(np.float32)
+    b = rng.normal(size=(12, 7)).astype(np.float32)
+    dimensions = (((2,), (0,)), ((), ()))
+
+    def total(product):
+        return lambda a, b: (product(a, b, dimensions) ** 2).sum()
+
+    rough = jax.value_and_grad(total(bfloat16_dot_general), argnums=(0, 1))(a, b)
+    exact = jax.value_and_grad(total(jax.lax.dot_general), argnums=(0, 1))(a, b)
+    for x, y in zip(jax.tree.leaves(rough), jax.tree.leaves(exact), strict=True):
+        assert x.dtype == np.float32
+        np.testing.assert_allclose(x, y, atol=0.02 * np.abs(y).max())
+
+
+def test_the_projection_keeps_the_strongest_components():
+    rng = np.random.default_rng(0)
+    sources = rng.normal(size=(500, 3)) * [5.0, 3.0, 1.0]
+    channels = sources @ np.linalg.qr(rng.normal(size=(8, 8)))[0][:3] + 4.0
+    kernel, bias = spectral_projection(channels, 3, 2.0)
+    features = channels @ kernel + bias
+    np.testing.assert_allclose(features.mean(axis=0), 0.0, atol=1e-4)
+    assert abs(np.sqrt(features.var(axis=0).mean()) - 2.0) < 1e-4
+    # A rotation and one scale: distances keep their proportions.
+    before = np.linalg.norm(channels[1:] - channels[:-1], axis=1)
+    after = np.linalg.norm(features[1:] - features[:-1], axis=1)
+    np.testing.assert_allclose(after / before, (after / before)[0], rtol=1e-4)
+
+
 def test_one_step_changes_every_parameter_and_lowers_the_loss(corpus):
     config = dataclasses.replace(CONFIG, warmup_steps=1, steps=40, learning_rate=1e-2)
     trainer = Trainer(config)
@@ -123,7 +182,24 @@ def test_an_interrupted_training_goes_on_exactly(tmp_path, corpus):
         Trainer.step = original
     parts = run(tmp_path / "parts", CONFIG)
     rows = np.random.default_rng(0).normal(9, 3, (50, 27)).astype(np.float32)
+    assert whole.feature_count == whole(rows).shape[1] == 29 + 5
     np.testing.assert_array_equal(parts(rows), whole(rows))
+
+
+def test_a_piece_gives_the_features_that_the_whole_gives():
+    network, context = AcousticNetwork(NETWORK), NETWORK.context
+    rows = np.random.default_rng(0).normal(size=(1, 60, 26)).astype(np.float32)
+    variables = network.init(jax.random.key(0), rows)
+    whole = network.apply(variables, rows)
+    piece = network.apply(variables, rows[:, 10 : 14 + 2 * context])
+    assert whole.shape == (1, 60 - 2 * context, NETWORK.features)
+    np.testing.assert_allclose(piece, whole[:, 10:14], atol=1e-5)
+
+
+def test_the_characters_come_first_and_are_what_is_decoded():
+    path = [1, BLANK, 2]
+    rows = np.concatenate([np.eye(BLANK + 1)[path], np.full((3, 5), 9.0)], axis=1)
+    assert greedy_decode(rows) == "ab"
 
 
 def test_greedy_decoding_drops_repetitions_and_blanks():

@@ -1,10 +1,15 @@
-"""The bundled acoustic network: log mel energies to character logits, with a bounded view.
+"""The bundled acoustic network: log mel energies to speech features, with a bounded view.
 
-Temporal convolutions at 25 steps per second, each giving two rows of logits, so that 50 rows come
-out per second. Every convolution is `VALID`: an output row depends on its own stretch of input and
-on nothing else, so that a recording cut into overlapping chunks gives what the whole gives.
+Temporal convolutions at 25 steps per second, each giving two rows of features, so that 50 rows
+come out per second. A row holds the logits of the characters, which know words and lean on the
+voices that the training heard, and a projection of the first block's channels, which know only how
+a fifth of a second sounds and take strange voices better. Every convolution is `VALID`: an output
+row depends on its own stretch of input and on nothing else, so that a recording cut into
+overlapping chunks gives what the whole gives.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -38,6 +43,13 @@ class AcousticConfig:
     # one residual block each, in steps of 40 ms
     outputs: int = BLANK + 1
     # logits per row: the characters and the blank
+    spectral: int = 0
+    # further features per row, from the first block
+
+    @property
+    def features(self) -> int:
+        """Columns of a row."""
+        return self.outputs + self.spectral
 
     @property
     def context(self) -> int:
@@ -70,32 +82,47 @@ def normalise_log_mel(log_mel: Float[np.ndarray, "t bands"]) -> Float[np.ndarray
 
 
 class AcousticNetwork(nn.Module):
-    """Residual dilated convolutions over normalised log mel energies."""
+    """Residual dilated convolutions over normalised log mel energies; at least one of them."""
 
     config: AcousticConfig
+    dot_general: Callable | None = None
+    # the layers' product instead of `jax.lax.dot_general`
 
     def __call__(
         self, rows: Float[Array | np.ndarray, "b t_in 26"]
-    ) -> Float[Array, "b t_out outputs"]:
-        """Logits for the middle rows: t_out = t_in − 2·context; t_in even."""
-        return self.logits_and_hidden(rows)[0]
+    ) -> Float[Array, "b t_out features"]:
+        """Features of the middle rows: t_out = t_in − 2·context; t_in even."""
+        return self.features_and_hidden(rows)[0]
 
     @nn.compact
-    def logits_and_hidden(
+    def features_and_hidden(
         self, rows: Float[Array | np.ndarray, "b t_in 26"]
-    ) -> tuple[Float[Array, "b t_out outputs"], Float[Array, "b half_t_out width"]]:
-        """The logits, and the last hidden layer, from which the training also tells phones."""
+    ) -> tuple[
+        Float[Array, "b t_out features"],
+        Float[Array, "b half_t_out width"],
+        Float[Array, "b half_t_out width"],
+    ]:
+        """The features, the first block's channels and the last hidden layer."""
         width = self.config.width
+        dense = functools.partial(nn.Dense, dot_general=self.dot_general)
         b, t, _ = rows.shape
         # Stem: 6 rows of 20 ms around each pair of rows, one step per pair.
         pairs = rows.reshape(b, t // 2, 2 * MEL_BANDS)
         stem = jnp.concatenate([pairs[:, :-2], pairs[:, 1:-1], pairs[:, 2:]], axis=-1)
-        x = nn.Dense(width, name="stem")(stem)
+        x = dense(width, name="stem")(stem)
+        first = x
         for index, dilation in enumerate(self.config.dilations):
             y = nn.LayerNorm(name=f"norm_{index}")(x)
             taps = [y[:, : -2 * dilation], y[:, dilation:-dilation], y[:, 2 * dilation :]]
-            y = nn.relu(nn.Dense(width, name=f"conv_{index}")(jnp.concatenate(taps, axis=-1)))
-            x = x[:, dilation:-dilation] + nn.Dense(width, name=f"mix_{index}")(y)
-        x = nn.relu(nn.LayerNorm(name="norm_out")(x))
-        logits = nn.Dense(2 * self.config.outputs, name="logits")(x)
-        return logits.reshape(b, -1, self.config.outputs), x
+            y = nn.relu(dense(width, name=f"conv_{index}")(jnp.concatenate(taps, axis=-1)))
+            x = x[:, dilation:-dilation] + dense(width, name=f"mix_{index}")(y)
+            first = x if index == 0 else first
+        hidden = nn.relu(nn.LayerNorm(name="norm_out")(x))
+        margin = (first.shape[1] - hidden.shape[1]) // 2
+        first = first[:, margin : margin + hidden.shape[1]]
+        logits = dense(2 * self.config.outputs, name="logits")(hidden)
+        features = logits.reshape(b, -1, self.config.outputs)
+        if self.config.spectral:
+            spectral = dense(self.config.spectral, name="spectral")(first)
+            features = jnp.concatenate([features, jnp.repeat(spectral, 2, axis=1)], axis=-1)
+        return features, first, hidden
