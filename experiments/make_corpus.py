@@ -30,6 +30,8 @@ class Config:
     fps: str = "25"
     """Frames per second, such as 25 or 30000/1001."""
     seed: int = 0
+    demo_style: bool = False
+    """Everybody moves like the bundled subject, whose FACIAL-GAN is trained on such a corpus."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 
@@ -43,6 +45,7 @@ def main(config: Config) -> None:
         clip_s=config.clip_s,
         fps=config.fps,
         seed=config.seed,
+        demo_style=config.demo_style,
     )
     print(build_corpus(corpus, config.output, workers=config.workers))
 

@@ -11,13 +11,11 @@ numbers.
 """
 
 import functools
-import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import av
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,9 +40,9 @@ from facial_jax.rendering.camera import (
     project_to_pixels,
 )
 from facial_jax.rendering.render import network_input, render
+from facial_jax.training.checkpoints import Checkpoints
 from facial_jax.training.rendering_to_video import (
     VideoBatch,
-    VideoTrainState,
     from_uint8,
     init_video_train_state,
     video_train_step,
@@ -257,14 +255,6 @@ def optimizers(config: VideoTrainingConfig):
     return optax.adam(schedule, b1=0.5), optax.adam(adversarial, b1=0.5)
 
 
-def save_checkpoint(path: Path, state: VideoTrainState, config: VideoTrainingConfig) -> None:
-    """Writes the state beside its configuration; an interrupted write leaves the old file."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(flax.serialization.to_bytes(state))
-    partial.replace(path)
-    path.with_suffix(".json").write_text(json.dumps(asdict(config), indent=1))
-
-
 def main(arguments: Arguments) -> None:
     """Trains until the last step, from the last checkpoint if there is one."""
     from matplotlib import image as png
@@ -285,13 +275,9 @@ def main(arguments: Arguments) -> None:
         optimizer,
         discriminator_optimizer,
     )
-    checkpoint = work / "checkpoint.msgpack"
-    if checkpoint.is_file():
-        if json.loads(checkpoint.with_suffix(".json").read_text()) != json.loads(
-            json.dumps(asdict(config))
-        ):
-            raise SystemExit(f"{checkpoint} is of another configuration: choose another --work-dir")
-        state = flax.serialization.from_bytes(state, checkpoint.read_bytes())
+    checkpoints = Checkpoints(work / "checkpoints", asdict(config))
+    if (found := checkpoints.restore(state)) is not None:
+        state, _ = found
         print(f"going on from step {int(state.step)}")
 
     @functools.partial(
@@ -315,7 +301,6 @@ def main(arguments: Arguments) -> None:
         return to_uint8((image + 1) / 2)
 
     last = min(config.steps, arguments.stop_after or config.steps)
-    state = jax.tree.map(jnp.asarray, state)
     start, began, sums = int(state.step), time.perf_counter(), {}
     for step in range(start, last):
         batch = sample_batch(clip, step, config)
@@ -333,7 +318,8 @@ def main(arguments: Arguments) -> None:
             psnr, mouth_psnr, preview = measure(clip, generate, state.average, config)
             print(f"held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB", flush=True)
             png.imsave(work / f"preview_{done:06d}.png", preview)
-            save_checkpoint(checkpoint, state, config)
+            # A step's batch follows from the step and the seed: there is no other position.
+            checkpoints.save(done, state, {})
             description = {
                 "class": type(generator).__name__,
                 "module": module_config(generator),

@@ -15,6 +15,7 @@ from facial_jax.losses.facial_gan import (
     log_gan_loss,
     log_generator_loss,
     motion_loss,
+    published_code_regression_loss,
     regression_loss,
     sequence_loss,
     value_loss,
@@ -106,3 +107,14 @@ def test_least_squares_objective_pulls_to_one_and_zero():
     assert least_squares_gan_loss(jnp.ones(3), jnp.zeros(3)) == 0.0
     assert least_squares_gan_loss(jnp.zeros(3), jnp.full(3, 2.0)) == pytest.approx(1 + 4)
     assert least_squares_generator_loss(jnp.full(3, 3.0)) == pytest.approx(4.0)
+
+
+def test_the_published_codes_objective_takes_means_and_its_own_weights():
+    real = _packed([0.0, 0.0], [0.0, 0.0], [0.0, 0.0])
+    fake = _packed([1.0, 1.0], [2.0, 0.0], [0.0, 3.0])
+    losses = published_code_regression_loss(real, fake)
+    expression = 1 / 64
+    pose = (4 / 12) + 10 * (4 / 6)
+    eye = 9 / 2 + 2 * 9
+    start = 1 / 64 + 2 / 6
+    assert losses.total == pytest.approx(20 * expression + pose + 0.5 * eye + 10 * start, rel=1e-5)

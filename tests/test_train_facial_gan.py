@@ -1,4 +1,4 @@
-"""One whole training step of FACIAL-GAN on tiny networks, and the windows that it is fed."""
+"""One whole training step of FACIAL-GAN on tiny networks."""
 
 import functools
 
@@ -8,14 +8,13 @@ import numpy as np
 import optax
 import pytest
 
+from facial_jax.losses.facial_gan import paper_objective, published_code_objective
 from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
-from facial_jax.training.facial_gan import facial_train_step, init_facial_train_state
-from facial_jax.training.facial_windows import (
-    FacialClip,
-    Perturbation,
-    cut_batch,
-    perturb,
-    window_starts,
+from facial_jax.training.facial_gan import (
+    FacialBatch,
+    facial_evaluation_step,
+    facial_train_step,
+    init_facial_train_state,
 )
 
 GENERATOR = FacialGenerator(
@@ -31,88 +30,51 @@ FRAMES = 32
 QUICK = {"xla_llvm_disable_expensive_passes": True, "xla_backend_optimization_level": 0}
 
 
-def clips():
+def make_batch(size=4):
     rng = np.random.default_rng(0)
-    return [
-        FacialClip(
-            features=rng.normal(size=(n, 29)).astype(np.float32),
-            attributes=rng.normal(size=(n, 71)).astype(np.float32).cumsum(axis=0) / 5,
-        )
-        for n in (50, 70)
-    ]
+
+    def noise(*shape):
+        return rng.standard_normal((size, *shape), np.float32)
+
+    attributes = noise(FRAMES + 1, 71).cumsum(axis=1) / 5
+    return FacialBatch(
+        rows=noise(FRAMES + 15, 29),
+        initial_state=attributes[:, 0],
+        attributes=attributes[:, 1:],
+        valid=np.ones((size, FRAMES), bool),
+    )
 
 
-def batch():
-    return cut_batch(clips(), window_starts(clips(), frames=FRAMES, stride=20), frames=FRAMES)
-
-
-def even_batch():
-    return cut_batch(clips(), np.array([[0, 1], [0, 9], [1, 1], [1, 30]]), frames=FRAMES)
+def make_step(optimizer, objective=None, **options):
+    return functools.partial(
+        facial_train_step,
+        optimizer=optimizer,
+        objective=objective or paper_objective(),
+        **{"generator": GENERATOR, "discriminator": DISCRIMINATOR} | options,
+    )
 
 
 @pytest.fixture(scope="module")
 def trained():
     optimizer = optax.adam(1e-2)
-    state = init_facial_train_state(jax.random.key(0), batch(), GENERATOR, DISCRIMINATOR, optimizer)
-    step = jax.jit(
-        functools.partial(
-            facial_train_step,
-            generator=GENERATOR,
-            discriminator=DISCRIMINATOR,
-            optimizer=optimizer,
-        ),
-        compiler_options=QUICK,
-    )
+    batch = make_batch()
+    state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
+    step = jax.jit(make_step(optimizer), compiler_options=QUICK)
     states, losses = [state], []
     # Optax itself raises a float to an integer power.
     with jax.numpy_dtype_promotion("standard"):
         for _ in range(40):
-            state, metrics = step(states[-1], batch())
+            state, metrics = step(states[-1], batch)
             states.append(state)
             losses.append(metrics)
     return states, losses
 
 
-def test_windows_have_the_frame_before_as_initial_state():
-    found = window_starts(clips(), frames=FRAMES, stride=5)
-    assert found[0].tolist() == [0, 1]
-    assert found[-1].tolist() == [1, 36]
-    made = cut_batch(clips(), found, frames=FRAMES)
-    clip = clips()[1]
-    np.testing.assert_array_equal(made.initial_state[-1], clip.attributes[35])
-    np.testing.assert_array_equal(made.attributes[-1], clip.attributes[36:68])
-    np.testing.assert_array_equal(made.rows[-1, :-5], clip.features[28:70])
-    np.testing.assert_array_equal(made.rows[-1, -5:], 0)
-    np.testing.assert_array_equal(made.rows[0, :7], 0)
-
-
-def test_perturbed_truth_returns_to_the_truth():
-    truth = np.zeros((64, 100, 71), np.float32)
-    state, moved = perturb(truth[:, 0], truth, Perturbation(), np.random.default_rng(0))
-    assert np.abs(state[:, :6]).max() > 0.1
-    kept = np.abs(state).max(axis=1) == 0
-    assert 0.15 < kept.mean() < 0.55
-    np.testing.assert_allclose(moved[:, 0, 0], state[:, 0] * np.exp(-1 / 20), rtol=1e-5)
-    assert np.abs(moved[:, -1]).max() < 0.01
-    with pytest.raises(ValueError, match="random generator"):
-        cut_batch(clips(), np.array([[0, 1]]), frames=FRAMES, perturbation=Perturbation())
-
-
-def test_some_windows_hear_nothing_before_they_begin():
-    starts = np.array([[1, 20], [1, 30]])
-    begin, go_on = (
-        cut_batch(
-            clips(),
-            starts,
-            frames=FRAMES,
-            rng=np.random.default_rng(0),
-            perturbation=Perturbation(start_share=share),
-        )
-        for share in (1.0, 0.0)
+def with_sgd(state, optimizer):
+    return state.replace(
+        generator_optimizer=optimizer.init(state.generator["params"]),
+        discriminator_optimizer=optimizer.init(state.discriminator["params"]),
     )
-    np.testing.assert_array_equal(begin.rows[:, :8], 0)
-    np.testing.assert_array_equal(begin.rows[:, 8:], go_on.rows[:, 8:])
-    np.testing.assert_array_equal(go_on.rows[0, 0], clips()[1].features[12])
 
 
 def test_a_step_changes_every_parameter_and_statistic(trained):
@@ -134,27 +96,80 @@ def test_training_lowers_the_regression_loss(trained):
     assert all(np.isfinite(float(v)) for metrics in losses for v in metrics.values())
 
 
-def test_the_mapped_step_gives_the_same_numbers_as_one_device(trained):
-    optimizer = optax.sgd(1e-4)
+def test_each_network_follows_the_gradient_of_its_own_objective(trained):
+    """Against the objectives written out in one function each, and JAX's own gradients."""
+    state, batch, objective = trained[0][0], make_batch(), paper_objective()
+    optimizer = optax.sgd(1.0)
+    after, metrics = jax.jit(make_step(optimizer), compiler_options=QUICK)(
+        with_sgd(state, optimizer), batch
+    )
+
+    def fake_of(params):
+        index = np.arange(FRAMES)[:, None] + np.arange(16)
+        return GENERATOR.apply(
+            {**state.generator, "params": params},
+            jnp.asarray(batch.rows)[:, index],
+            jnp.asarray(batch.initial_state),
+            train=True,
+            mutable=["batch_stats"],
+        )[0]
+
+    def judge(params, x):
+        variables = {**state.discriminator, "params": params}
+        x = jnp.asarray(x)
+        return DISCRIMINATOR.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+
+    def d_objective(params):
+        fake = fake_of(state.generator["params"])
+        return objective.discriminator(judge(params, batch.attributes), judge(params, fake))
+
+    def g_objective(params):
+        fake = fake_of(params)
+        gan = objective.generator(judge(state.discriminator["params"], fake))
+        return 0.1 * gan + objective.regression(jnp.asarray(batch.attributes), fake).total
+
+    for name, function in (("generator", g_objective), ("discriminator", d_objective)):
+        before = getattr(state, name)["params"]
+        value, gradient = jax.jit(jax.value_and_grad(function), compiler_options=QUICK)(before)
+        assert float(metrics[name]) == pytest.approx(float(value), rel=1e-4)
+        scale = float(optax.tree.norm(gradient))
+        assert float(metrics[f"{name}_gradient"]) == pytest.approx(scale, rel=1e-3)
+        jax.tree.map(
+            lambda old, new, g, scale=scale: np.testing.assert_allclose(
+                old - new, g, rtol=1e-3, atol=1e-4 * scale
+            ),
+            before,
+            getattr(after, name)["params"],
+            gradient,
+        )
+
+
+def test_frames_after_a_clips_end_are_seen_by_no_loss(trained):
+    state, batch = trained[0][0], make_batch()
+    valid = batch.valid.copy()
+    valid[:, 20:] = False
+    held = batch.replace(valid=valid)
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def losses(batch):
+        return facial_evaluation_step(
+            state.generator, batch, generator=GENERATOR, objective=paper_objective()
+        )
+
+    far = batch.attributes.copy()
+    far[:, 21:] += 100.0
+    assert float(losses(held).total) < float(losses(batch).total)
+    # Only the step from the last valid frame to the next one is seen, and that one is true.
+    np.testing.assert_allclose(
+        losses(held).expression, losses(held.replace(attributes=far)).expression, rtol=1e-4
+    )
+
+
+def test_the_published_codes_objective_trains_too(trained):
     state = trained[0][0]
-    state = state.replace(
-        generator_optimizer=optimizer.init(state.generator["params"]),
-        discriminator_optimizer=optimizer.init(state.discriminator["params"]),
-    )
-    step = functools.partial(facial_train_step, optimizer=optimizer)
-    whole = even_batch()
-    alone, _ = jax.jit(functools.partial(step, generator=GENERATOR, discriminator=DISCRIMINATOR))(
-        state, whole
-    )
-    mapped_step = functools.partial(
-        step,
-        generator=GENERATOR.clone(axis_name="data"),
-        discriminator=DISCRIMINATOR.clone(axis_name="data"),
-        axis_name="data",
-    )
-    halves = jax.tree.map(lambda x: jnp.asarray(x).reshape(2, -1, *x.shape[1:]), whole)
-    both, _ = jax.jit(
-        jax.vmap(mapped_step, in_axes=(None, 0), axis_name="data"), compiler_options=QUICK
-    )(state, halves)
-    for a, b in zip(jax.tree.leaves(alone.generator), jax.tree.leaves(both.generator), strict=True):
-        np.testing.assert_allclose(a, b[0], rtol=2e-3, atol=2e-5)
+    optimizer = optax.sgd(1e-3)
+    step = jax.jit(make_step(optimizer, published_code_objective()), compiler_options=QUICK)
+    state, before = step(with_sgd(state, optimizer), make_batch())
+    for _ in range(5):
+        state, after = step(state, make_batch())
+    assert float(after["generator"]) < float(before["generator"])

@@ -39,6 +39,8 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
     clip_s: float = 20.0
     fps: str = "25"
     seed: int = 0
+    demo_style: bool = False
+    """Everybody moves like the bundled subject."""
     acoustic_weights: Path = ACOUSTIC_WEIGHTS
     """The acoustic model that the speech features come from."""
 
@@ -53,7 +55,8 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
         self.acoustic_hash = hashlib.sha256(Path(self.acoustic_weights).read_bytes()).hexdigest()
         self.name = (
             f"{self.speakers}and{self.new_speakers}speakers_{self.clips}x{self.clip_s:g}s_"
-            f"{self.fps.replace('/', 'by')}fps_seed{self.seed}_{self.acoustic_hash[:8]}"
+            f"{self.fps.replace('/', 'by')}fps_seed{self.seed}_"
+            f"{'demo_style_' if self.demo_style else ''}{self.acoustic_hash[:8]}"
         )
 
 
@@ -99,7 +102,8 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, numbers: list[tuple[int, int]]):
         config, rows = self.builder_config, self.info.metadata["clips"].setdefault(split, [])
-        fixed = (config.seed, config.clip_s, config.fps, str(config.acoustic_weights))
+        weights = str(config.acoustic_weights)
+        fixed = (config.seed, config.clip_s, config.fps, weights, config.demo_style)
         made = _in_order(self._executor, [(*fixed, *number) for number in numbers])
         for key, clip in enumerate(made):
             rows.append(clip_entry(clip).to_row())
@@ -131,11 +135,19 @@ def build_corpus(
     return Path(builder.data_dir)
 
 
-def _make(task: tuple[int, float, str, str, int, int]) -> Clip:
-    seed, seconds, fps, weights, speaker, clip = task
+def _make(task: tuple[int, float, str, str, bool, int, int]) -> Clip:
+    seed, seconds, fps, weights, demo_style, speaker, clip = task
     model = load_acoustic_model(weights)
     rate = parse_frame_rate(fps)
-    return make_clip(seed, speaker, clip, seconds=seconds, fps=rate, acoustic_model=model)
+    return make_clip(
+        seed,
+        speaker,
+        clip,
+        seconds=seconds,
+        fps=rate,
+        acoustic_model=model,
+        demo_style=demo_style,
+    )
 
 
 def _in_order(executor: concurrent.futures.Executor | None, tasks: list[tuple]) -> Iterator[Clip]:

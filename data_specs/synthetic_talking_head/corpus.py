@@ -28,13 +28,14 @@ def make_clip(
     seconds: float,
     fps: Fraction,
     acoustic_model: AcousticModel,
+    demo_style: bool = False,
 ) -> Clip:
     """Clip `clip_index` of a speaker in the corpus with this seed; depends on nothing else.
 
     The speaker says some sentences, with short pauses between and now and then a long one. The
     sound is what a microphone might have heard: see `recorded`.
     """
-    speaker = make_speaker(seed, speaker_index)
+    speaker = make_speaker(seed, speaker_index, demo_style=demo_style)
     rng = np.random.default_rng([seed, 4, speaker_index, clip_index])
     restart_engine()
     utterance = cut_utterance(talk(speaker, rng, seconds), seconds)

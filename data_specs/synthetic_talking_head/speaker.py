@@ -1,6 +1,6 @@
 """Made-up speakers: a voice, a face and a style each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from data_specs.synthetic_talking_head.espeak import (
     FEMALE_VARIANTS,
     MALE_VARIANTS,
 )
-from data_specs.synthetic_talking_head.style import Style, random_style
+from data_specs.synthetic_talking_head.style import DEMO_STYLE, Style, random_style
 from facial_jax.attributes import Identity
 
 FRONT_LIGHT = np.zeros((3, 9))
@@ -39,12 +39,18 @@ class Speaker:
     # float32 NumPy arrays
 
 
-def make_speaker(seed: int, index: int) -> Speaker:
-    """Speaker number `index` of the corpus with this seed; the first 64 have a variant each."""
+def make_speaker(seed: int, index: int, *, demo_style: bool = False) -> Speaker:
+    """Speaker number `index` of the corpus with this seed; the first 64 have a variant each.
+
+    With `demo_style` all move like the bundled subject; voices, tempo and faces are their own.
+    """
     variants = (*FEMALE_VARIANTS, *MALE_VARIANTS)
     order = np.random.default_rng([seed, 1]).permutation(len(variants))
     rng = np.random.default_rng([seed, 2, index])
     style = random_style((seed, 3, index))
+    if demo_style:
+        tempo = dict(voice_rate_wpm=style.voice_rate_wpm, pause_s=style.pause_s)
+        style = replace(DEMO_STYLE, **tempo)
     voice = Voice(
         voice=str(rng.choice(ENGLISH_VOICES)),
         variant=variants[order[index % len(variants)]],

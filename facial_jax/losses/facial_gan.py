@@ -5,18 +5,20 @@ or a sum in the paper is a norm or a sum here, over the T frames and the channel
 expectation is the mean over the batch. Hats (generated values) are called `fake`.
 
 The published code differs from the paper: it has the least-squares GAN objective, means in place of
-sums, other weights while fine-tuning, and an initial-state loss that counts the blink twice. Here
-the paper is the default; `least_squares_gan_loss` and `PUBLISHED_CODE_WEIGHTS` are the alternative.
+sums, and other weights. Here the paper is the default, `paper_objective`;
+`published_code_objective` is the alternative.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from facial_jax.attributes import Attributes, unpack_attributes
+from facial_jax.attributes import unpack_attributes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,22 +33,49 @@ class FacialWeights:
     gan: float = 0.1  # ω₆
 
 
-PUBLISHED_CODE_WEIGHTS = FacialWeights(
-    expression=20.0, pose=1.0, eye=0.5, initial_state=10.0, motion=10.0, gan=0.1
-)
-"""What the published fine-tuning script has in place of ω₁ … ω₆ (its blink motion weight is 1, not
-ω₃·ω₅ = 5), on means over frames and channels."""
-
-
 @flax.struct.dataclass
 class FacialLosses:
     """The terms of Eq. 4 before their weights, and their weighted sum."""
 
-    expression: Float[Array, ""]
-    pose: Float[Array, ""]
-    eye: Float[Array, ""]
-    initial_state: Float[Array, ""]
-    total: Float[Array, ""]
+    expression: Float[Array | np.ndarray, ""]
+    pose: Float[Array | np.ndarray, ""]
+    eye: Float[Array | np.ndarray, ""]
+    initial_state: Float[Array | np.ndarray, ""]
+    total: Float[Array | np.ndarray, ""]
+
+
+@dataclasses.dataclass(frozen=True)
+class FacialObjective:
+    """What generator and discriminator are trained for."""
+
+    regression: Callable[[Array, Array], FacialLosses]
+    # L_Reg of (real, fake) attributes
+    discriminator: Callable[[Array, Array], Array]
+    # what the discriminator minimises, of its (real, fake) values before a sigmoid
+    generator: Callable[[Array], Array]
+    # the generator's part of it, of the fake values
+    gan_weight: float
+    # ω₆
+
+
+def paper_objective(weights: FacialWeights | None = None) -> FacialObjective:
+    """L_facial as printed, with the logarithmic L_F-GAN (Eqs. 4-8); ω are the paper's if None."""
+    w = FacialWeights() if weights is None else weights
+
+    def regression(real, fake):
+        return regression_loss(real, fake, w)
+
+    return FacialObjective(regression, log_gan_loss, log_generator_loss, w.gan)
+
+
+def published_code_objective() -> FacialObjective:
+    """What the published fine-tuning script minimises: least squares, means, its own weights."""
+    return FacialObjective(
+        published_code_regression_loss,
+        least_squares_gan_loss,
+        least_squares_generator_loss,
+        gan_weight=0.1,
+    )
 
 
 def value_loss(real: Float[Array, "b T c"], fake: Float[Array, "b T c"]) -> Float[Array, ""]:
@@ -80,7 +109,7 @@ def regression_loss(
 ) -> FacialLosses:
     """L_Reg = ω₁ L_exp + ω₂ L_pose + ω₃ L_eye + ω₄ L_s (Eq. 4)."""
     w = FacialWeights() if weights is None else weights
-    x, x_fake = _sequences(real), _sequences(fake)
+    x, x_fake = unpack_attributes(real), unpack_attributes(fake)
     l_exp = sequence_loss(x.expression, x_fake.expression, w.motion)
     l_pose = sequence_loss(x.pose, x_fake.pose, w.motion)
     l_eye = sequence_loss(x.blink[..., None], x_fake.blink[..., None], w.motion)
@@ -89,7 +118,38 @@ def regression_loss(
     return FacialLosses(expression=l_exp, pose=l_pose, eye=l_eye, initial_state=l_s, total=total)
 
 
-def log_gan_loss(real_logits: Float[Array, "..."], fake_logits: Float[Array, "..."]):
+def published_code_regression_loss(
+    real: Float[Array, "b T 71"], fake: Float[Array, "b T 71"]
+) -> FacialLosses:
+    """L_Reg with the published code's weights, on means over batch, frames and channels.
+
+    Expression 20 and its motion 200, pose 1 and 10, blink 0.5 and 1, initial state 10. That code
+    counts the first frame's blink twice, once among the expression; here it counts once.
+    """
+
+    def sequence(real, fake, motion_weight):
+        motion = jnp.diff(real, axis=1) - jnp.diff(fake, axis=1)
+        return ((real - fake) ** 2).mean() + motion_weight * (motion**2).mean()
+
+    x, x_fake = unpack_attributes(real), unpack_attributes(fake)
+    l_exp = sequence(x.expression, x_fake.expression, 10.0)
+    l_pose = sequence(x.pose, x_fake.pose, 10.0)
+    l_eye = sequence(x.blink, x_fake.blink, 2.0)
+    l_s = sum(
+        jnp.abs(a[:, 0] - b[:, 0]).mean()
+        for a, b in (
+            (x.pose, x_fake.pose),
+            (x.blink, x_fake.blink),
+            (x.expression, x_fake.expression),
+        )
+    )
+    total = 20.0 * l_exp + 1.0 * l_pose + 0.5 * l_eye + 10.0 * l_s
+    return FacialLosses(expression=l_exp, pose=l_pose, eye=l_eye, initial_state=l_s, total=total)
+
+
+def log_gan_loss(
+    real_logits: Float[Array, "..."], fake_logits: Float[Array, "..."]
+) -> Float[Array, ""]:
     """−E[log D(f)] − E[log(1 − D(G(a, s)))]: what the discriminator minimises (Eq. 7).
 
     Takes the discriminator's values before the sigmoid, so that a confident D keeps finite logs.
@@ -119,12 +179,7 @@ def least_squares_generator_loss(fake_logits: Float[Array, "..."]) -> Float[Arra
 
 
 def facial_loss(
-    gan: Float[Array, ""], regression: Float[Array, ""], weights: FacialWeights | None = None
+    gan: Float[Array, ""], regression: Float[Array, ""], gan_weight: float = FacialWeights.gan
 ) -> Float[Array, ""]:
     """L_facial = ω₆ L_F-GAN + L_Reg (Eq. 8)."""
-    w = FacialWeights() if weights is None else weights
-    return w.gan * gan + regression
-
-
-def _sequences(packed: Float[Array, "b T 71"]) -> Attributes:
-    return unpack_attributes(packed)
+    return gan_weight * gan + regression

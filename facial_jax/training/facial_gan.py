@@ -1,6 +1,5 @@
-"""One training step of FACIAL-GAN: the discriminator, then the generator (FACIAL, Sec. 3.2)."""
+"""One training step of FACIAL-GAN, discriminator and generator (FACIAL, Sec. 3.2)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -8,16 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from facial_jax.generation import context_windows
-from facial_jax.losses.facial_gan import (
-    FacialWeights,
-    facial_loss,
-    log_gan_loss,
-    log_generator_loss,
-    regression_loss,
-)
+from facial_jax.losses.facial_gan import FacialLosses, FacialObjective, facial_loss
 from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
 
 
@@ -31,13 +24,15 @@ class FacialBatch:
     # what the generator is told: the attributes of the frame before the window
     attributes: Float[Array | np.ndarray, "*b T 71"]
     # the truth
+    valid: Bool[Array | np.ndarray, "*b T"]
+    # False where the window's clip has ended: no loss sees these frames
 
 
 @flax.struct.dataclass
 class FacialTrainState:
     """Everything that a training step changes."""
 
-    step: Int[Array, "*b"]
+    step: Any
     generator: Any
     # params and batch_stats
     discriminator: Any
@@ -52,14 +47,23 @@ def init_facial_train_state(
     generator: FacialGenerator,
     discriminator: FacialDiscriminator,
     optimizer: optax.GradientTransformation,
+    *,
+    generator_variables: Any = None,
+    discriminator_variables: Any = None,
 ) -> FacialTrainState:
-    """Networks and optimizers at step 0, for batches of this shape."""
+    """Networks and optimizers at step 0, for batches of this shape.
+
+    `generator_variables` and `discriminator_variables` are trained networks to go on from, as in
+    personalization; those not given begin anew.
+    """
     generator_key, discriminator_key, position_key = jax.random.split(key, 3)
     one = jax.tree.map(lambda x: jnp.asarray(x[:1]), batch)
-    audio = context_windows(one.rows)
-    g = jax.jit(generator.init)(generator_key, audio, one.initial_state)
-    g = {**g, "params": see_position(position_key, g["params"])}
-    d = jax.jit(discriminator.init)(discriminator_key, one.attributes)
+    g, d = generator_variables, discriminator_variables
+    if g is None:
+        g = jax.jit(generator.init)(generator_key, context_windows(one.rows), one.initial_state)
+        g = {**g, "params": see_position(position_key, g["params"])}
+    if d is None:
+        d = jax.jit(discriminator.init)(discriminator_key, one.attributes)
     return FacialTrainState(
         step=jnp.zeros((), jnp.int32),
         generator=g,
@@ -76,6 +80,8 @@ def see_position(key: PRNGKeyArray, params: dict) -> dict:
     pad its convolutions can tell it, and beside activations with a mean of zero they cannot be seen
     (training stood still for hundreds of steps). So batch norm's biases begin as normal noise.
     """
+    if "temporal" not in params:
+        return params
     leaves, tree = jax.tree_util.tree_flatten_with_path(params["temporal"])
     keys = jax.random.split(key, len(leaves))
     noisy = [
@@ -90,6 +96,11 @@ def _is_norm_bias(path) -> bool:
     return "norm" in module and name == "bias"
 
 
+def generate_valid(fake: Float[Array, "b T 71"], batch: FacialBatch) -> Float[Array, "b T 71"]:
+    """The generated attributes, and the truth where the clip has ended."""
+    return jnp.where(jnp.asarray(batch.valid)[..., None], fake, jnp.asarray(batch.attributes))
+
+
 def facial_train_step(
     state: FacialTrainState,
     batch: FacialBatch,
@@ -97,12 +108,13 @@ def facial_train_step(
     generator: FacialGenerator,
     discriminator: FacialDiscriminator,
     optimizer: optax.GradientTransformation,
-    weights: FacialWeights | None = None,
-    gan_loss: Callable = log_gan_loss,
-    generator_loss: Callable = log_generator_loss,
+    objective: FacialObjective,
     axis_name: str | None = None,
 ) -> tuple[FacialTrainState, dict[str, Float[Array, ""]]]:
     """One step of arg min_G max_D L_facial (Eqs. 7 and 8).
+
+    Both networks step at once, from where both are: so what the discriminator computes of the
+    generated windows serves its own gradient and the generator's.
 
     Args:
         state: networks and optimizers.
@@ -110,13 +122,11 @@ def facial_train_step(
         generator: the network to whose variables `state.generator` belongs.
         discriminator: likewise.
         optimizer: for both networks, such as `optax.adam(1e-4)`.
-        weights: ω₁ … ω₆; the paper's if None.
-        gan_loss: the discriminator's objective of (real, fake) logits.
-        generator_loss: the generator's part of it, of the fake logits.
+        objective: such as `paper_objective()`.
         axis_name: the mapped axis over which gradients and losses are averaged, if any.
 
     Returns:
-        The next state, and the losses before their weights.
+        The next state, and the losses before their weights with the gradients' norms.
     """
 
     def average(tree):
@@ -126,63 +136,84 @@ def facial_train_step(
         variables = {**state.generator, "params": params}
         audio = context_windows(jnp.asarray(batch.rows))
         fake, updates = generator.apply(
-            variables, audio, batch.initial_state, train=True, mutable=["batch_stats"]
+            variables, audio, jnp.asarray(batch.initial_state), train=True, mutable=["batch_stats"]
         )
-        return fake, updates["batch_stats"]
+        return generate_valid(fake, batch), updates["batch_stats"]
 
-    def judge(params, batch_stats, attributes):
+    def judge(params, attributes, batch_stats):
         variables = {"params": params, "batch_stats": batch_stats}
         logits, updates = discriminator.apply(
             variables, attributes, train=True, mutable=["batch_stats"]
         )
         return logits, updates["batch_stats"]
 
-    fake, pull_back, generator_stats = jax.vjp(generate, state.generator["params"], has_aux=True)
-
-    def discriminator_objective(params):
-        real_logits, stats = judge(params, state.discriminator["batch_stats"], batch.attributes)
-        fake_logits, stats = judge(params, stats, fake)
-        return gan_loss(real_logits, fake_logits), stats
-
-    d_params = state.discriminator["params"]
-    (d_loss, discriminator_stats), d_grads = jax.value_and_grad(
-        discriminator_objective, has_aux=True
-    )(d_params)
-    d_updates, discriminator_optimizer = optimizer.update(
-        average(d_grads), state.discriminator_optimizer, d_params
+    g_params, d_params = state.generator["params"], state.discriminator["params"]
+    real = jnp.asarray(batch.attributes)
+    fake, back_to_generator, g_stats = jax.vjp(generate, g_params, has_aux=True)
+    real_logits, back_from_real, d_stats = jax.vjp(
+        lambda params: judge(params, real, state.discriminator["batch_stats"]),
+        d_params,
+        has_aux=True,
     )
-    d_params = optax.apply_updates(d_params, d_updates)
+    fake_logits, back_from_fake, d_stats = jax.vjp(
+        lambda params, fake: judge(params, fake, d_stats), d_params, fake, has_aux=True
+    )
 
-    def generator_objective(fake):
-        regression = regression_loss(batch.attributes, fake, weights)
-        fake_logits, _ = judge(d_params, discriminator_stats, fake)
-        gan = generator_loss(fake_logits)
-        return facial_loss(gan, regression.total, weights), (regression, gan)
+    d_loss, (real_gradient, fake_gradient) = jax.value_and_grad(
+        objective.discriminator, argnums=(0, 1)
+    )(real_logits, fake_logits)
+    d_gradients = jax.tree.map(
+        jnp.add, back_from_real(real_gradient)[0], back_from_fake(fake_gradient)[0]
+    )
 
-    (g_loss, (regression, gan)), fake_gradient = jax.value_and_grad(
-        generator_objective, has_aux=True
-    )(fake)
-    (g_grads,) = pull_back(fake_gradient)
-    g_params = state.generator["params"]
+    def generator_objective(fake, fake_logits):
+        regression = objective.regression(real, fake)
+        gan = objective.generator(fake_logits)
+        return facial_loss(gan, regression.total, objective.gan_weight), (regression, gan)
+
+    (g_loss, (regression, gan)), (fake_gradient, fake_logits_gradient) = jax.value_and_grad(
+        generator_objective, argnums=(0, 1), has_aux=True
+    )(fake, fake_logits)
+    (g_gradients,) = back_to_generator(fake_gradient + back_from_fake(fake_logits_gradient)[1])
+
+    g_gradients, d_gradients = average((g_gradients, d_gradients))
     g_updates, generator_optimizer = optimizer.update(
-        average(g_grads), state.generator_optimizer, g_params
+        g_gradients, state.generator_optimizer, g_params
     )
-    g_params = optax.apply_updates(g_params, g_updates)
-
-    metrics = {
-        "expression": regression.expression,
-        "pose": regression.pose,
-        "eye": regression.eye,
-        "initial_state": regression.initial_state,
-        "gan": gan,
-        "generator": g_loss,
-        "discriminator": d_loss,
-    }
+    d_updates, discriminator_optimizer = optimizer.update(
+        d_gradients, state.discriminator_optimizer, d_params
+    )
+    metrics = average(
+        {
+            "expression": regression.expression,
+            "pose": regression.pose,
+            "eye": regression.eye,
+            "initial_state": regression.initial_state,
+            "gan": gan,
+            "generator": g_loss,
+            "discriminator": d_loss,
+        }
+    )
+    metrics["generator_gradient"] = optax.tree.norm(g_gradients)
+    metrics["discriminator_gradient"] = optax.tree.norm(d_gradients)
     next_state = FacialTrainState(
         step=state.step + 1,
-        generator={"params": g_params, "batch_stats": generator_stats},
-        discriminator={"params": d_params, "batch_stats": discriminator_stats},
+        generator={"params": optax.apply_updates(g_params, g_updates), "batch_stats": g_stats},
+        discriminator={"params": optax.apply_updates(d_params, d_updates), "batch_stats": d_stats},
         generator_optimizer=generator_optimizer,
         discriminator_optimizer=discriminator_optimizer,
     )
-    return next_state, average(metrics)
+    return next_state, metrics
+
+
+def facial_evaluation_step(
+    variables: Any,
+    batch: FacialBatch,
+    *,
+    generator: FacialGenerator,
+    objective: FacialObjective,
+) -> FacialLosses:
+    """L_Reg and its terms on windows as they are, with batch norm's running statistics."""
+    audio = context_windows(jnp.asarray(batch.rows))
+    fake = generator.apply(variables, audio, jnp.asarray(batch.initial_state), train=False)
+    return objective.regression(jnp.asarray(batch.attributes), generate_valid(fake, batch))

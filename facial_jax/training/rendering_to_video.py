@@ -36,7 +36,7 @@ class VideoBatch:
 class VideoTrainState:
     """Everything that a training step changes."""
 
-    step: Int[Array | np.ndarray, ""]
+    step: Any
     generator: Any
     # its params
     average: Any

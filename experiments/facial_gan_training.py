@@ -1,0 +1,315 @@
+"""What general_train and personalize have in common: one training of FACIAL-GAN on clips."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from tensorboardX import SummaryWriter
+from tqdm.auto import tqdm
+
+from data_specs.clips import ClipSource
+from data_specs.windows import (
+    Perturbation,
+    Windows,
+    evaluation_windows,
+    steps_per_epoch,
+    training_windows,
+)
+from experiments.curves import draw_curves
+from facial_jax.attributes import (
+    Attributes,
+    AttributeStatistics,
+    pack_attributes,
+    standardize,
+    unstandardize,
+)
+from facial_jax.compilation import jit
+from facial_jax.generation import FacialGan, generate_attributes, save_facial_gan
+from facial_jax.losses.facial_gan import (
+    FacialObjective,
+    FacialWeights,
+    paper_objective,
+    published_code_objective,
+)
+from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
+from facial_jax.networks.parameters import module_config, save_variables
+from facial_jax.training.checkpoints import Checkpoints
+from facial_jax.training.facial_gan import (
+    FacialBatch,
+    facial_evaluation_step,
+    facial_train_step,
+    init_facial_train_state,
+)
+from facial_jax.training.loop import run_steps
+from facial_jax.training.parallel import (
+    AXIS,
+    check_batch_size,
+    data_mesh,
+    data_parallel,
+    replicate,
+    split_batch,
+)
+
+GENERATOR_FILE = "facial_gan.safetensors"
+DISCRIMINATOR_FILE = "discriminator.safetensors"
+NO_PERTURBATION = Perturbation(pose=0.0, blink=0.0, expression=0.0, start_share=0.0)
+DRAWN_CLIPS = 2
+EVALUATION_BATCH = 16
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How FACIAL-GAN is trained, and for how long. The defaults are the paper's (Sec. 5.1)."""
+
+    seed: int = 0
+    batch: int = 64
+    """Windows of 128 frames, over all devices."""
+    stride: int = 5
+    """Frames from one window's beginning to the next one's."""
+    epochs: float = 50.0
+    max_steps: int | None = None
+    """Fewer than the epochs have, if given."""
+    learning_rate: float = 1e-4
+    final_learning_rate: float = 1e-4
+    """Reached along half a cosine; the paper's stays as it is."""
+    objective: Literal["paper", "published_code"] = "paper"
+    """Eqs. 4 to 8, or least squares and the weights of the published code."""
+    weights: FacialWeights = field(default_factory=FacialWeights)
+    """Of the paper's objective."""
+    perturbation: Perturbation = NO_PERTURBATION
+    """Noise on the windows' initial states."""
+    checkpoint_steps: int = 200
+
+    @property
+    def losses(self) -> FacialObjective:
+        """The objective with its weights."""
+        if self.objective == "paper":
+            return paper_objective(self.weights)
+        return published_code_objective()
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Both networks, and trained variables to begin from, if any."""
+
+    generator: FacialGenerator
+    discriminator: FacialDiscriminator
+    generator_variables: Any = None
+    discriminator_variables: Any = None
+
+
+def train_facial_gan(
+    config: TrainingConfig,
+    networks: Networks,
+    clips: ClipSource,
+    validation: ClipSource,
+    statistics: Mapping[str, AttributeStatistics],
+    output: Path,
+    *,
+    resolved_config: Any,
+    devices: list[jax.Device] | None = None,
+) -> FacialGan:
+    """Trains, or goes on from the folder's last checkpoint, and writes both networks to `output`.
+
+    Args:
+        config: how.
+        networks: what, and from where.
+        clips: to train on.
+        validation: looked at after each epoch, never trained on.
+        statistics: what each subject's attributes are standardised by.
+        output: the run's folder.
+        resolved_config: the script's whole configuration, a dataclass; kept in the checkpoints.
+        devices: to train on; all if None.
+
+    Returns:
+        The trained FACIAL-GAN; its statistics are the subjects' mean ones.
+    """
+    mesh = data_mesh(devices)
+    check_batch_size(config.batch, mesh.size)
+    output.mkdir(parents=True, exist_ok=True)
+    windows = training_windows(
+        clips,
+        batch=config.batch,
+        seed=config.seed,
+        stride=config.stride,
+        statistics=statistics,
+        augment=None if config.perturbation == NO_PERTURBATION else config.perturbation,
+    )
+    epoch = steps_per_epoch(clips, batch=config.batch, stride=config.stride)
+    steps = min(round(config.epochs * epoch), config.max_steps or round(config.epochs * epoch))
+    optimizer = optax.adam(
+        optax.cosine_decay_schedule(
+            config.learning_rate, steps, config.final_learning_rate / config.learning_rate
+        )
+    )
+    batches = iter(windows)
+    begin = batches.get_state()
+    state = init_facial_train_state(
+        jax.random.key(config.seed),
+        facial_batch(next(batches)),
+        networks.generator,
+        networks.discriminator,
+        optimizer,
+        generator_variables=networks.generator_variables,
+        discriminator_variables=networks.discriminator_variables,
+    )
+    state = replicate(state, mesh)
+    checkpoints = Checkpoints(output / "checkpoints", dataclasses.asdict(resolved_config))
+    state, position = checkpoints.restore(state) or (state, begin)
+    batches.set_state(position)
+    first = int(state.step)
+
+    def device_step(state, batch):
+        return facial_train_step(
+            state,
+            batch,
+            generator=networks.generator.clone(axis_name=AXIS),
+            discriminator=networks.discriminator.clone(axis_name=AXIS),
+            optimizer=optimizer,
+            objective=config.losses,
+            axis_name=AXIS,
+        )
+
+    mapped = data_parallel(device_step, mesh)
+    evaluate = make_evaluation(networks.generator, config.losses)
+    board = SummaryWriter(str(output / "tensorboard"), purge_step=first + 1)
+    with tqdm(initial=first, total=steps, unit="step", desc="training", smoothing=0.05) as bar:
+
+        def look(done: int, losses: dict[str, float]) -> None:
+            bar.update(done - bar.n)
+            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
+            for name, value in losses.items():
+                board.add_scalar(f"training/{name}", value, done)
+            if rate := bar.format_dict["rate"]:
+                board.add_scalar("training/steps_per_s", rate, done)
+
+        def validate(done: int, state) -> None:
+            losses = evaluate(state.generator, validation, statistics)
+            for name, value in losses.items():
+                board.add_scalar(f"validation/{name}", value, done)
+            bar.write(
+                f"epoch {done / epoch:.1f}, validation: "
+                + ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+            )
+            for number in range(min(DRAWN_CLIPS, len(validation))):
+                figure = draw_clip(
+                    networks.generator, state.generator, validation, number, statistics
+                )
+                figure.savefig(output / f"curves_{number}.png", dpi=60)
+                board.add_figure(f"curves/{number}", figure, done, close=True)
+
+        state = run_steps(
+            lambda state, windows: mapped(state, split_batch(facial_batch(windows), mesh)),
+            state,
+            batches,
+            first=first,
+            last=steps,
+            checkpoints=checkpoints,
+            save_every=config.checkpoint_steps,
+            look_every=20,
+            look=look,
+            describe=lambda windows: describe_windows(windows, clips),
+            validate_every=epoch,
+            validate=validate,
+        )
+    checkpoints.close()
+    board.close()
+    model = FacialGan(
+        variables=jax.device_get(state.generator),
+        statistics=mean_statistics(statistics),
+        initial_state=resting_state(clips, statistics),
+        generator=networks.generator,
+    )
+    save_facial_gan(output / GENERATOR_FILE, model, half_precision=True)
+    save_variables(
+        output / DISCRIMINATOR_FILE,
+        jax.device_get(state.discriminator),
+        module_config(networks.discriminator),
+        half_precision=True,
+    )
+    return model
+
+
+def facial_batch(windows: Windows) -> FacialBatch:
+    """What the training step sees of a batch of windows."""
+    return FacialBatch(
+        rows=windows["rows"],
+        initial_state=windows["initial_state"],
+        attributes=windows["attributes"],
+        valid=windows["valid"],
+    )
+
+
+def describe_windows(windows: Windows, clips: ClipSource) -> str:
+    """Which clips a batch's windows are from, and where each begins."""
+    places = zip(windows["clip"].tolist(), windows["first"].tolist(), strict=True)
+    return ", ".join(f"{clips.entries[clip].clip} from frame {first}" for clip, first in places)
+
+
+def make_evaluation(generator: FacialGenerator, objective: FacialObjective):
+    """A function of (variables, clips, statistics): the mean losses over all windows."""
+
+    def losses_of(variables, batch):
+        return facial_evaluation_step(variables, batch, generator=generator, objective=objective)
+
+    compiled = jit(losses_of)
+
+    def evaluate(variables, clips: ClipSource, statistics) -> dict[str, float]:
+        sums, count = {}, 0
+        for windows in evaluation_windows(clips, batch=EVALUATION_BATCH, statistics=statistics):
+            size = len(windows["rows"])
+            losses = jax.device_get(compiled(variables, facial_batch(windows)))
+            for loss in dataclasses.fields(losses):
+                value = size * float(getattr(losses, loss.name))
+                sums[loss.name] = sums.get(loss.name, 0.0) + value
+            count += size
+        return {name: value / count for name, value in sums.items()}
+
+    return evaluate
+
+
+def draw_clip(generator, variables, clips: ClipSource, number: int, statistics):
+    """A figure of one clip's curves and what is generated for its speech."""
+    clip = clips[number]
+    model = FacialGan(
+        variables=jax.device_get(variables),
+        statistics=statistics[clip.subject],
+        initial_state=np.asarray(pack_attributes(clip.attributes))[0],
+        generator=generator,
+    )
+    fake = generate_attributes(model, clip.features)
+    return draw_curves(fake, clip.attributes, fps=float(clip.frame_rate))
+
+
+def mean_statistics(statistics: Mapping[str, AttributeStatistics]) -> AttributeStatistics:
+    """Mean and deviation of a speaker in the middle of these."""
+    mean, std = (
+        np.mean([getattr(one, name) for one in statistics.values()], axis=0, dtype=np.float64)
+        for name in ("mean", "std")
+    )
+    return AttributeStatistics(mean=mean.astype(np.float32), std=std.astype(np.float32))
+
+
+def resting_state(clips: ClipSource, statistics: Mapping[str, AttributeStatistics]) -> np.ndarray:
+    """(71,) packed attributes before a recording begins: the clips' median first valid frame.
+
+    Taken among standardised frames, and given in the units of the subjects' mean statistics.
+    """
+    firsts = []
+    for index, entry in enumerate(clips.entries):
+        clip = clips[index]
+        packed = np.asarray(pack_attributes(clip.attributes))[int(np.argmax(clip.valid))]
+        firsts.append(np.asarray(standardize(packed, statistics[entry.subject])))
+    middle = np.median(firsts, axis=0).astype(np.float32)
+    return np.asarray(unstandardize(middle, mean_statistics(statistics)))
+
+
+def attributes_of(model: FacialGan, features: np.ndarray, first: Attributes) -> Attributes:
+    """What the model makes of a clip's speech, from this frame on."""
+    return generate_attributes(model, jnp.asarray(features), initial_state=first)

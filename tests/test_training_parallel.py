@@ -1,0 +1,76 @@
+"""A batch over many devices gives what one device gives."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from facial_jax.training.parallel import check_batch_size, data_mesh
+
+SCRIPT = """
+import functools
+import jax
+import numpy as np
+import optax
+from facial_jax.training.facial_gan import init_facial_train_state
+from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
+from tests.test_train_facial_gan import DISCRIMINATOR, GENERATOR, make_batch, make_step
+
+jax.config.update("jax_numpy_dtype_promotion", "standard")
+assert len(jax.devices()) == 8
+batch, optimizer = make_batch(8), optax.sgd(1e-4)
+state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
+alone, alone_losses = jax.jit(make_step(optimizer))(state, batch)
+step = make_step(
+    optimizer,
+    generator=GENERATOR.clone(axis_name=AXIS),
+    discriminator=DISCRIMINATOR.clone(axis_name=AXIS),
+    axis_name=AXIS,
+)
+share = jax.tree.map(lambda x: x.reshape(8, -1, *x.shape[1:]), batch)
+pmapped, pmapped_losses = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None)(
+    state, share
+)
+mesh = data_mesh()
+mapped, mapped_losses = data_parallel(step, mesh)(replicate(state, mesh), split_batch(batch, mesh))
+for a, b in ((alone, alone_losses), (pmapped, pmapped_losses)):
+    for one, many in zip(jax.tree.leaves((a, b)), jax.tree.leaves((mapped, mapped_losses))):
+        np.testing.assert_allclose(one, many, rtol=2e-3, atol=2e-5)
+begin = jax.tree.leaves(init_facial_train_state(
+    jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer).generator["params"])
+end = jax.tree.leaves(jax.device_get(mapped.generator["params"]))
+moved = max(np.abs(np.asarray(x) - np.asarray(y)).max() for x, y in zip(begin, end))
+assert moved > 1e-3, moved
+print("the same")
+"""
+
+
+def test_eight_devices_give_the_numbers_of_one_and_of_pmap():
+    flags = (
+        "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
+        "--xla_llvm_disable_expensive_passes=true"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "the same" in done.stdout
+
+
+def test_a_batch_that_cannot_be_split_evenly_says_so():
+    check_batch_size(16, 8)
+    with pytest.raises(ValueError, match=r"multiple of the 8 devices, got 20; .* such as 16"):
+        check_batch_size(20, 8)
+
+
+def test_the_mesh_has_one_axis_over_all_devices():
+    mesh = data_mesh()
+    assert mesh.axis_names == ("data",)
+    np.testing.assert_array_equal(mesh.devices, jax.devices())
