@@ -1,0 +1,218 @@
+"""Face landmarks from MediaPipe's Face Landmarker, on the CPU, followed from frame to frame.
+
+Only the points that the fit uses are kept: about half a kilobyte a frame.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from facial_jax.cache import cache_directory
+from facial_jax.tracking.landmarks import IBUG_FROM_MEDIAPIPE
+
+MODEL_NAME = "face_landmarker.task"
+MODEL_URL = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/"
+    f"float16/1/{MODEL_NAME}"
+)
+MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+
+MAX_FACES = 2
+MAX_JUMP = 0.6  # of a head's width: a face that is farther from its last place is another face
+MAX_MISSING_S = 1.0  # a face that comes back later is a new one, until `choose_face` links the two
+
+_HEAD_TOP, _HEAD_BOTTOM = 10, 152
+
+
+def landmarker_model() -> Path:
+    """Path of MediaPipe's face landmark model: from the cache, or fetched into it once.
+
+    Raises:
+        RuntimeError: it is not in the cache and cannot be fetched, or is another file.
+    """
+    path = cache_directory() / MODEL_NAME
+    try:
+        import pooch
+    except ImportError as error:
+        raise _missing("pooch", error) from error
+    if path.exists() and pooch.file_hash(str(path)) == MODEL_SHA256:
+        return path
+    try:
+        found = pooch.retrieve(
+            MODEL_URL,
+            known_hash=f"sha256:{MODEL_SHA256}",
+            fname=MODEL_NAME,
+            path=path.parent,
+            progressbar=False,
+        )
+    except Exception as error:  # whatever a network can raise
+        raise RuntimeError(
+            f"MediaPipe's face landmark model is not in the cache and cannot be fetched ({error}); "
+            f"put {MODEL_URL} at {path}"
+        ) from error
+    return Path(found)
+
+
+@dataclass
+class Face:
+    """One face followed through the frames of a shot."""
+
+    frames: list[int] = field(default_factory=list)
+    # numbers of the frames it was seen in
+    points: list[np.ndarray] = field(default_factory=list)
+    # (68, 2) pixels of the frames as they were given
+    blink_scores: list[tuple[float, float]] = field(default_factory=list)
+    # MediaPipe's score of either closed eye, in [0, 1]; the picture's left eye first
+    widths: list[float] = field(default_factory=list)
+    # of the head, in pixels
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The face that a shot is about."""
+
+    points: Float[np.ndarray, "t 68 2"]
+    # pixels (x right, y down, centres at +0.5), iBUG's order; NaN where the face was not seen
+    blink_scores: Float[np.ndarray, "t 2"]
+    # MediaPipe's score of either closed eye; NaN where the face was not seen
+    seen: Bool[np.ndarray, "t"]
+    # whether the face was found
+    face_count: int
+    # how many faces the shot has for at least a fifth of its time
+    other_share: float
+    # share of the frames in which another face was seen
+
+
+class Landmarker:
+    """Finds faces frame by frame; a context manager, as it holds MediaPipe's graph."""
+
+    def __init__(self, fps: float):
+        """Raises ImportError if MediaPipe or a library it needs is missing."""
+        mp, vision = _mediapipe()
+        from mediapipe.tasks.python import BaseOptions
+
+        self._mp = mp
+        # With one face MediaPipe filters its points over time, which makes them lag. Two are asked
+        # for, to learn about the second and to get every frame's points as they are.
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(
+                model_asset_path=str(landmarker_model()), delegate=BaseOptions.Delegate.CPU
+            ),
+            running_mode=vision.RunningMode.VIDEO,
+            num_faces=MAX_FACES,
+            output_face_blendshapes=True,
+        )
+        self._landmarker = vision.FaceLandmarker.create_from_options(options)
+        self._fps = fps
+        self._count = self._shot_start = 0
+        self._faces: list[Face] = []
+
+    def __enter__(self) -> "Landmarker":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._landmarker.close()
+
+    def add(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Looks for faces in the next frame."""
+        picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=image)
+        time_ms = round(self._count * 1000 / self._fps)
+        found = self._landmarker.detect_for_video(picture, time_ms)
+        index = self._count - self._shot_start
+        self._count += 1
+        height, width = image.shape[:2]
+        taken: set[int] = set()
+        for points, scores in zip(found.face_landmarks, found.face_blendshapes, strict=True):
+            xy = np.array([(p.x * width, p.y * height) for p in points], np.float32)
+            named = {s.category_name: s.score for s in scores}
+            size = float(np.linalg.norm(xy[_HEAD_TOP] - xy[_HEAD_BOTTOM]))
+            which = self._nearest(xy.mean(axis=0), size, index, taken)
+            taken.add(which)
+            face = self._faces[which]
+            face.frames.append(index)
+            face.points.append(xy[np.asarray(IBUG_FROM_MEDIAPIPE)])
+            # MediaPipe's right eye is the person's, on the picture's left.
+            face.blink_scores.append((named["eyeBlinkRight"], named["eyeBlinkLeft"]))
+            face.widths.append(size)
+
+    def _nearest(self, center: np.ndarray, size: float, index: int, taken: set[int]) -> int:
+        """The known face at this place, or a new one."""
+        best, distance = None, MAX_JUMP
+        for number, face in enumerate(self._faces):
+            if number in taken or index - face.frames[-1] > MAX_MISSING_S * self._fps:
+                continue
+            away = float(np.linalg.norm(face.points[-1].mean(axis=0) - center)) / size
+            if away < distance:
+                best, distance = number, away
+        if best is None:
+            self._faces.append(Face())
+            return len(self._faces) - 1
+        return best
+
+    def shot(self) -> Landmarks:
+        """What was found since the last call: the face that is largest for longest.
+
+        The next frame starts a new shot.
+        """
+        faces, count = self._faces, self._count - self._shot_start
+        self._faces, self._shot_start = [], self._count
+        return choose_face(faces, count)
+
+
+def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
+    """The face with the largest sum of sizes over the frames, and how many others there were.
+
+    Faces that are never seen together and of similar size and place count as one that was lost and
+    found again.
+    """
+    points = np.full((count, 68, 2), np.nan, np.float32)
+    scores = np.full((count, 2), np.nan, np.float32)
+    seen, others = np.zeros(count, bool), np.zeros(count, bool)
+    ranked = sorted(faces, key=lambda f: -sum(f.widths))
+    number = min(len(ranked), 1)
+    for face in ranked:
+        frames = np.array(face.frames)
+        if seen[frames].any() or not _alike(face, ranked[0]):
+            others[frames] = True
+            number += len(frames) >= count / 5
+            continue
+        points[frames] = np.stack(face.points)
+        scores[frames] = np.array(face.blink_scores, np.float32)
+        seen[frames] = True
+    return Landmarks(
+        points=points,
+        blink_scores=scores,
+        seen=seen,
+        face_count=number,
+        other_share=float(others.mean()) if count else 0.0,
+    )
+
+
+def _alike(face: Face, other: Face) -> bool:
+    """Whether two faces are of similar size at a similar place."""
+    sizes = [float(np.median(f.widths)) for f in (face, other)]
+    places = [np.median(np.stack(f.points).mean(axis=1), axis=0) for f in (face, other)]
+    away = float(np.linalg.norm(places[0] - places[1]))
+    return 0.6 < sizes[0] / sizes[1] < 1.6 and away < 1.5 * sizes[1]
+
+
+def _mediapipe():
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    try:
+        import mediapipe as mp
+        from mediapipe.tasks.python import vision
+    except (ImportError, OSError) as error:
+        raise _missing("mediapipe", error) from error
+    return mp, vision
+
+
+def _missing(name: str, error: Exception) -> ImportError:
+    return ImportError(
+        f"tracking needs {name}, which cannot be imported ({error}); install it with "
+        "pip install 'facial_jax[tracking]', and the system's libGL and libEGL "
+        "(libgl1 and libegl1 on Debian and Ubuntu)"
+    )

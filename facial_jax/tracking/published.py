@@ -1,0 +1,264 @@
+"""Reading what the published tools leave behind: OpenFace, Deep3DFaceRecon, and FACIAL's own files.
+
+Their face model is the Basel Face Model: the coefficients mean nothing to the built-in one.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import flax.struct
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from facial_jax.attributes import ATTRIBUTE_SIZE, MAX_BLINK, Attributes, Identity
+from facial_jax.rendering.camera import (
+    Camera,
+    pinhole_camera,
+    pinhole_translation,
+    weak_perspective_pose,
+)
+
+PUBLISHED_SIZE = (512, 512)  # of the frames that FACIAL's pose vectors are given for
+DEEP3D_COLUMNS = 257
+POSENEW_COLUMNS = 258
+# Columns of Deep3DFaceRecon's vector: identity, expression, texture, angles, light, translation.
+_DEEP3D_SPLIT = np.cumsum([80, 64, 80, 3, 27, 3])[:-1]
+# Columns of *_posenew.npz: angles, scale, x, y, z, expression, identity, texture, light.
+_POSENEW_SPLIT = np.cumsum([6, 1, 64, 80, 80, 27])[:-1]
+
+
+@flax.struct.dataclass
+class OpenFaceRecord:
+    """What OpenFace's FeatureExtraction says about each frame of a video."""
+
+    points: Float[np.ndarray, "t 68 2"]
+    # the 68 landmarks in pixels, x right, y down
+    angles_rad: Float[np.ndarray, "t 3"]
+    # pitch, yaw, roll as everywhere here: R = Rz·Ry·Rx, y up, z towards the viewer
+    position_dm: Float[np.ndarray, "t 3"]
+    # of the head from OpenFace's camera: x right, y up, z the depth, decimetres
+    blink: Float[np.ndarray, "t"]
+    # intensity of AU45, 0 to 5
+    success: Bool[np.ndarray, "t"]
+    # whether OpenFace found the face
+
+
+def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
+    """A CSV file of OpenFace 2 (FeatureExtraction with -2Dfp -pose -aus).
+
+    OpenFace looks along +z with y down and composes R = Rx·Ry·Rz; its positions are in millimetres.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a column is missing, a number cannot be read, or there are no rows.
+    """
+    path = _existing(path)
+    with path.open(newline="") as file:
+        rows = csv.reader(file, skipinitialspace=True)
+        header = [name.strip() for name in next(rows, [])]
+        body = [row for row in rows if row]
+    wanted = [f"pose_T{a}" for a in "xyz"] + [f"pose_R{a}" for a in "xyz"] + ["AU45_r"]
+    wanted += [f"x_{i}" for i in range(68)] + [f"y_{i}" for i in range(68)]
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        raise ValueError(
+            f"{path} lacks OpenFace's columns {', '.join(missing[:4])}"
+            f"{' …' if len(missing) > 4 else ''}; run FeatureExtraction with -2Dfp -pose -aus"
+        )
+    if not body:
+        raise ValueError(f"{path} has no frames, only a header")
+    columns = [header.index(name) for name in wanted]
+    try:
+        values = np.array([[float(row[c]) for c in columns] for row in body], np.float32)
+        success = np.ones(len(body), bool)
+        if "success" in header:
+            success = np.array([float(row[header.index("success")]) > 0 for row in body])
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{path} has a row that cannot be read as numbers: {error}") from None
+    position, angles, blink = values[:, :3], values[:, 3:6], values[:, 6]
+    return OpenFaceRecord(
+        points=np.stack([values[:, 7:75], values[:, 75:143]], axis=-1),
+        angles_rad=_angles_from_openface(angles),
+        position_dm=position * np.array([0.01, -0.01, 0.01], np.float32),
+        blink=np.clip(blink, 0, MAX_BLINK),
+        success=success,
+    )
+
+
+def _angles_from_openface(angles: np.ndarray) -> np.ndarray:
+    """Angles of R = Rz·Ry·Rx, y up and z back, from those of Rx·Ry·Rz, y down and z forward."""
+    one, zero = np.ones(len(angles)), np.zeros(len(angles))
+    (c1, c2, c3), (s1, s2, s3) = np.cos(angles.T), np.sin(angles.T)
+
+    def matrix(*entries):
+        return np.stack(entries, axis=-1).reshape(-1, 3, 3)
+
+    about_x = matrix(one, zero, zero, zero, c1, -s1, zero, s1, c1)
+    about_y = matrix(c2, zero, s2, zero, one, zero, -s2, zero, c2)
+    about_z = matrix(c3, -s3, zero, s3, c3, zero, zero, zero, one)
+    turn = np.array([1.0, -1.0, -1.0])
+    r = (about_x @ about_y @ about_z) * turn[:, None] * turn
+    pitch = np.arctan2(r[:, 2, 1], r[:, 2, 2])
+    yaw = np.arcsin(np.clip(-r[:, 2, 0], -1, 1))
+    roll = np.arctan2(r[:, 1, 0], r[:, 0, 0])
+    return np.stack([pitch, yaw, roll], axis=1).astype(np.float32)
+
+
+def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:
+    """Deep3DFaceRecon's coefficients: a .mat file (`coeff`), a folder of them, or an .npz (`face`).
+
+    The files of a folder are the frames, in the order of the numbers that are their names. The
+    camera is `pinhole_camera`'s. Blinks are zero: take them from OpenFace.
+
+    Returns:
+        Attributes of t frames; identity, texture and light as the mean over them.
+
+    Raises:
+        FileNotFoundError: there is no such file, or no .mat file in the folder.
+        ValueError: there are no 257 columns of finite numbers.
+        ImportError: a .mat file is to be read without scipy.
+    """
+    path = _existing(path)
+    if path.is_dir():
+        files = sorted(path.glob("*.mat"), key=lambda p: (len(p.stem), p.stem))
+        if not files:
+            raise FileNotFoundError(f"there is no .mat file in {path}")
+        rows = np.concatenate([_mat_coefficients(file) for file in files])
+    elif path.suffix == ".mat":
+        rows = _mat_coefficients(path)
+    else:
+        rows = _npz_rows(path, "face")
+    _check_rows(path, rows, DEEP3D_COLUMNS)
+    parts = np.split(rows, _DEEP3D_SPLIT, axis=1)
+    identity, expression, texture, angles, light, translation = parts
+    return (
+        Attributes(
+            expression=expression,
+            pose=np.concatenate([angles, translation], axis=1),
+            blink=np.zeros(len(rows), np.float32),
+        ),
+        _identity(identity, texture, light),
+    )
+
+
+def read_posenew(
+    path: str | os.PathLike,
+    *,
+    blink: Float[np.ndarray, "t"] | None = None,
+    size: tuple[int, int] = PUBLISHED_SIZE,
+) -> tuple[Attributes, Identity]:
+    """FACIAL's *_posenew.npz: `face`, (t, 258), weak-perspective poses with their identity.
+
+    Args:
+        path: the file.
+        blink: AU45 intensities from OpenFace, (t,); zero if not given. (The file has the
+            translation along z, which has no effect in it, where FACIAL-GAN's vectors have AU45.)
+        size: (height, width) of the frames that it was made from.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: there is no (t, 258) array of finite numbers, or the blink is of another length.
+    """
+    path = _existing(path)
+    rows = _npz_rows(path, "face")
+    _check_rows(path, rows, POSENEW_COLUMNS)
+    pose, _, expression, identity, texture, light = np.split(rows, _POSENEW_SPLIT, axis=1)
+    blink = np.zeros(len(rows), np.float32) if blink is None else np.asarray(blink, np.float32)
+    if blink.shape != (len(rows),):
+        raise ValueError(f"blink: expected one for each of {len(rows)} frames, got {blink.shape}")
+    attributes = Attributes(
+        expression=expression, pose=_pinhole_pose(pose, size), blink=np.clip(blink, 0, MAX_BLINK)
+    )
+    return attributes, _identity(identity, texture, light)
+
+
+def read_published_attributes(
+    path: str | os.PathLike,
+    *,
+    key: str | None = None,
+    size: tuple[int, int] = PUBLISHED_SIZE,
+) -> Attributes:
+    """FACIAL-GAN's (t, 71) results in an .npz: pose (degrees, scale, x, y), AU45, expression.
+
+    Args:
+        path: the file.
+        key: the array's name; by default the only one with 71 columns.
+        size: (height, width) of the frames that the pose is given for.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: there is no such array, or it is not (t, 71) finite numbers in these units.
+    """
+    path = _existing(path)
+    rows = _npz_rows(path, key, ATTRIBUTE_SIZE)
+    _check_rows(path, rows, ATTRIBUTE_SIZE)
+    pose, blink, expression = rows[:, :6], rows[:, 6], rows[:, 7:]
+    if (pose[:, 3] <= 0).any():
+        raise ValueError(
+            f"{path}: expected a positive scale in pixels per decimetre in column 3, got "
+            f"{pose[:, 3].min():.3f}; are the vectors still standardised?"
+        )
+    return Attributes(
+        expression=expression,
+        pose=_pinhole_pose(pose, size),
+        blink=np.clip(blink, 0, MAX_BLINK),
+    )
+
+
+def _pinhole_pose(pose: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Radians and decimetres before `pinhole_camera(size)` from a weak-perspective pose (t, 6)."""
+    camera: Camera = pinhole_camera(size)
+    angles_rad, weak = weak_perspective_pose(jnp.asarray(pose), size)
+    translation = pinhole_translation(camera, weak)
+    return np.concatenate([np.asarray(angles_rad), np.asarray(translation)], axis=1)
+
+
+def _identity(identity: np.ndarray, texture: np.ndarray, light: np.ndarray) -> Identity:
+    return Identity(
+        identity=identity.mean(axis=0),
+        texture=texture.mean(axis=0),
+        illumination=light.mean(axis=0).reshape(3, 9),
+    )
+
+
+def _existing(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    return path
+
+
+def _mat_coefficients(path: Path) -> np.ndarray:
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise ImportError(f"{path}: reading .mat files needs scipy: pip install scipy") from error
+    stored = loadmat(path)
+    if "coeff" not in stored:
+        raise ValueError(f"{path} has no array named coeff: is it of Deep3DFaceRecon?")
+    return np.atleast_2d(stored["coeff"]).astype(np.float32)
+
+
+def _npz_rows(path: Path, key: str | None, columns: int | None = None) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as file:
+        names = list(file.files)
+        if key is None:
+            fits = [n for n in names if file[n].ndim == 2 and file[n].shape[1] == columns]
+            if len(fits) != 1:
+                raise ValueError(
+                    f"{path}: expected one array with {columns} columns, found {len(fits)} among "
+                    f"{', '.join(names)}; give its name as key"
+                )
+            key = fits[0]
+        if key not in names:
+            raise ValueError(f"{path} has no array named {key}, only {', '.join(names)}")
+        return np.asarray(file[key], np.float32)
+
+
+def _check_rows(path: Path, rows: np.ndarray, columns: int) -> None:
+    if rows.ndim != 2 or rows.shape[1] != columns or not len(rows):
+        raise ValueError(f"{path}: expected an array of shape (t, {columns}), got {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{path}: expected finite numbers, got NaN or infinity among them")

@@ -1,0 +1,343 @@
+"""From a video to a tracked face: everything in one function."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from facial_jax.attributes import POSE_SIZE, Attributes, Identity
+from facial_jax.editing import gaussian_filter
+from facial_jax.face.model import FaceModel
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.tracking import fitting, photometric
+from facial_jax.tracking.blink import blink_intensity, relative_opening
+from facial_jax.tracking.frames import VideoFrames, open_frames
+from facial_jax.tracking.landmarker import Landmarker, Landmarks
+from facial_jax.tracking.shots import ShotDetector
+
+CROP_SIZE = 512
+DETECTION_SIDE = 1280  # frames with a longer side are made smaller to look for faces
+CROP_FACES = 2.4  # the crop's side over the height from brows to chin
+BRIDGED_S = 0.4  # gaps up to this length are bridged
+POSE_SMOOTHING_S = 0.04  # standard deviations of the Gaussian filter
+EXPRESSION_SMOOTHING_S = 0.02
+MIN_SHOT_S = 0.2
+PHOTOMETRIC_KEYFRAMES = 6
+FIRST_FRAMES = 256  # among so many frames the identity's keyframes are looked for
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of the frames as shown, in their pixels."""
+
+    left: int
+    # of the square's left edge
+    top: int
+    # of its upper edge
+    side: int
+    # its width and height
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A part of the video without a cut."""
+
+    start: int
+    # number of its first frame in the video
+    landmarks: Landmarks
+    # the face in it, in pixels of the frames as shown
+
+    @property
+    def stop(self) -> int:
+        """Number of the frame after its last."""
+        return self.start + len(self.landmarks.seen)
+
+
+@dataclass(frozen=True)
+class TrackedVideo:
+    """One person in one shot of a video, t frames at a constant rate."""
+
+    attributes: Attributes
+    # expression, pose and blink per frame; seen by `pinhole_camera((size, size))` in the crop
+    identity: Identity
+    # shape, texture and light
+    valid: Bool[np.ndarray, "t"]
+    # where the face was seen, or bridged between frames where it was
+    seen: Bool[np.ndarray, "t"]
+    # where the face was seen
+    landmarks: Float[np.ndarray, "t 68 2"]
+    # detected, in pixels of the resized crop; NaN where not seen
+    fitted_landmarks: Float[np.ndarray, "t 68 2"]
+    # the fitted model's, in the same pixels
+    fit_error: Float[np.ndarray, "t"]
+    # their mean distance without the jaw's over that of the eyes' outer corners; NaN if not seen
+    photometric_error: tuple[float, float]
+    # mean difference of colours on the skin of the keyframes: after landmarks only, in the end
+    video: VideoFrames
+    # what was tracked
+    start: int
+    # number of the shot's first frame in the video
+    crop: Crop
+    # the square around the head
+    size: int
+    # what the crop is resized to, in pixels
+    frame_count: int
+    # of the whole video
+    cuts: tuple[int, ...]
+    # numbers of the frames that begin a new shot
+    face_count: int
+    # how many faces the shot has
+    other_face_share: float
+    # share of frames in which another face was seen
+    changes: Float[np.ndarray, "c"]
+    # mean change of grey between the video's frames, in [0, 1]
+    border_changes: Float[np.ndarray, "c"]
+    # the same in the picture's upper corners
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second."""
+        return self.video.fps
+
+    def frames(self, indices: Iterable[int] | None = None) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """The crop's frames, resized: all, or those with the given rising numbers."""
+        return _cropped_frames(self.video, self.crop, self.start, len(self), self.size, indices)
+
+
+def track(
+    video: str | os.PathLike | VideoFrames,
+    face_model: FaceModel | None = None,
+    *,
+    fps: Fraction | str | int | float | None = None,
+    size: int = CROP_SIZE,
+    progress: Callable[..., Iterable] = iter,
+) -> TrackedVideo:
+    """Finds the person in a video and fits the face model to every frame.
+
+    The video is read twice: for the landmarks, and for the few frames that texture and light come
+    from. Memory grows by 600 bytes a frame.
+
+    Args:
+        video: a file that FFmpeg reads, or what `open_frames` made of it.
+        face_model: any; the built-in one by default.
+        fps: frames per second to track at; the video's own by default.
+        size: what the square around the head is resized to.
+        progress: wraps the iteration over the frames, such as a progress bar.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read as video, or there is no face in it.
+        ImportError: MediaPipe or a library it needs is missing.
+    """
+    frames = video if isinstance(video, VideoFrames) else open_frames(video, fps=fps)
+    model = procedural_face_model() if face_model is None else face_model
+    shots, detector = find_faces(frames, progress=progress)
+    shot = max(shots, key=lambda s: s.landmarks.seen.sum())
+    frame_count = shots[-1].stop
+    found = shot.landmarks
+    if not found.seen.any():
+        raise ValueError(
+            f"video: no face in any of the {frame_count} frames of {frames.path}; it should show "
+            "one person from the front, the face at least 60 pixels wide"
+        )
+    crop = head_crop(found.points, frames.size)
+    corner = np.array([crop.left, crop.top], np.float32)
+    points = (found.points - corner) / crop.side  # image widths
+    weights = fitting.landmark_weights(points, relative_opening(found.points))
+
+    landmarks = fitting.landmark_model(model)
+    start = fitting.initial_parameters(model, points)
+    some = np.flatnonzero(found.seen)
+    some = some[np.linspace(0, len(some) - 1, min(len(some), FIRST_FRAMES)).round().astype(int)]
+    average = np.zeros(landmarks.identity_basis.shape[-1], np.float32)
+    first = fitting.fit_frames(landmarks, average, start[some], points[some], weights[some])
+    identity, chosen, parameters = fitting.fit_identity(
+        landmarks, first, points[some], weights[some]
+    )
+    keyframes = some[chosen[:PHOTOMETRIC_KEYFRAMES]]
+    appearance, errors = _fit_pictures(
+        model,
+        landmarks,
+        identity,
+        parameters[:PHOTOMETRIC_KEYFRAMES],
+        _keyframe_images(frames, crop, shot.start, keyframes),
+        points[keyframes],
+        weights[keyframes],
+    )
+    identity = np.asarray(appearance.identity)
+    fitted = fitting.fit_frames(landmarks, identity, start, points, weights)
+    fitted = bridge(fitted, found.seen)
+    fps_float = float(frames.fps)
+    pose = gaussian_filter(fitted[:, :POSE_SIZE], POSE_SMOOTHING_S * fps_float)
+    expression = gaussian_filter(fitted[:, POSE_SIZE:], EXPRESSION_SMOOTHING_S * fps_float)
+    blink = bridge(blink_intensity(found.points, found.blink_scores)[:, None], found.seen)[:, 0]
+    smooth = np.concatenate([pose, expression], axis=1)
+    projected = project_in_batches(landmarks, identity, smooth)
+    return TrackedVideo(
+        attributes=Attributes(expression=expression, pose=pose, blink=blink),
+        identity=photometric.appearance_identity(appearance),
+        valid=bridged(found.seen, round(BRIDGED_S * fps_float)),
+        seen=found.seen,
+        landmarks=points * np.float32(size),
+        fitted_landmarks=projected * np.float32(size),
+        fit_error=fitting.landmark_error(projected, points).astype(np.float32),
+        photometric_error=errors,
+        video=frames,
+        start=shot.start,
+        crop=crop,
+        size=size,
+        frame_count=frame_count,
+        cuts=tuple(s.start for s in shots[1:]),
+        face_count=found.face_count,
+        other_face_share=found.other_share,
+        changes=np.asarray(detector.changes, np.float32),
+        border_changes=np.asarray(detector.border_changes, np.float32),
+    )
+
+
+def find_faces(
+    frames: VideoFrames, *, progress: Callable[..., Iterable] = iter
+) -> tuple[list[Shot], ShotDetector]:
+    """The shots of a video and the face in each, at least one shot."""
+    detector, shots = ShotDetector(), []
+    start = count = 0
+    scale = 1.0
+    with Landmarker(float(frames.fps)) as landmarker:
+
+        def close_shot():
+            found = landmarker.shot()
+            points = (found.points * scale).astype(np.float32)
+            shots.append(Shot(start, dataclasses.replace(found, points=points)))
+
+        for image in progress(frames.read(max_side=DETECTION_SIDE)):
+            if detector.is_cut(image) and count - start >= MIN_SHOT_S * frames.fps:
+                close_shot()
+                start = count
+            landmarker.add(image)
+            scale = frames.size[0] / image.shape[0]
+            count += 1
+        close_shot()
+    return shots, detector
+
+
+def head_crop(points: Float[np.ndarray, "t 68 2"], size: tuple[int, int]) -> Crop:
+    """A square around the head in all frames of a shot, within the picture.
+
+    Its side is 2.4 times the height from the brows to the chin,
+    more where the head moves, and at most the picture's shorter side.
+
+    Args:
+        points: landmarks in pixels; NaN where there is no face.
+        size: (height, width) of the frames.
+    """
+    height, width = size
+    low = np.nanpercentile(points.min(axis=1), 1, axis=0)
+    high = np.nanpercentile(points.max(axis=1), 99, axis=0)
+    face = float(np.nanmedian(points[:, 8, 1] - points[:, 17:27, 1].mean(axis=1)))
+    face = max(face, float(np.nanmedian(np.ptp(points[..., 0], axis=1))) * 0.7, 8.0)
+    top, bottom = low[1] - 0.5 * face, high[1]
+    side = max(CROP_FACES * face, 1.15 * (high[0] - low[0]), 1.15 * (bottom - top))
+    side = int(min(round(side), height, width))
+    middle_x, middle_y = (low[0] + high[0]) / 2, (top + bottom) / 2
+    left = int(np.clip(round(middle_x - side / 2), 0, width - side))
+    upper = int(np.clip(round(middle_y - side / 2), 0, height - side))
+    return Crop(left=left, top=upper, side=side)
+
+
+def bridge(values: Float[np.ndarray, "t n"], seen: Bool[np.ndarray, "t"]) -> np.ndarray:
+    """Values of the frames seen, and linear between them elsewhere; the ends are held."""
+    index, known = np.arange(len(values)), np.flatnonzero(seen)
+    columns = [np.interp(index, known, values[known, k]) for k in range(values.shape[1])]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def bridged(seen: Bool[np.ndarray, "t"], longest: int) -> Bool[np.ndarray, "t"]:
+    """The frames seen and those in gaps of at most `longest` frames between them."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], seen.astype(np.int8), [1]])))
+    valid = seen.copy()
+    for first, stop in edges.reshape(-1, 2):
+        if stop - first <= longest and first > 0 and stop < len(seen):
+            valid[first:stop] = True
+    return valid
+
+
+def project_in_batches(landmarks, identity, parameters) -> Float[np.ndarray, "t 68 2"]:
+    """The fitted model's landmarks in image widths, computed in batches of one fixed shape."""
+    batch = fitting.BATCH
+    padded = np.concatenate([parameters, np.repeat(parameters[-1:], -len(parameters) % batch, 0)])
+    parts = [
+        np.asarray(fitting.project_frames(landmarks, jnp.asarray(identity), padded[i : i + batch]))
+        for i in range(0, len(padded), batch)
+    ]
+    return np.concatenate(parts)[: len(parameters)]
+
+
+def _fit_pictures(model, landmarks, identity, parameters, images, points, weights):
+    """The appearance from keyframes, and the photometric error before and after."""
+    skin = photometric.skin_vertices(model)
+    count = len(images)
+    # Few keyframes are repeated, so that one program fits all clips.
+    index = np.resize(np.arange(count), PHOTOMETRIC_KEYFRAMES)
+    parameters, images, points = parameters[index], images[index], points[index]
+    frames = fitting.FrameParameters(
+        pose=jnp.asarray(parameters[:, :POSE_SIZE]),
+        expression=jnp.asarray(parameters[:, POSE_SIZE:]),
+    )
+    only_landmarks = photometric.Appearance(
+        identity=jnp.asarray(identity),
+        texture=jnp.zeros(model.texture_basis.shape[-1], jnp.float32),
+        illumination=jnp.zeros((3, 9), jnp.float32),
+        pose=frames.pose,
+        expression=frames.expression,
+    )
+    before = photometric.photometric_error(model, skin, only_landmarks, images)
+    texture, light = photometric.fit_texture_and_light(model, skin, identity, frames, images)
+    appearance = only_landmarks.replace(
+        texture=jnp.asarray(texture), illumination=jnp.asarray(light)
+    )
+    appearance = photometric.refine_appearance(
+        model,
+        landmarks,
+        jnp.asarray(skin, jnp.float32),
+        appearance,
+        jnp.asarray(images),
+        jnp.asarray(points, jnp.float32),
+        jnp.asarray(weights[index]),
+    )
+    after = photometric.photometric_error(model, skin, appearance, images)
+    return appearance, (float(before[:count].mean()), float(after[:count].mean()))
+
+
+def _keyframe_images(frames, crop, start, indices) -> Float[np.ndarray, "k h w 3"]:
+    """The crop at some frames of the shot, small, RGB in [0, 1]."""
+    order = np.argsort(indices)
+    stop = int(indices.max()) + 1
+    images = _cropped_frames(frames, crop, start, stop, photometric.SIZE_PX, indices[order])
+    small = np.stack(list(images)).astype(np.float32) / 255
+    return small[np.argsort(order)]
+
+
+def _cropped_frames(frames, crop, start, count, size, indices):
+    wanted = None if indices is None else {int(i) for i in indices}
+    square = (slice(crop.top, crop.top + crop.side), slice(crop.left, crop.left + crop.side))
+    for index, image in enumerate(frames.read(start=start, stop=start + count)):
+        if wanted is None or index in wanted:
+            yield resize(image[square], size)
+
+
+def resize(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "n n 3"]:
+    """A square picture at another size, averaged where it becomes smaller."""
+    if image.shape[0] == size:
+        return np.ascontiguousarray(image)
+    method = "AREA" if image.shape[0] > size else "BICUBIC"
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    return frame.to_ndarray(format="rgb24", width=size, height=size, interpolation=method)

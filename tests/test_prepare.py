@@ -1,0 +1,89 @@
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import test_tracking_tracker as videos
+from test_tracking_tracker import face_points, stand_in  # noqa: F401
+
+from data_specs.talking_head.tracked_clip import load_tracked_clip
+from experiments import prepare
+from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.tracking import report
+from facial_jax.tracking.speech_sync import lip_lag, sure_correlation
+
+
+def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
+    tmp_path,
+    stand_in,  # noqa: F811
+    monkeypatch,
+    capsys,
+):
+    monkeypatch.setattr(report, "STRIP_SIZE", 48)
+    good = videos.write(tmp_path / "good.mp4", [(1, 90)] * 30, sound=True)
+    silent = videos.write(tmp_path / "silent.mp4", [(1, 90)] * 30)
+    nobody = videos.write(tmp_path / "nobody.mp4", [(0, 90)] * 30, sound=True)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    output = tmp_path / "clips"
+    config = prepare.Config(
+        videos=(broken, good, silent, nobody), output=output, size=64, subject="someone"
+    )
+    with pytest.raises(SystemExit):
+        prepare.main(config)
+    table = (output / prepare.LEFT_OUT_TABLE).read_text().splitlines()
+    reasons = dict(line.split("\t") for line in table[1:])
+    assert sorted(p.rsplit("/", 1)[-1] for p in reasons) == [
+        "broken.mp4",
+        "nobody.mp4",
+        "silent.mp4",
+    ]
+    assert "no sound" in reasons[str(silent)]
+    assert "no face" in reasons[str(nobody)]
+
+    clip, acoustic = load_tracked_clip(output / "good" / "clip.npz")
+    assert (clip.subject, clip.fps, len(clip), len(acoustic)) == ("someone", "25", 30, 64)
+    assert len(clip.waveform) == round(30 / 25 * 16000)
+    assert clip.features.shape == (30, load_acoustic_model().feature_count)
+    assert clip.waveform.std() > 100
+    page = (output / "good" / "report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "30 frames" in (output / "good" / "report.txt").read_text()
+    assert (output / "silent" / "report.html").exists()  # what is known of it
+    assert (output / "good" / "video.mp4").stat().st_size > 0
+
+    # What is done is not done again.
+    before = (output / "good" / "clip.npz").stat().st_mtime_ns
+    prepare.main(prepare.Config(videos=(good,), output=output, size=64))
+    assert (output / "good" / "clip.npz").stat().st_mtime_ns == before
+    capsys.readouterr()
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    config = prepare.Config(
+        videos=(tmp_path / "a" / "x.mp4", tmp_path / "b" / "x.mp4"), output=tmp_path
+    )
+    with pytest.raises(SystemExit, match="same clip: x"):
+        prepare.main(config)
+
+
+@pytest.mark.parametrize("lag", [-3, 0, 5])
+def test_the_lag_between_lips_and_voice_is_found(lag):
+    rng = np.random.default_rng(0)
+    voice = np.convolve(rng.standard_normal(560), np.hanning(7), "same").astype(np.float32)
+    mouth = voice[30 - lag : 530 - lag] + 0.5 * rng.standard_normal(500).astype(np.float32)
+    found, correlation = lip_lag(mouth, voice[30:530], np.ones(500, bool), Fraction(25))
+    assert round(found * 25) == lag
+    assert correlation > sure_correlation(20.0)
+
+
+def test_the_library_does_not_need_mediapipe_to_be_imported():
+    import subprocess
+
+    code = (
+        "import sys, facial_jax, facial_jax.tracking.report; "
+        "print([m for m in ('mediapipe', 'cv2', 'scipy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,76 @@
+import shutil
+
+import av
+import numpy as np
+import pytest
+
+from facial_jax.tracking import landmarker
+from facial_jax.tracking.blink import relative_opening
+from facial_jax.tracking.landmarker import Landmarker, landmarker_model
+
+pytest.importorskip("mediapipe")
+pooch = pytest.importorskip("pooch")
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """An empty cache, and no network."""
+
+    def retrieve(*arguments, **options):
+        raise ConnectionError("there is no network")
+
+    monkeypatch.setenv("FACIAL_JAX_CACHE", str(tmp_path))
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    return tmp_path
+
+
+@pytest.fixture
+def model_in_cache(offline, shared):
+    shutil.copy(shared("assets/face_landmarker.task"), offline / landmarker.MODEL_NAME)
+    return offline
+
+
+def test_a_model_in_the_cache_needs_no_network(model_in_cache):
+    assert landmarker_model() == model_in_cache / landmarker.MODEL_NAME
+
+
+def test_without_model_and_network_the_error_says_where_to_put_it(offline):
+    with pytest.raises(RuntimeError, match=r"no network.*put https://.*face_landmarker\.task"):
+        landmarker_model()
+
+
+def test_another_file_under_its_name_is_not_used(offline):
+    (offline / landmarker.MODEL_NAME).write_bytes(b"something else")
+    with pytest.raises(RuntimeError):
+        landmarker_model()
+
+
+def test_the_face_of_a_real_clip_is_found_and_nothing_on_a_grey_wall(model_in_cache, shared):
+    with av.open(str(shared("clips/katie_hill_8s.mp4"))) as container:
+        decoded = [
+            f.to_ndarray(format="rgb24")
+            for f, _ in zip(container.decode(video=0), "1234", strict=False)
+        ]
+    with Landmarker(25.0) as finder:
+        for image in decoded:
+            finder.add(image)
+        found = finder.shot()
+        for _ in range(3):
+            finder.add(np.full((128, 128, 3), 128, np.uint8))
+        nothing = finder.shot()
+    assert found.seen.tolist() == [True] * 4
+    assert found.face_count == 1
+    assert ((found.points > 0) & (found.points < 512)).all()
+    # The picture's left eye is on the left, the chin below the nose.
+    assert (found.points[:, 36, 0] < found.points[:, 45, 0]).all()
+    assert (found.points[:, 8, 1] > found.points[:, 33, 1]).all()
+    assert ((found.blink_scores >= 0) & (found.blink_scores <= 1)).all()
+    assert (relative_opening(found.points) > 0.5).all()
+    assert nothing.seen.tolist() == [False] * 3
+    assert np.isnan(nothing.points).all()
+
+
+def test_a_missing_library_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "mediapipe", None)
+    with pytest.raises(ImportError, match=r"facial_jax\[tracking\].*libGL"):
+        Landmarker(25.0)

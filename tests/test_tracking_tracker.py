@@ -1,0 +1,308 @@
+"""Tracking without MediaPipe: a stand-in reads where the faces are from the frames themselves."""
+
+from fractions import Fraction
+
+import av
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.attributes import Identity
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.tracking import fitting, landmarker, photometric, tracker
+from facial_jax.tracking.landmarker import Face, choose_face
+from facial_jax.tracking.preflight import preflight
+from facial_jax.tracking.shots import ShotDetector
+from facial_jax.tracking.tracker import Crop, bridge, bridged, head_crop, track
+
+SIZE = (120, 160)
+COLUMN, ROW = 80.0, 60.0
+
+
+@pytest.fixture(scope="module")
+def face_points():
+    """The 68 landmarks of the mean face, 1 high from brows to chin, around (0, 0)."""
+    model = procedural_face_model()
+    points = np.asarray(model.mean_shape)[np.asarray(model.landmarks)][:, :2] * [1, -1]
+    points = points - points[27:36].mean(axis=0)
+    return (points / (points[8, 1] - points[17:27, 1].mean())).astype(np.float32)
+
+
+@pytest.fixture
+def stand_in(monkeypatch, face_points):
+    """MediaPipe's place is taken by one that sees a face wherever a white square is.
+
+    A square at the upper left means one face of height 50, at the upper right a second, smaller.
+    """
+
+    class StandIn(landmarker.Landmarker):
+        def __init__(self, fps):
+            self._fps, self._count, self._shot_start, self._faces = fps, 0, 0, []
+
+        def __exit__(self, *exception):
+            pass
+
+        def add(self, image):
+            index = self._count - self._shot_start
+            self._count += 1
+            height, width = image.shape[:2]
+            taken = set()
+            for side, size, column in ((0, 50.0, COLUMN), (-1, 20.0, 130.0)):
+                edge = slice(0, width // 20) if side == 0 else slice(-(width // 20), None)
+                if image[: height // 15, edge].mean() < 200:
+                    continue
+                # The face goes from side to side and the mouth opens, as a real one does.
+                move = np.array([3 * np.sin(index / 5), 0], np.float32)
+                points = (face_points * size + [column, ROW] + move) * (width / SIZE[1])
+                size = size * width / SIZE[1]
+                which = self._nearest(points.mean(axis=0), size, index, taken)
+                taken.add(which)
+                face = self._faces[which]
+                face.frames.append(index)
+                face.points.append(points.astype(np.float32))
+                face.blink_scores.append((0.03, 0.03))
+                face.widths.append(size)
+
+    monkeypatch.setattr(tracker, "Landmarker", StandIn)
+    # The pictures show no face: what is fitted to them is tested elsewhere.
+    monkeypatch.setattr(tracker, "_fit_pictures", without_pictures)
+
+
+def without_pictures(model, landmarks, identity, parameters, images, points, weights):
+    assert images.shape[1:] == (photometric.SIZE_PX, photometric.SIZE_PX, 3)
+    assert len(images) == len(parameters) == len(points) == len(weights)
+    appearance = photometric.Appearance(
+        identity=jnp.asarray(identity),
+        texture=jnp.zeros(80, jnp.float32),
+        illumination=jnp.zeros((3, 9), jnp.float32),
+        pose=jnp.asarray(parameters[:, :6]),
+        expression=jnp.asarray(parameters[:, 6:]),
+    )
+    return appearance, (0.2, 0.1)
+
+
+def write(path, frames, *, fps=25, sound=False, codec="libx264"):
+    """A video of (faces, background) pairs: how many faces, and the background's grey."""
+    rng = np.random.default_rng(0)
+    size = SIZE
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        audio = container.add_stream("aac", rate=16000, layout="mono") if sound else None
+        texture = rng.integers(-20, 20, (*size, 1))
+        for index, (faces, grey) in enumerate(frames):
+            image = np.clip(np.broadcast_to(grey + texture, (*size, 3)), 0, 180).astype(np.uint8)
+            image[40:80, 60 + index % 7 : 100] = 100  # something moves
+            image[:8, :8] = 255 if faces else 0
+            image[:8, -8:] = 255 if faces > 1 else 0
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+        if audio is not None:
+            samples = rng.uniform(-0.3, 0.3, (1, round(16000 * len(frames) / fps)))
+            frame = av.AudioFrame.from_ndarray(
+                samples.astype(np.float32), format="fltp", layout="mono"
+            )
+            frame.sample_rate = 16000
+            container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+    return path
+
+
+def problems_of(tracked):
+    return " ".join(preflight(tracked).problems)
+
+
+def test_every_frame_gets_attributes(tmp_path, stand_in):
+    tracked = track(write(tmp_path / "a.mp4", [(1, 90)] * 40, sound=True))
+    assert len(tracked) == 40
+    assert tracked.seen.all()
+    assert tracked.attributes.pose.shape == (40, 6)
+    assert tracked.attributes.expression.shape == (40, 64)
+    assert tracked.attributes.blink.shape == (40,)
+    assert np.isfinite(tracked.attributes.expression).all()
+    assert (tracked.face_count, tracked.cuts, tracked.fps) == (1, (), Fraction(25))
+    assert isinstance(tracked.identity, Identity)
+    assert np.nanmean(tracked.fit_error) < 0.03
+    # It goes from side to side as the face does: 3 pixels of 160.
+    x = tracked.attributes.pose[:, 3]
+    assert np.corrcoef(x, np.sin(np.arange(40) / 5))[0, 1] > 0.98
+    frames = list(tracked.frames([0, 39]))
+    assert [f.shape for f in frames] == [(512, 512, 3)] * 2
+
+
+def test_no_face_is_said_plainly(tmp_path, stand_in):
+    with pytest.raises(ValueError, match="no face in any of the 12 frames"):
+        track(write(tmp_path / "a.mp4", [(0, 90)] * 12))
+
+
+def test_a_face_that_leaves_is_marked_and_short_gaps_are_bridged(tmp_path, stand_in):
+    faces = np.ones(60, int)
+    faces[10:14] = 0  # short: 0.16 s
+    faces[30:50] = 0  # long
+    tracked = track(write(tmp_path / "a.mp4", [(f, 90) for f in faces]))
+    np.testing.assert_array_equal(tracked.seen, faces > 0)
+    expected = faces > 0
+    expected[10:14] = True
+    np.testing.assert_array_equal(tracked.valid, expected)
+    assert np.isfinite(tracked.attributes.pose).all()
+    assert np.isnan(tracked.fit_error).tolist() == (faces == 0).tolist()
+    assert "not seen in 24 of 60 frames" in problems_of(tracked)
+
+
+def test_of_two_people_the_larger_is_followed_with_a_warning(tmp_path, stand_in):
+    tracked = track(write(tmp_path / "a.mp4", [(2, 90)] * 30))
+    assert tracked.face_count == 2
+    assert tracked.other_face_share == 1.0
+    middle = tracked.landmarks.mean(axis=(0, 1)) * tracked.crop.side / tracked.size
+    assert abs(middle[0] + tracked.crop.left - COLUMN) < 8
+    assert "more than one person" in problems_of(tracked)
+
+
+def test_a_cut_leaves_the_shot_with_most_of_the_face(tmp_path, stand_in):
+    frames = [(1, 30)] * 20 + [(1, 150)] * 35 + [(0, 30)] * 15
+    tracked = track(write(tmp_path / "a.mp4", frames, sound=True))
+    assert tracked.cuts == (20, 55)
+    assert (tracked.start, len(tracked), tracked.frame_count) == (20, 35, 70)
+    assert "There are cuts (at 0.80 s, 2.20 s)" in problems_of(tracked)
+
+
+def test_ten_frames_are_tracked_and_called_too_short(tmp_path, stand_in):
+    tracked = track(write(tmp_path / "a.mp4", [(1, 90)] * 10))
+    assert len(tracked) == 10
+    assert "The clip has 10 frames" in problems_of(tracked)
+    assert "There is no sound" in problems_of(tracked)
+
+
+def test_a_still_picture_is_called_one(tmp_path, stand_in):
+    frames = [(1, 90)] * 15
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        image = np.full((*SIZE, 3), 90, np.uint8)
+        image[:8, :8] = 255
+        for _ in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert "still picture" in problems_of(track(path))
+
+
+def test_a_video_that_is_cut_off_is_tracked_as_far_as_it_goes(tmp_path, stand_in):
+    path = write(tmp_path / "a.avi", [(1, 90)] * 150, codec="mpeg4")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * 0.6)])
+    tracked = track(path)
+    assert 5 < len(tracked) < 145
+    text = problems_of(tracked)
+    assert "cut off or damaged" in text or tracked.video.duration_s < 150 / 25 - 1
+
+
+def test_4k_frames_are_made_smaller_to_look_for_faces(tmp_path, stand_in, monkeypatch):
+    monkeypatch.setattr(tracker, "DETECTION_SIDE", 80)
+    tracked = track(write(tmp_path / "a.mp4", [(1, 90)] * 12))
+    # Landmarks are in the file's own pixels all the same.
+    middle = tracked.landmarks[0].mean(axis=0) * tracked.crop.side / tracked.size
+    assert abs(middle[0] + tracked.crop.left - COLUMN) < 5
+
+
+def test_the_crop_is_a_square_in_the_picture_around_the_head(face_points):
+    points = np.tile(face_points * 100 + np.array([400.0, 300.0], np.float32), (5, 1, 1))
+    points[:, :, 0] += np.arange(5, dtype=np.float32)[:, None] * 20
+    crop = head_crop(points.astype(np.float32), (720, 1280))
+    assert isinstance(crop, Crop)
+    low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
+    assert crop.left < low[0]
+    assert crop.top < low[1] - 50  # the forehead is in it
+    assert crop.left + crop.side > high[0]
+    assert crop.top + crop.side > high[1]
+    at_edge = head_crop((points * 3).astype(np.float32), (720, 1280))
+    assert at_edge.side == 720
+    assert at_edge.top == 0
+    assert 0 <= at_edge.left <= 1280 - 720
+
+
+def test_gaps_are_bridged_linearly_up_to_a_length():
+    seen = np.array([0, 1, 0, 1, 0, 0, 0, 1, 0], bool)
+    values = np.where(seen, np.arange(9.0), np.nan)[:, None].astype(np.float32)
+    np.testing.assert_allclose(bridge(values, seen)[:, 0], [1, 1, 2, 3, 4, 5, 6, 7, 7])
+    np.testing.assert_array_equal(bridged(seen, 2), np.array([0, 1, 1, 1, 0, 0, 0, 1, 0], bool))
+
+
+def test_a_face_lost_and_found_again_is_the_same(face_points):
+    points = face_points * 50 + 60
+
+    def face(frames, offset, size=50.0):
+        n = len(frames)
+        return Face(list(frames), [points + offset] * n, [(0.1, 0.2)] * n, [size] * n)
+
+    again = choose_face([face(range(5), 0.0), face(range(8, 12), 10.0)], 12)
+    np.testing.assert_array_equal(np.flatnonzero(again.seen), [0, 1, 2, 3, 4, 8, 9, 10, 11])
+    assert again.face_count == 1
+    other = choose_face([face(range(8), 0.0), face(range(8, 12), 200.0)], 12)
+    assert other.seen.sum() == 8
+    assert other.face_count == 2
+    nobody = choose_face([], 3)
+    assert not nobody.seen.any()
+    assert nobody.face_count == 0
+
+
+def test_a_cut_is_found_and_motion_is_none():
+    rng = np.random.default_rng(0)
+    first, second = (
+        np.kron(rng.integers(0, 255, (3, 4, 3), dtype=np.uint8), np.ones((24, 32, 1), np.uint8))
+        for _ in range(2)
+    )
+    detector = ShotDetector()
+    shown = [np.roll(first, k, axis=1) for k in (0, 1, 2)] + [second] * 3
+    assert [detector.is_cut(f) for f in shown] == [False, False, False, True, False, False]
+
+
+def test_pictures_make_texture_and_light_fit():
+    """A rendered face is fitted: the photometric error falls by more than half."""
+    model = procedural_face_model()
+    landmarks = fitting.landmark_model(model)
+    skin = photometric.skin_vertices(model)
+    assert 0.1 < skin.mean() < 0.7
+    assert not skin[np.asarray(model.eye_mask)].any()
+    rng = np.random.default_rng(3)
+    count = 2
+    truth = photometric.Appearance(
+        identity=jnp.zeros(80, jnp.float32),
+        texture=jnp.asarray(rng.standard_normal(80).astype(np.float32)),
+        illumination=jnp.asarray(rng.uniform(-0.1, 0.1, (3, 9)).astype(np.float32)),
+        pose=jnp.asarray([[0.0, 0.1, 0, 0, 0, -3], [0.1, -0.2, 0, 0, 0, -3]], jnp.float32),
+        expression=jnp.zeros((count, 64), jnp.float32),
+    )
+    images, _ = photometric._render_skin(model, jnp.asarray(skin, jnp.float32), truth, (64, 64))
+    images = np.clip(np.asarray(images), 0, 1)
+    moved = truth.replace(
+        texture=jnp.zeros(80, jnp.float32), illumination=jnp.zeros((3, 9), jnp.float32)
+    )
+    before = photometric.photometric_error(model, skin, moved, images).mean()
+    frames = fitting.FrameParameters(pose=truth.pose, expression=truth.expression)
+    texture, light = photometric.fit_texture_and_light(
+        model, skin, np.zeros(80, np.float32), frames, images
+    )
+    fitted = moved.replace(texture=jnp.asarray(texture), illumination=jnp.asarray(light))
+    after = photometric.photometric_error(model, skin, fitted, images).mean()
+    assert after < 0.35 * before
+    # With poses a little off, gradients through the rasterizer bring the error down further.
+    off = fitted.replace(pose=fitted.pose + jnp.asarray([[0.02, -0.02, 0.01, 0.02, 0.02, 0]]))
+    points = np.asarray(
+        fitting.project_frames(
+            landmarks, truth.identity, jnp.concatenate([truth.pose, truth.expression], axis=1)
+        )
+    )
+    refined = photometric.refine_appearance(
+        model,
+        landmarks,
+        jnp.asarray(skin, jnp.float32),
+        off,
+        jnp.asarray(images),
+        jnp.asarray(points),
+        jnp.asarray(fitting.landmark_weights(points, np.ones(count, np.float32))),
+        steps=6,
+    )
+    start = photometric.photometric_error(model, skin, off, images).mean()
+    end = photometric.photometric_error(model, skin, refined, images).mean()
+    assert end < 0.9 * start
