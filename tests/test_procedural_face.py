@@ -166,6 +166,23 @@ def test_lips_do_not_go_through_each_other(model, template, shape):
         assert gaps(vertices, template).min() > -0.012  # at most the softness of lips
 
 
+def test_lips_at_rest_meet_without_crossing_in_random_faces(model, template):
+    """Draws at two standard deviations, every vertex of both inner edges."""
+    rng = np.random.default_rng(2)
+    basis = np.asarray(model.identity_basis)
+    upper, lower = template.upper_seam, template.lower_seam
+    between = (basis[upper] - basis[lower])[:, 1]
+    rest = np.asarray(model.mean_shape)[upper] - np.asarray(model.mean_shape)[lower]
+    distance = rest[:, 1] + 2.0 * rng.standard_normal((200, 80)) @ between.T
+    assert distance.min() > -0.003
+    # And each edge goes on from corner to corner without turning back.
+    for seam in (upper, lower):
+        x = np.asarray(model.mean_shape)[seam, 0] + 2.0 * rng.standard_normal((200, 80)) @ (
+            basis[seam, 0].T
+        )
+        assert np.diff(x, axis=1).min() > 0.0
+
+
 def test_rounding_narrows_and_spreading_widens_the_mouth(model):
     corners = np.asarray(model.landmarks)[[48, 54]]
 
