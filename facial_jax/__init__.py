@@ -10,6 +10,13 @@ from facial_jax.attributes import Attributes as Attributes
 from facial_jax.attributes import Identity as Identity
 from facial_jax.audio.waveform import AudioSource as AudioSource
 from facial_jax.cache import enable_compilation_cache as enable_compilation_cache
+from facial_jax.editing import keyframe_attributes as keyframe_attributes
+from facial_jax.editing import offset_attributes as offset_attributes
+from facial_jax.editing import replace_attributes as replace_attributes
+from facial_jax.editing import scale_attributes as scale_attributes
+from facial_jax.editing import smooth_attributes as smooth_attributes
+from facial_jax.editing import transfer_attributes as transfer_attributes
+from facial_jax.face.bfm import load_bfm as load_bfm
 from facial_jax.face.model import FaceModel as FaceModel
 from facial_jax.face.procedural import procedural_face_model as procedural_face_model
 from facial_jax.rendering.camera import Camera as Camera

@@ -4,7 +4,7 @@ Each function returns new attributes of the same length and touches only what it
 count from 0. Blinks stay within 0 to 5. All is done on the host, in float32.
 
     video = facial_jax.synthesize("speech.wav")
-    calmer = scale_attributes(video.attributes, pose=0.5)
+    calmer = facial_jax.scale_attributes(video.attributes, pose=0.5)
     facial_jax.synthesize("speech.wav", attributes=calmer, output="calm.mp4")
 """
 

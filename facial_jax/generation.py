@@ -42,6 +42,11 @@ WINDOW_FRAMES = 128
 """T: how many frames the generator makes at once."""
 SEAM_FADE_FRAMES = 8.0
 """In so many frames, the head's way back from where a window starts shrinks to 1/e."""
+BLINK_DUE_S = (5.0, 8.0)
+"""Eyes that have been open for so long blink, whatever the speech."""
+_BLINK_PHASES_S = (0.09, 0.04, 0.17)  # closing, closed, opening
+_BLINK_PEAK = 4.8
+_CLOSED = 2.5
 
 
 @flax.struct.dataclass
@@ -173,6 +178,30 @@ def continue_pose(window: Float[Array, "t 71"], before: Float[Array, "71"]) -> F
     jump = (pose[0] - last.pose) - (pose[1] - pose[0])
     fade = jnp.exp(-jnp.arange(len(pose), dtype=jnp.float32) / SEAM_FADE_FRAMES)
     return pack_attributes(attributes.replace(pose=pose - fade[:, None] * jump[None]))
+
+
+def blink_when_due(blink: Float[np.ndarray, "t"], fps: float) -> Float[np.ndarray, "t"]:
+    """Adds a blink wherever the eyes would stay open for longer than people's do.
+
+    FACIAL-GAN hears when to blink, and in silence there is nothing to hear. A blink is due 5 to 8 s
+    after the last one, at intervals that vary but are the same for the same frames.
+    """
+    knots = np.cumsum((0.0, *_BLINK_PHASES_S))
+    time = np.arange(int(np.ceil(knots[-1] * fps)) + 1) / fps
+    level = np.interp(time, knots, (0.0, 1.0, 1.0, 0.0))
+    shape = _BLINK_PEAK * level * level * (3 - 2 * level)
+    result = blink.copy()
+    last, added = 0, 0
+    for frame in range(len(blink)):
+        if result[frame] > _CLOSED:
+            last = frame
+        # Multiples of the golden section spread evenly over the interval, and never repeat.
+        share = (added * 0.618034) % 1.0
+        if (frame - last) / fps > BLINK_DUE_S[0] + share * (BLINK_DUE_S[1] - BLINK_DUE_S[0]):
+            part = result[frame : frame + len(shape)]
+            np.maximum(part, shape[: len(part)], out=part)
+            last, added = frame + 1, added + 1
+    return result
 
 
 @functools.lru_cache(maxsize=4)

@@ -27,7 +27,7 @@ from facial_jax.audio.features import speech_features as speech_features_of
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
-from facial_jax.generation import generate_attributes
+from facial_jax.generation import blink_when_due, generate_attributes
 from facial_jax.rendering_to_video import frame_chunks
 from facial_jax.subject import Subject, load_subject
 from facial_jax.video import check_output, write_video
@@ -130,6 +130,7 @@ def attributes_from_speech(
     attributes = generate_attributes(
         subject.facial_gan, features, progress=_progress_bar("animating", progress)
     )
+    attributes = attributes.replace(blink=blink_when_due(attributes.blink, float(subject.fps)))
     count = count_frames(source.duration, fps)
     return jax.tree.map(lambda x: resample_frames(x, subject.fps, fps, count), attributes)
 

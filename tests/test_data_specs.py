@@ -100,7 +100,8 @@ def test_a_stopped_build_leaves_no_data_set_and_a_finished_one_is_kept(tmp_path,
         made.append(task)
         if len(made) == 4:
             raise KeyboardInterrupt
-        return random_clip(f"clip{len(made)}", "somebody", 50)
+        features = load_acoustic_model().feature_count
+        return random_clip(f"clip{len(made)}", "somebody", 50, features=features)
 
     monkeypatch.setattr(synthetic, "_make", make)
     with pytest.raises(KeyboardInterrupt):

@@ -10,6 +10,7 @@ from facial_jax.audio.features import feature_windows
 from facial_jax.generation import (
     WINDOW_FRAMES,
     FacialGan,
+    blink_when_due,
     context_windows,
     continue_pose,
     generate_attributes,
@@ -126,3 +127,21 @@ def test_errors_say_what_is_wrong(model, tmp_path):
         generate_attributes(model, np.zeros((0, 29), np.float32))
     with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
         load_facial_gan(tmp_path / "none.safetensors")
+
+
+def test_eyes_that_stay_open_blink_when_it_is_due():
+    blink = blink_when_due(np.zeros(1500, np.float32), 25.0)
+    closed = (blink[1:] > 2.5) & (blink[:-1] <= 2.5)
+    intervals = np.diff(np.nonzero(closed)[0]) / 25
+    assert 60 / 8.5 <= closed.sum() <= 60 / 5
+    assert intervals.min() >= 5
+    assert intervals.max() <= 8.5
+    assert np.std(intervals) > 0.5
+    assert 4 < blink.max() <= 5
+    np.testing.assert_array_equal(blink_when_due(np.zeros(700, np.float32), 25.0), blink[:700])
+
+
+def test_blinks_that_come_in_time_are_all_that_there_is():
+    blink = np.zeros(1000, np.float32)
+    blink[50::100] = 4.0
+    np.testing.assert_array_equal(blink_when_due(blink, 25.0), blink)

@@ -44,7 +44,7 @@ def speech_features(
 
 
 def given_features(
-    rows: Float[np.ndarray, "t features"] | np.ndarray,
+    rows: np.ndarray,
     rows_fps: Fraction,
     source: AudioSource,
     fps: Fraction,
