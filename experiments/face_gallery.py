@@ -42,7 +42,7 @@ LIGHT[:, :4] = [-0.22, -0.1, 0.24, 0.09]
 
 
 GROUND = np.array([0.93, 0.93, 0.94], np.float32)
-POSE = np.array([0.0, 0.0, 0.0, 0.0, -0.03, -0.2], np.float32)
+POSE = np.array([0.0, 0.0, 0.0, 0.0, -0.05, -0.9], np.float32)
 
 
 def render_large(

@@ -1,5 +1,7 @@
 """The Basel Face Model from its files: against the published numbers, and made-up originals."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from facial_jax.rendering.camera import (
     transform_vertices,
 )
 from facial_jax.rendering.lighting import shade
-from facial_jax.subject import FACE_MODELS
+from facial_jax.subject import FACE_MODELS, load_subject, save_subject
+from facial_jax.synthesis import synthesize
 
 scipy_io = pytest.importorskip("scipy.io")
 RANK = 3
@@ -222,7 +225,14 @@ def test_indices_out_of_range_and_wrong_shapes_are_named(small):
 def test_subjects_made_with_the_basel_model_find_the_users_files(small, monkeypatch, tmp_path):
     folder = small[0]
     monkeypatch.setenv("FACIAL_JAX_BFM", str(folder))
-    assert FACE_MODELS["bfm"]().mean_shape.shape == (100, 3)
+    subject = dataclasses.replace(load_subject("demo"), face_model=FACE_MODELS["bfm"]())
+    save_subject(tmp_path / "subject", subject, face_model="bfm")
+    stored = {path.name for path in (tmp_path / "subject").iterdir()}
+    assert stored == {"subject.json", "facial_gan.safetensors", "rendering_to_video.safetensors"}
+    loaded = load_subject(tmp_path / "subject")
+    assert loaded.face_model.mean_shape.shape == (100, 3)
+    video = synthesize((np.zeros(1600, np.float32), 16000), subject=loaded)
+    assert np.stack(list(video)).shape == (2, 256, 256, 3)
     monkeypatch.delenv("FACIAL_JAX_BFM")
     monkeypatch.setenv("FACIAL_JAX_CACHE", str(tmp_path / "empty"))
     with pytest.raises(FileNotFoundError, match=r"empty/bfm.*FACIAL_JAX_BFM.*unibas"):
