@@ -3,35 +3,70 @@
 With `--truth attributes.npz` (expression, pose, blink; as `experiments.make_demo_video` writes it)
 the result of one video is compared with what it was drawn from: the mean absolute error of each
 angle after a constant offset is taken away, and correlations of mouth opening and blink.
+
+With `--corpus FOLDER` the same is done for speakers of a synthetic corpus: each is drawn with the
+demo person's hair and clothes, saying a clip of the test split, and encoded as H.264 with sound.
+
+With `--loops 1 10` the first video is tracked in loops that last so many minutes, each in a process
+of its own, to see that memory does not grow with the length.
 """
 
+import dataclasses
 import json
+import multiprocessing
 import resource
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from data_specs.clips import SAMPLE_RATE, Clip, open_clips
 from data_specs.synthetic_talking_head.visemes import mouth_opening as opening_of_expression
+from experiments.demo_person.draw import make_drawer
+from experiments.demo_person.person import REST_POSE
 from facial_jax import enable_compilation_cache, procedural_face_model
 from facial_jax.tracking import TrackedVideo, track
+from facial_jax.tracking.frames import open_frames
 from facial_jax.tracking.preflight import preflight
 from facial_jax.tracking.report import fitted_strip, png
 from facial_jax.tracking.speech_sync import mouth_opening
+
+LOOP_SIDE = 320  # pixels of the frames of `--loops`
+COLUMNS = {
+    "pitch_error_deg": "pitch °",
+    "yaw_error_deg": "yaw °",
+    "roll_error_deg": "roll °",
+    "mouth_correlation": "mouth r",
+    "blink_correlation": "blink r",
+    "landmark_error_percent": "fit %",
+}
 
 
 @dataclass(frozen=True)
 class Config:
     """What is measured."""
 
-    videos: tyro.conf.Positional[tuple[Path, ...]]
+    videos: tyro.conf.Positional[tuple[Path, ...]] = ()
     """The videos."""
     truth: Path | None = None
     """What the video was drawn from; for one video."""
     strips: Path | None = None
     """A folder for pictures of the fitted faces."""
+    corpus: Path | None = None
+    """A corpus as from experiments.make_corpus."""
+    speakers: int = 5
+    """How many of its speakers are drawn."""
+    seconds: float = 8.0
+    """How long each speaks."""
+    drawn: Path | None = None
+    """A folder to keep the drawn videos in."""
+    loops: tuple[int, ...] = ()
+    """Minutes that the first video is repeated for."""
 
 
 def measure(tracked: TrackedVideo, wall_s: float, cpu_s: float) -> dict[str, float]:
@@ -87,9 +122,100 @@ def compare(tracked: TrackedVideo, truth: dict[str, np.ndarray]) -> dict[str, fl
     }
 
 
+def draw_speaker(clip: Clip, path: Path) -> dict[str, np.ndarray]:
+    """Writes a clip's video, 256 pixels wide and high, and returns what it was drawn from."""
+    draw = make_drawer(256, clip.face)
+    truth = {
+        "pose": clip.pose + REST_POSE,
+        "expression": clip.expression,
+        "blink": clip.blink,
+        "identity": clip.identity,
+    }
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=clip.frame_rate, options={"crf": "20"})
+        video.width, video.height, video.pix_fmt = 256, 256, "yuv420p"
+        audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        for t in range(len(clip)):
+            picture = draw(*(jnp.asarray(truth[k][t]) for k in ("pose", "expression", "blink")))
+            image = np.rint(np.asarray(picture) * 255).astype(np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode(None))
+        heard = av.AudioFrame.from_ndarray(clip.waveform[None], format="s16", layout="mono")
+        heard.sample_rate = SAMPLE_RATE
+        container.mux(audio.encode(heard))
+        container.mux(audio.encode(None))
+    return truth
+
+
+def beginning(clip: Clip, seconds: float) -> Clip:
+    """The first part of a clip."""
+    count = round(seconds * clip.frame_rate)
+    per_frame = ("features", "expression", "pose", "blink", "valid")
+    parts = {name: getattr(clip, name)[:count] for name in per_frame}
+    samples = round(count / clip.frame_rate * SAMPLE_RATE)
+    return dataclasses.replace(clip, waveform=clip.waveform[:samples], **parts)
+
+
+def measure_speakers(config: Config, folder: Path) -> None:
+    """Draws and tracks speakers of the corpus, and prints a line for each."""
+    clips = open_clips(config.corpus, "test")
+    print(f"{'':12}" + "".join(f"{name:>9}" for name in COLUMNS.values()))
+    for subject in clips.subjects[: config.speakers]:
+        path = folder / f"{subject}.mp4"
+        truth = draw_speaker(beginning(clips.of_subject(subject)[0], config.seconds), path)
+        tracked = track(path)
+        report = measure(tracked, 1.0, 1.0) | compare(tracked, truth)
+        print(f"{subject:12}" + "".join(f"{report[k]:9.3f}" for k in COLUMNS), flush=True)
+
+
+def write_loop(video: Path, minutes: int, path: Path) -> None:
+    """The video over and over, small, without sound."""
+    source = open_frames(video)
+    count = round(minutes * 60 * source.fps)
+    height, width = next(source.read(max_side=LOOP_SIDE)).shape[:2]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=source.fps, options={"preset": "ultrafast", "crf": "20"}
+        )
+        stream.width, stream.height, stream.pix_fmt = width // 2 * 2, height // 2 * 2, "yuv420p"
+        written = 0
+        while written < count:
+            for image in source.read(max_side=LOOP_SIDE, stop=count - written):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+                written += 1
+        container.mux(stream.encode(None))
+
+
+def measure_loop(path: Path, minutes: int) -> None:
+    """Tracks a loop and prints the process's peak memory."""
+    enable_compilation_cache()
+    start = time.perf_counter()
+    report = measure(tracked := track(path), time.perf_counter() - start, 1.0)
+    print(
+        f"{minutes:3} minutes, {len(tracked)} frames: peak memory {report['peak_memory_mb']:.0f} "
+        f"MiB, {report['frames_per_s']:.1f} frames per second",
+        flush=True,
+    )
+
+
 def main(config: Config) -> None:
     """Prints a report for each video."""
     enable_compilation_cache()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if config.corpus is not None:
+            if config.drawn is not None:
+                config.drawn.mkdir(parents=True, exist_ok=True)
+            measure_speakers(config, config.drawn or folder)
+        for minutes in config.loops:
+            path = folder / f"{minutes}.mp4"
+            write_loop(config.videos[0], minutes, path)
+            context = multiprocessing.get_context("spawn")
+            process = context.Process(target=measure_loop, args=(path, minutes))
+            process.start()
+            process.join()
+    if config.loops:
+        return
     for video in config.videos:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         tracked = track(video)

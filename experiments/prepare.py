@@ -1,13 +1,23 @@
 """Videos of people in, tracked clips out: python -m experiments.prepare VIDEO… --output DIR.
 
-For each video a folder of its name: `clip.npz` (see `data_specs.talking_head.tracked_clip`),
-`video.mp4` (the crop that the clip's poses are for), `report.html` and `report.txt`. Videos that
-cannot be used are listed with the reason in `left_out.tsv`; those already done are skipped.
+For each video a folder of its name: `video.mp4` (the crop that the clip's poses are for),
+`report.html` and `report.txt`, and last `clip.npz` (see `data_specs.talking_head.tracked_clip`):
+where it is, the clip is whole. Videos that cannot be used are listed with the reason in
+`left_out.tsv`. Started again after a stop, it does what is missing.
+
+Folders of thousands of videos are spread over processes by Apache Beam, on this machine or, with
+Beam's options, on any of its runners; videos and output must be where all workers see them:
+
+    python -m experiments.prepare FOLDER --output DIR --workers 16 --data-set runs/data
+    python -m experiments.prepare FOLDER --output DIR --beam="--runner=FlinkRunner …"
 """
 
+import functools
 import hashlib
+import shlex
 import sys
 import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +28,18 @@ from tqdm import tqdm
 
 import facial_jax
 from data_specs.clips import SAMPLE_RATE, Clip
-from data_specs.talking_head.tracked_clip import FILE_NAME, save_tracked_clip
+from data_specs.talking_head.tracked_clip import (
+    FILE_NAME,
+    left_out_videos,
+    save_reason,
+    save_tracked_clip,
+)
+from data_specs.talking_head.videos import Video, find_videos
 from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.tracking import TrackedVideo, track
-from facial_jax.tracking.preflight import preflight
+from facial_jax.tracking.landmarker import LandmarkerMissingError
+from facial_jax.tracking.preflight import Preflight, preflight
 from facial_jax.tracking.report import fitted_strip, report_html
 
 LEFT_OUT_TABLE = "left_out.tsv"
@@ -33,7 +50,7 @@ class Config:
     """Tracks the person in each video."""
 
     videos: tyro.conf.Positional[tuple[Path, ...]]
-    """The videos."""
+    """The videos, and folders of them; in a folder, FOLDER/PERSON/… are of one person."""
     output: Path
     """The folder for the clips' folders."""
     fps: str | None = None
@@ -41,9 +58,15 @@ class Config:
     size: int = 512
     """Height and width of the crop in pixels."""
     subject: str | None = None
-    """Who is in the videos; each its own name if not given."""
+    """Who is in the videos; each its own name, or its folder's, if not given."""
     again: bool = False
     """Track videos again that are done already."""
+    workers: int = 1
+    """How many videos are tracked at once; more than one needs Apache Beam."""
+    beam: str = ""
+    """Options of Apache Beam for another runner than this machine's processes."""
+    data_set: Path | None = None
+    """Where data sets are, to make one of all clips in the output folder."""
 
 
 def clip_waveform(tracked: TrackedVideo) -> np.ndarray:
@@ -105,62 +128,137 @@ def write_crop(path: Path, tracked: TrackedVideo) -> None:
     partial.replace(path)
 
 
-def prepare(video: Path, config: Config) -> tuple[str, ...]:
-    """Tracks one video and writes its folder; returns what is wrong with the clip.
+def prepare(video: Video, config: Config, *, progress: Callable[..., Iterable] = iter) -> Preflight:
+    """Tracks one video and writes its folder; returns the report on it.
 
     Raises:
         ValueError: the video cannot be used; what is known of it is in its report.
     """
+    (config.output / video.clip / FILE_NAME).unlink(missing_ok=True)
     model = facial_jax.procedural_face_model()
+    tracked = track(video.path, model, fps=config.fps, size=config.size, progress=progress)
+    subject = config.subject or video.subject
+    return write_tracked(config.output, tracked, name=video.clip, subject=subject)
 
-    def progress(frames):
-        return tqdm(frames, desc=video.name, unit="frame", leave=False, mininterval=1.0)
 
-    tracked = track(video, model, fps=config.fps, size=config.size, progress=progress)
-    folder = config.output / video.stem
+def write_tracked(output: Path, tracked: TrackedVideo, *, name: str, subject: str) -> Preflight:
+    """Writes the folder `name` of a tracked video, `clip.npz` last; returns the report on it.
+
+    Raises:
+        ValueError: the video cannot be used; what is known of it is in its report.
+    """
+    folder = output / name
     folder.mkdir(parents=True, exist_ok=True)
     checked = preflight(tracked)
     (folder / "report.txt").write_text(checked.text())
-    page = report_html(tracked, checked, fitted_strip(tracked, model))
-    (folder / "report.html").write_text(page)
-    clip = make_clip(tracked, name=video.stem, subject=config.subject or video.stem)
+    strip = fitted_strip(tracked, facial_jax.procedural_face_model())
+    (folder / "report.html").write_text(report_html(tracked, checked, strip))
+    clip = make_clip(tracked, name=name, subject=subject)
     write_crop(folder / "video.mp4", tracked)
     acoustic = hashlib.sha256(Path(ACOUSTIC_WEIGHTS).read_bytes()).hexdigest()
-    save_tracked_clip(config.output, clip, acoustic=acoustic)
-    tqdm.write(f"{folder}: {len(clip)} frames\n{checked.text()}")
-    return checked.problems
+    save_tracked_clip(output, clip, acoustic=acoustic)
+    return checked
+
+
+def prepare_or_leave_out(
+    job: tuple[Video, Config], *, progress: Callable[..., Iterable] = iter
+) -> Preflight | None:
+    """`prepare`; where the video cannot be used, the reason in its folder and None.
+
+    Raises:
+        ImportError, LandmarkerMissingError: no video can be tracked here.
+    """
+    video, config = job
+    facial_jax.enable_compilation_cache()
+    try:
+        return prepare(video, config, progress=progress)
+    except (ImportError, LandmarkerMissingError):
+        raise
+    except (ValueError, OSError, RuntimeError) as error:
+        leave_out(job, str(error))
+    except Exception as error:  # one strange file must not stop the others
+        traceback.print_exc()
+        leave_out(job, f"{type(error).__name__}: {error}")
+    return None
+
+
+def leave_out(job: tuple[Video, Config], reason: str) -> None:
+    """Notes why there is no clip of a video."""
+    video, config = job
+    save_reason(config.output, video.clip, video=str(video.path), reason=reason)
+
+
+def _one_by_one(jobs: list[tuple[Video, Config]]) -> None:
+    for job in jobs:
+        video, config = job
+        bar = functools.partial(
+            tqdm, desc=video.path.name, unit="frame", leave=False, mininterval=1.0
+        )
+        checked = prepare_or_leave_out(job, progress=bar)
+        if checked is not None:
+            tqdm.write(f"{config.output / video.clip}:\n{checked.text()}")
+
+
+def _in_worker(job: tuple[Video, Config]) -> None:
+    checked = prepare_or_leave_out(job)
+    video, config = job
+    folder = config.output / video.clip
+    remarks = "left out" if checked is None else f"done, {len(checked.problems)} remarks in it"
+    print(f"{folder}: {remarks}", flush=True)
+
+
+def _at_once(jobs: list[tuple[Video, Config]], config: Config) -> None:
+    try:
+        from data_specs.talking_head.beam import for_each, local_options
+    except ImportError as error:
+        raise ImportError(
+            f"workers, beam: tracking many videos at once needs Apache Beam ({error}); install it "
+            "with pip install 'facial_jax[beam]', or leave these options out"
+        ) from error
+    options = shlex.split(config.beam) if config.beam else local_options(config.workers)
+    for_each(_in_worker, leave_out, jobs, options)
 
 
 def main(config: Config) -> None:
     """Prepares all videos; ends with 1 if one was left out."""
-    facial_jax.enable_compilation_cache()
-    names = [video.stem for video in config.videos]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        sys.exit(f"error: two videos would make the same clip: {', '.join(twice)}; rename one")
+    try:
+        videos = find_videos(config.videos)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     config.output.mkdir(parents=True, exist_ok=True)
-    left_out = []
-    for video in config.videos:
-        if (config.output / video.stem / FILE_NAME).exists() and not config.again:
-            tqdm.write(f"{video}: done before")
-            continue
-        try:
-            prepare(video, config)
-        except ImportError as error:
-            sys.exit(f"error: {error}")
-        except (ValueError, OSError, RuntimeError) as error:
-            left_out.append((video, " ".join(str(error).split())))
-        except Exception as error:  # one strange file must not stop the others
-            traceback.print_exc()
-            left_out.append((video, f"{type(error).__name__}: {error}"))
-    table = config.output / LEFT_OUT_TABLE
-    lines = "".join(f"{video}\t{reason}\n" for video, reason in left_out)
-    table.write_text("video\treason\n" + lines)
-    for video, reason in left_out:
+    missing = [
+        video
+        for video in videos
+        if config.again or not (config.output / video.clip / FILE_NAME).exists()
+    ]
+    if len(missing) < len(videos):
+        tqdm.write(f"{len(videos) - len(missing)} of {len(videos)} videos were done before")
+    jobs = [(video, config) for video in missing]
+    try:
+        if config.workers > 1 or config.beam:
+            _at_once(jobs, config)
+        else:
+            _one_by_one(jobs)
+    except (ImportError, LandmarkerMissingError) as error:
+        sys.exit(f"error: {error}")
+    left_out = left_out_videos(config.output)
+    lines = "".join(f"{video}\t{reason}\n" for _, video, reason in left_out)
+    (config.output / LEFT_OUT_TABLE).write_text("video\treason\n" + lines)
+    for _, video, reason in left_out:
         tqdm.write(f"left out {video}: {reason}")
-    if left_out:
+    if config.data_set is not None:
+        from data_specs.talking_head.builder import build_talking_head
+
+        try:
+            print(build_talking_head(config.output, config.data_set)[0])
+        except (FileNotFoundError, ValueError) as error:
+            sys.exit(f"error: {error}")
+    if {clip for clip, *_ in left_out} & {video.clip for video in videos}:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    # Other processes get these classes from the module of this name, not from `__main__`.
+    from experiments import prepare as this
+
+    this.main(tyro.cli(this.Config))

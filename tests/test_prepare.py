@@ -1,15 +1,22 @@
+import dataclasses
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import test_tracking_tracker as videos
+from random_clips import random_clip
 from test_tracking_tracker import face_points, stand_in  # noqa: F401
 
-from data_specs.talking_head.tracked_clip import load_tracked_clip
+from data_specs.clips import open_clips
+from data_specs.splits import split_of_name
+from data_specs.talking_head.tracked_clip import load_tracked_clip, save_tracked_clip
+from data_specs.talking_head.videos import find_videos
 from experiments import prepare
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.tracking import report
+from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.tracking.speech_sync import lip_lag, sure_correlation
 
 
@@ -57,7 +64,71 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     before = (output / "good" / "clip.npz").stat().st_mtime_ns
     prepare.main(prepare.Config(videos=(good,), output=output, size=64))
     assert (output / "good" / "clip.npz").stat().st_mtime_ns == before
+
+    # The data set has the clip, and says which videos are not in it.
+    with pytest.raises(SystemExit):
+        prepare.main(dataclasses.replace(config, data_set=tmp_path / "data"))
+    made = Path(capsys.readouterr().out.splitlines()[-1])
+    (packed,) = open_clips(made, split_of_name("good"))
+    np.testing.assert_array_equal(packed.pose, clip.pose)
+    left_out = (made / "left_out.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in left_out] == ["clip", "broken", "nobody", "silent"]
+
+    # A video that was mended is no longer in the table.
+    videos.write(tmp_path / "silent.mp4", [(1, 90)] * 30, sound=True)
+    prepare.main(dataclasses.replace(config, videos=(good, silent)))
+    assert "silent" not in (output / prepare.LEFT_OUT_TABLE).read_text()
     capsys.readouterr()
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / "videos" / "ann").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / "ann" / f"{name}.mp4").touch()
+    config = prepare.Config(videos=(tmp_path / "videos",), output=tmp_path / "clips")
+    tracked, stops = [], ["ann_b"]
+
+    def track_or_stop(video, config, *, progress):
+        if video.clip in stops:
+            stops.remove(video.clip)
+            raise KeyboardInterrupt
+        tracked.append(video.clip)
+        clip = random_clip(video.clip, video.subject, 40)
+        save_tracked_clip(config.output, clip, acoustic="abc")
+
+    monkeypatch.setattr(prepare, "prepare", track_or_stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.main(config)
+    assert tracked == ["ann_a"]
+    prepare.main(config)
+    assert tracked == ["ann_a", "ann_b", "ann_c"]
+    assert load_tracked_clip(tmp_path / "clips" / "ann_c" / "clip.npz")[0].subject == "ann"
+
+
+def test_what_is_wrong_with_the_machine_is_not_said_of_the_videos(tmp_path, monkeypatch):
+    def no_model(video, config, *, progress):
+        raise LandmarkerMissingError("there is no network")
+
+    monkeypatch.setattr(prepare, "prepare", no_model)
+    with pytest.raises(SystemExit, match="error: there is no network"):
+        prepare.main(prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path / "clips"))
+    assert not list((tmp_path / "clips").iterdir())
+
+
+def test_videos_are_found_in_folders_and_named_after_their_place(tmp_path):
+    for name in ("x.mp4", "bob/1.MOV", "bob/2/1.webm", "notes.txt"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    found = find_videos([tmp_path / "in", tmp_path / "other.bin"])
+    assert [(v.clip, v.subject) for v in found] == [
+        ("bob_1", "bob"),
+        ("bob_2_1", "bob"),
+        ("x", "x"),
+        ("other", "other"),
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no video in the folder .*empty"):
+        find_videos([tmp_path / "empty"])
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):

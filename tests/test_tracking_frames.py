@@ -32,7 +32,8 @@ def levels_of(frames):
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "libx264"), ("a.mov", "libx264"), ("a.avi", "mpeg4")]
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mov", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx-vp9")],
 )
 def test_frames_come_in_order_whatever_the_container(tmp_path, name, codec):
     levels = np.arange(20, 220, 10)
@@ -75,7 +76,7 @@ def test_a_rotated_video_comes_upright(tmp_path):
 
 
 def test_large_frames_are_made_smaller(tmp_path):
-    path = write(tmp_path / "a.mp4", [40] * 2, size=(1080, 1920))
+    path = write(tmp_path / "a.mp4", [40] * 2, size=(2160, 3840))
     assert next(open_frames(path).read(max_side=640)).shape == (360, 640, 3)
 
 

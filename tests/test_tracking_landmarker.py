@@ -6,7 +6,7 @@ import pytest
 
 from facial_jax.tracking import landmarker
 from facial_jax.tracking.blink import relative_opening
-from facial_jax.tracking.landmarker import Landmarker, landmarker_model
+from facial_jax.tracking.landmarker import Landmarker, Rows, landmarker_model, rotation_between
 
 pytest.importorskip("mediapipe")
 pooch = pytest.importorskip("pooch")
@@ -43,6 +43,26 @@ def test_another_file_under_its_name_is_not_used(offline):
     (offline / landmarker.MODEL_NAME).write_bytes(b"something else")
     with pytest.raises(RuntimeError):
         landmarker_model()
+
+
+def test_the_rotation_between_two_shapes_is_found_whatever_their_size_and_place():
+    rng = np.random.default_rng(0)
+    shape = rng.standard_normal((20, 3)).astype(np.float32)
+    rotation = np.linalg.qr(rng.standard_normal((3, 3)))[0].astype(np.float32)
+    rotation *= np.linalg.det(rotation)
+    found = rotation_between(shape, shape @ rotation.T * 3 + 1)
+    np.testing.assert_allclose(found, rotation, atol=1e-5)
+    flat = shape * np.array([1, 1, 0], np.float32)
+    assert np.linalg.det(rotation_between(flat, flat * np.array([-1, 1, 1], np.float32))) > 0.99
+
+
+def test_rows_grow_and_come_back_as_one_array():
+    rows, expected = Rows(2, 3), np.arange(3000 * 6, dtype=np.float32).reshape(3000, 2, 3)
+    for row in expected:
+        rows.append(row)
+    np.testing.assert_array_equal(np.asarray(rows), expected)
+    np.testing.assert_array_equal(rows[-1], expected[-1])
+    assert len(rows) == 3000
 
 
 def test_the_face_of_a_real_clip_is_found_and_nothing_on_a_grey_wall(model_in_cache, shared):

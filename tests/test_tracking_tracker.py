@@ -9,6 +9,7 @@ import pytest
 
 from facial_jax.attributes import Identity
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.rendering.camera import rotation_from_euler
 from facial_jax.tracking import fitting, landmarker, photometric, tracker
 from facial_jax.tracking.landmarker import Face, choose_face
 from facial_jax.tracking.preflight import preflight
@@ -17,6 +18,7 @@ from facial_jax.tracking.tracker import Crop, bridge, bridged, head_crop, track
 
 SIZE = (120, 160)
 COLUMN, ROW = 80.0, 60.0
+SHAPE = np.random.default_rng(0).standard_normal((468, 3)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,8 @@ def stand_in(monkeypatch, face_points):
     """
 
     class StandIn(landmarker.Landmarker):
+        nod_rad = 0.0
+
         def __init__(self, fps):
             self._fps, self._count, self._shot_start, self._faces = fps, 0, 0, []
 
@@ -62,10 +66,14 @@ def stand_in(monkeypatch, face_points):
                 face.points.append(points.astype(np.float32))
                 face.blink_scores.append((0.03, 0.03))
                 face.widths.append(size)
+                angles = [self.nod_rad * np.sin(index / 5), 0.0, 0.0]
+                face.turns.append(np.asarray(rotation_from_euler(jnp.float32(angles))))
+                face.first_shape = SHAPE
 
     monkeypatch.setattr(tracker, "Landmarker", StandIn)
     # The pictures show no face: what is fitted to them is tested elsewhere.
     monkeypatch.setattr(tracker, "_fit_pictures", without_pictures)
+    return StandIn
 
 
 def without_pictures(model, landmarks, identity, parameters, images, points, weights):
@@ -128,6 +136,13 @@ def test_every_frame_gets_attributes(tmp_path, stand_in):
     assert np.corrcoef(x, np.sin(np.arange(40) / 5))[0, 1] > 0.98
     frames = list(tracked.frames([0, 39]))
     assert [f.shape for f in frames] == [(512, 512, 3)] * 2
+
+
+def test_the_head_nods_as_the_landmarker_says_it_turns(tmp_path, stand_in):
+    stand_in.nod_rad = 0.1
+    tracked = track(write(tmp_path / "a.mp4", [(1, 90)] * 40))
+    nods = 0.1 * np.sin(np.arange(40) / 5)
+    assert np.polyfit(nods, tracked.attributes.pose[:, 0], 1)[0] > 0.8
 
 
 def test_no_face_is_said_plainly(tmp_path, stand_in):
@@ -231,11 +246,18 @@ def test_gaps_are_bridged_linearly_up_to_a_length():
 def test_a_face_lost_and_found_again_is_the_same(face_points):
     points = face_points * 50 + 60
 
-    def face(frames, offset, size=50.0):
-        n = len(frames)
-        return Face(list(frames), [points + offset] * n, [(0.1, 0.2)] * n, [size] * n)
+    quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
 
-    again = choose_face([face(range(5), 0.0), face(range(8, 12), 10.0)], 12)
+    def face(frames, offset, size=50.0, shape=SHAPE):
+        n = len(frames)
+        still = [np.eye(3, dtype=np.float32)] * n
+        return Face(list(frames), [points + offset] * n, [(0.1, 0.2)] * n, [size] * n, still, shape)
+
+    turned = SHAPE @ quarter.T * 2 + 1
+    again = choose_face([face(range(5), 0.0), face(range(8, 12), 10.0, shape=turned)], 12)
+    np.testing.assert_allclose(again.turns[:5], np.tile(np.eye(3), (5, 1, 1)), atol=1e-5)
+    np.testing.assert_allclose(again.turns[8:], np.tile(quarter, (4, 1, 1)), atol=1e-5)
+    assert np.isnan(again.turns[5:8]).all()
     np.testing.assert_array_equal(np.flatnonzero(again.seen), [0, 1, 2, 3, 4, 8, 9, 10, 11])
     assert again.face_count == 1
     other = choose_face([face(range(8), 0.0), face(range(8, 12), 200.0)], 12)

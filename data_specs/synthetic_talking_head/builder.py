@@ -8,7 +8,6 @@ import concurrent.futures
 import hashlib
 import multiprocessing
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
+from data_specs.processes import end_with_parent
 from data_specs.splits import SPLITS, split_of_index
 from data_specs.synthetic_talking_head.corpus import make_clip
 from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
@@ -117,7 +117,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         # Fresh processes: a fork of one that runs JAX may hang.
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=_end_with_parent
+            self._workers, mp_context=context, initializer=end_with_parent
         ) as self._executor:
             super().download_and_prepare(**options)
 
@@ -162,15 +162,3 @@ def _in_order(executor: concurrent.futures.Executor | None, tasks: list[tuple]) 
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work forever."""
-
-    def wait():
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

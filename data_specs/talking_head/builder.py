@@ -1,7 +1,10 @@
 """The TFDS builder of a folder of tracked videos (see `tracked_clip` for what is in it).
 
-Clips that are malformed, or that do not go with the others, are left out; the data set says which
-and why.
+Clips that are malformed, or that do not go with the others, are left out, as are videos that could
+not be tracked; the data set says which and why.
+
+Tracking is not done in here but before, by `experiments.prepare`: it takes most of the time, and
+each of its clips outlives a stop in a folder of its own. To pack a thousand of them takes seconds.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ import tensorflow_datasets as tfds
 
 from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
 from data_specs.splits import SPLITS, split_of_name
-from data_specs.talking_head.tracked_clip import FILE_NAME, load_tracked_clip
+from data_specs.talking_head.tracked_clip import FILE_NAME, left_out_videos, load_tracked_clip
 
 LEFT_OUT_TABLE = "left_out.tsv"
 
@@ -98,8 +101,8 @@ def build_talking_head(
     """Makes the data set of a folder of tracked videos, unless `data_dir` has it already.
 
     Returns:
-        The data set's folder, and (clip, reason) for every clip that was left out; the same table
-        is `left_out.tsv` in the data set's folder.
+        The data set's folder, and (clip, reason) for every clip or video that was left out; the
+        same table is `left_out.tsv` in the data set's folder.
 
     Raises:
         FileNotFoundError: there is no tracked video in the folder.
@@ -108,6 +111,7 @@ def build_talking_head(
     builder = TalkingHead(config=TalkingHeadConfig(folder=Path(folder)), data_dir=data_dir)
     builder.download_and_prepare()
     left_out = [(clip, reason) for clip, reason in builder.info.metadata["left_out"]]
+    left_out += [(clip, reason) for clip, _, reason in left_out_videos(folder)]
     table = "".join(f"{clip}\t{' '.join(reason.split())}\n" for clip, reason in left_out)
     (Path(builder.data_dir) / LEFT_OUT_TABLE).write_text("clip\treason\n" + table)
     return Path(builder.data_dir), left_out

@@ -18,6 +18,9 @@ A folder of tracked videos holds one folder for each clip, named as the clip, an
         illumination   (3, 9) float32  spherical-harmonics light of red, green and blue
 
 Where `valid` is False the other arrays may hold anything. Further arrays are ignored.
+
+A video that could not be used leaves `left_out.txt` in place of `clip.npz`: the video's path, and
+in the next line the reason.
 """
 
 import os
@@ -29,6 +32,7 @@ import numpy as np
 from data_specs.clips import ARRAY_FIELDS, Clip, check_clip
 
 FILE_NAME = "clip.npz"
+REASON_NAME = "left_out.txt"
 _TEXTS = ("subject", "fps", "acoustic")
 
 
@@ -52,7 +56,26 @@ def save_tracked_clip(folder: str | os.PathLike, clip: Clip, *, acoustic: str) -
     arrays = {name: getattr(clip, name) for name in ARRAY_FIELDS}
     np.savez_compressed(partial, subject=clip.subject, fps=clip.fps, acoustic=acoustic, **arrays)
     partial.replace(path)
+    path.with_name(REASON_NAME).unlink(missing_ok=True)
     return path
+
+
+def save_reason(folder: str | os.PathLike, clip: str, *, video: str, reason: str) -> None:
+    """Notes in `folder`/`clip` why there is no such clip, whole or not at all."""
+    path = Path(folder) / clip / REASON_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name("left_out.partial.txt")
+    partial.write_text(f"{video}\n{' '.join(reason.split())}\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def left_out_videos(folder: str | os.PathLike) -> list[tuple[str, str, str]]:
+    """(clip, video, reason) of every video that left a reason, in the order of the clips' names."""
+    rows = []
+    for path in sorted(Path(folder).glob(f"*/{REASON_NAME}")):
+        video, reason = path.read_text(encoding="utf-8").splitlines()[:2]
+        rows.append((path.parent.name, video, reason))
+    return rows
 
 
 def load_tracked_clip(path: str | os.PathLike) -> tuple[Clip, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from experiments.demo_person import paint
 from experiments.demo_person.person import REST_POSE, demo_identity
 from experiments.demo_person.surfaces import body_surface, hair_surface
-from facial_jax.attributes import MAX_BLINK
+from facial_jax.attributes import MAX_BLINK, Identity
 from facial_jax.face import procedural_geometry as geometry
 from facial_jax.face.model import (
     face_shape,
@@ -45,13 +45,17 @@ KEY_LIGHT = np.array([-0.42, 0.5, 0.76])
 GARMENT_COLOR = np.array([0.13, 0.24, 0.29])
 
 
-def make_drawer(size: int = 256) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+def make_drawer(
+    size: int = 256, person: Identity | None = None
+) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
     """A jitted function from (pose (6,), expression (64,), blink ()) to a picture.
 
-    The picture is (size, size, 3) float32 in [0, 1].
+    The picture is (size, size, 3) float32 in [0, 1]. It shows the demo person, or a `person` of
+    another face and light with the demo person's hair and clothes.
     """
     full = 2 * size
-    model, template, identity = procedural_face_model(), load_template(), demo_identity()
+    model, template = procedural_face_model(), load_template()
+    identity = demo_identity() if person is None else person
     camera = pinhole_camera((full, full))
     skin_map = jnp.asarray(paint.paint_skin_map(model, identity))
     lash_map = jnp.asarray(paint.paint_lashes()[..., None])

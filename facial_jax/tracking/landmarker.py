@@ -1,6 +1,6 @@
 """Face landmarks from MediaPipe's Face Landmarker, on the CPU, followed from frame to frame.
 
-Only the points that the fit uses are kept: about half a kilobyte a frame.
+Only the points that the fit uses are kept, and how the head has turned: about 600 bytes a frame.
 """
 
 import os
@@ -26,13 +26,18 @@ MAX_JUMP = 0.6  # of a head's width: a face that is farther from its last place 
 MAX_MISSING_S = 1.0  # a face that comes back later is a new one, until `choose_face` links the two
 
 _HEAD_TOP, _HEAD_BOTTOM = 10, 152
+_FACE_POINTS = 468  # the others are the irises', which move in the head
+
+
+class LandmarkerMissingError(RuntimeError):
+    """MediaPipe's face landmark model is neither in the cache nor can it be fetched."""
 
 
 def landmarker_model() -> Path:
     """Path of MediaPipe's face landmark model: from the cache, or fetched into it once.
 
     Raises:
-        RuntimeError: it is not in the cache and cannot be fetched, or is another file.
+        LandmarkerMissingError: it is not in the cache and cannot be fetched, or is another file.
     """
     path = cache_directory() / MODEL_NAME
     try:
@@ -50,11 +55,39 @@ def landmarker_model() -> Path:
             progressbar=False,
         )
     except Exception as error:  # whatever a network can raise
-        raise RuntimeError(
+        raise LandmarkerMissingError(
             f"MediaPipe's face landmark model is not in the cache and cannot be fetched ({error}); "
             f"put {MODEL_URL} at {path}"
         ) from error
     return Path(found)
+
+
+class Rows:
+    """Arrays of one shape, in one array that grows.
+
+    As many small arrays they would lie between the video's frames in the heap, and keep it from
+    being given back or used again: 60 kilobytes a frame in place of 600 bytes.
+    """
+
+    def __init__(self, *shape: int):
+        self._values = np.empty((1024, *shape), np.float32)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self._values[: self._count], dtype)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._values[: self._count][index]
+
+    def append(self, row: np.ndarray) -> None:
+        """Adds an array at the end."""
+        if self._count == len(self._values):
+            self._values = np.concatenate([self._values, np.empty_like(self._values)])
+        self._values[self._count] = row
+        self._count += 1
 
 
 @dataclass
@@ -63,12 +96,16 @@ class Face:
 
     frames: list[int] = field(default_factory=list)
     # numbers of the frames it was seen in
-    points: list[np.ndarray] = field(default_factory=list)
+    points: Rows = field(default_factory=lambda: Rows(68, 2))
     # (68, 2) pixels of the frames as they were given
     blink_scores: list[tuple[float, float]] = field(default_factory=list)
     # MediaPipe's score of either closed eye, in [0, 1]; the picture's left eye first
     widths: list[float] = field(default_factory=list)
     # of the head, in pixels
+    turns: Rows = field(default_factory=lambda: Rows(3, 3))
+    # (3, 3) rotation of the head from where it was in the first of these frames
+    first_shape: np.ndarray | None = None
+    # (468, 3) all points of that frame, in pixels; x right, y up, z towards the viewer
 
 
 @dataclass(frozen=True)
@@ -79,6 +116,8 @@ class Landmarks:
     # pixels (x right, y down, centres at +0.5), iBUG's order; NaN where the face was not seen
     blink_scores: Float[np.ndarray, "t 2"]
     # MediaPipe's score of either closed eye; NaN where the face was not seen
+    turns: Float[np.ndarray, "t 3 3"]
+    # rotation of the head from one unknown turn, the same in all frames; NaN where not seen
     seen: Bool[np.ndarray, "t"]
     # whether the face was found
     face_count: int
@@ -127,7 +166,11 @@ class Landmarker:
         height, width = image.shape[:2]
         taken: set[int] = set()
         for points, scores in zip(found.face_landmarks, found.face_blendshapes, strict=True):
-            xy = np.array([(p.x * width, p.y * height) for p in points], np.float32)
+            # MediaPipe's z is smaller towards the viewer and in x's unit.
+            shape = np.array(
+                [(p.x * width, p.y * height, -p.z * width) for p in points], np.float32
+            )
+            xy = shape[:, :2]
             named = {s.category_name: s.score for s in scores}
             size = float(np.linalg.norm(xy[_HEAD_TOP] - xy[_HEAD_BOTTOM]))
             which = self._nearest(xy.mean(axis=0), size, index, taken)
@@ -138,6 +181,10 @@ class Landmarker:
             # MediaPipe's right eye is the person's, on the picture's left.
             face.blink_scores.append((named["eyeBlinkRight"], named["eyeBlinkLeft"]))
             face.widths.append(size)
+            shape = shape[:_FACE_POINTS] * np.array([1, -1, 1], np.float32)
+            if face.first_shape is None:
+                face.first_shape = shape
+            face.turns.append(rotation_between(face.first_shape, shape))
 
     def _nearest(self, center: np.ndarray, size: float, index: int, taken: set[int]) -> int:
         """The known face at this place, or a new one."""
@@ -163,6 +210,19 @@ class Landmarker:
         return choose_face(faces, count)
 
 
+def rotation_between(
+    first: Float[np.ndarray, "n 3"], second: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "3 3"]:
+    """The rotation R that brings the first shape nearest to the second: second ≈ s · R · first + t.
+
+    By least squares (Kabsch 1976).
+    """
+    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
+    left, _, right = np.linalg.svd(second.T @ first)
+    left[:, 2] *= np.sign(np.linalg.det(left @ right))
+    return (left @ right).astype(np.float32)
+
+
 def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
     """The face with the largest sum of sizes over the frames, and how many others there were.
 
@@ -171,6 +231,7 @@ def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
     """
     points = np.full((count, 68, 2), np.nan, np.float32)
     scores = np.full((count, 2), np.nan, np.float32)
+    turns = np.full((count, 3, 3), np.nan, np.float32)
     seen, others = np.zeros(count, bool), np.zeros(count, bool)
     ranked = sorted(faces, key=lambda f: -sum(f.widths))
     number = min(len(ranked), 1)
@@ -180,12 +241,16 @@ def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
             others[frames] = True
             number += len(frames) >= count / 5
             continue
-        points[frames] = np.stack(face.points)
+        points[frames] = np.asarray(face.points)
         scores[frames] = np.array(face.blink_scores, np.float32)
+        turns[frames] = np.asarray(face.turns) @ rotation_between(
+            ranked[0].first_shape, face.first_shape
+        )
         seen[frames] = True
     return Landmarks(
         points=points,
         blink_scores=scores,
+        turns=turns,
         seen=seen,
         face_count=number,
         other_share=float(others.mean()) if count else 0.0,
@@ -195,7 +260,7 @@ def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
 def _alike(face: Face, other: Face) -> bool:
     """Whether two faces are of similar size at a similar place."""
     sizes = [float(np.median(f.widths)) for f in (face, other)]
-    places = [np.median(np.stack(f.points).mean(axis=1), axis=0) for f in (face, other)]
+    places = [np.median(np.asarray(f.points).mean(axis=1), axis=0) for f in (face, other)]
     away = float(np.linalg.norm(places[0] - places[1]))
     return 0.6 < sizes[0] / sizes[1] < 1.6 and away < 1.5 * sizes[1]
 

@@ -124,7 +124,7 @@ def track(
     """Finds the person in a video and fits the face model to every frame.
 
     The video is read twice: for the landmarks, and for the few frames that texture and light come
-    from. Memory grows by 600 bytes a frame.
+    from. Memory grows by 640 bytes a frame.
 
     Args:
         video: a file that FFmpeg reads, or what `open_frames` made of it.
@@ -137,6 +137,7 @@ def track(
         FileNotFoundError: there is no such file.
         ValueError: it cannot be read as video, or there is no face in it.
         ImportError: MediaPipe or a library it needs is missing.
+        LandmarkerMissingError: MediaPipe's model is missing and cannot be fetched.
     """
     frames = video if isinstance(video, VideoFrames) else open_frames(video, fps=fps)
     model = procedural_face_model() if face_model is None else face_model
@@ -174,7 +175,9 @@ def track(
         weights[keyframes],
     )
     identity = np.asarray(appearance.identity)
-    fitted = fitting.fit_frames(landmarks, identity, start, points, weights)
+    known = fitting.fit_frames(landmarks, identity, start[some], points[some], weights[some])
+    angles = fitting.head_angles(found.turns, some, known[:, :POSE_SIZE])
+    fitted = fitting.fit_frames(landmarks, identity, start, points, weights, angles)
     fitted = bridge(fitted, found.seen)
     fps_float = float(frames.fps)
     pose = gaussian_filter(fitted[:, :POSE_SIZE], POSE_SMOOTHING_S * fps_float)
