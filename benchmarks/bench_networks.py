@@ -1,9 +1,8 @@
-"""Times the networks: forward passes, and forward plus backward where training needs it.
+"""Times FACIAL-GAN's networks: forward passes, and forward plus backward.
 
     python -m benchmarks.bench_networks
 
-Prints medians after a warm-up, with the compile time apart. `--published` adds the published widths
-of the rendering-to-video generator.
+Prints medians after a warm-up, with the compile time apart.
 """
 
 import statistics
@@ -22,25 +21,18 @@ from facial_jax.networks.facial_gan import (
     FacialGenerator,
     count_parameters,
 )
-from facial_jax.networks.rendering_to_video import SMALL_LOCAL_ENHANCER, LocalEnhancer
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Times the networks."""
+    """Times FACIAL-GAN's networks."""
 
     repeats: int = 7
     """Measurements of each, of which the median is printed."""
-    frames: int = 8
-    """Frames in a batch of the rendering-to-video generator."""
-    size: int = 256
-    """Height and width of its frames."""
-    published: bool = False
-    """Also the published widths (slow)."""
 
 
-def measure(name, module, inputs, *, per: int, repeats: int, backward: bool = True) -> None:
-    """Prints milliseconds per item, forward and forward plus backward."""
+def measure(name, module, inputs, *, repeats: int) -> None:
+    """Prints milliseconds, forward and forward plus backward."""
     variables = jax.jit(module.init)(jax.random.key(0), *inputs)
 
     def forward(variables, inputs):
@@ -49,9 +41,7 @@ def measure(name, module, inputs, *, per: int, repeats: int, backward: bool = Tr
     def objective(variables, inputs):
         return jnp.square(module.apply(variables, *inputs)).mean()
 
-    kinds = [("forward", forward)]
-    if backward:
-        kinds.append(("forward + backward", jax.grad(objective)))
+    kinds = [("forward", forward), ("forward + backward", jax.grad(objective))]
     shapes = ", ".join("×".join(map(str, x.shape)) for x in inputs)
     print(f"{name}: {count_parameters(variables['params']):,} parameters, input {shapes}")
     for kind, function in kinds:
@@ -69,10 +59,8 @@ def measure(name, module, inputs, *, per: int, repeats: int, backward: bool = Tr
             jax.block_until_ready(compiled(variables, inputs))
             wall_ms.append(1e3 * (time.perf_counter() - began))
             cpu_ms.append(1e3 * (time.process_time() - began_cpu))
-        median, cpu = statistics.median(wall_ms) / per, statistics.median(cpu_ms) / per
-        print(
-            f"  {kind}: {median:.2f} ms each ({cpu:.2f} ms of CPU), compiled in {compile_s:.1f} s"
-        )
+        median, cpu = statistics.median(wall_ms), statistics.median(cpu_ms)
+        print(f"  {kind}: {median:.2f} ms ({cpu:.2f} ms of CPU), compiled in {compile_s:.1f} s")
 
 
 def main(arguments: Arguments) -> None:
@@ -88,15 +76,8 @@ def main(arguments: Arguments) -> None:
         ("published", {}, {}),
     ):
         generator, discriminator = FacialGenerator(**g), FacialDiscriminator(**d)
-        measure(f"FACIAL generator, {name}", generator, (audio, state), per=1, repeats=repeats)
-        measure(f"FACIAL discriminator, {name}", discriminator, (rows,), per=1, repeats=repeats)
-    size, n = arguments.size, arguments.frames
-    small = LocalEnhancer(**SMALL_LOCAL_ENHANCER)
-    window = jax.random.uniform(key, (n, size, size, 8))
-    measure("rendering to video, bundled, per frame", small, (window,), per=n, repeats=repeats)
-    if arguments.published:
-        window = jax.random.uniform(key, (1, size, size, 40))
-        measure("rendering to video, published", LocalEnhancer(), (window,), per=1, repeats=repeats)
+        measure(f"FACIAL generator, {name}", generator, (audio, state), repeats=repeats)
+        measure(f"FACIAL discriminator, {name}", discriminator, (rows,), repeats=repeats)
 
 
 if __name__ == "__main__":

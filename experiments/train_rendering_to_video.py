@@ -1,19 +1,21 @@
-"""Train a subject's rendering-to-video network from its reference video.
+"""Trains a person's rendering-to-video network from a reference video.
 
-    python -m experiments.train_rendering_to_video --data runs/demo --work-dir runs/demo/video
+    python -m experiments.train_rendering_to_video demo --data runs/demo --work-dir runs/demo/video
 
-`--data` is a folder as make_demo_video writes it: `attributes.npz` (expression (t, 64), pose
-(t, 6), blink (t,), identity (80,), texture (80,), illumination (3, 9), and clip_starts where it
-holds more than one clip) and the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`. The
-faces are rendered once and kept in the work folder. First L1 and gradients only, then the
-discriminator joins (Eq. 10). An interrupted training goes on from its last checkpoint, to the same
-numbers.
+`demo` is for two CPU cores; `paper` is as published, for a GPU. `--data` is a folder as
+make_demo_video writes it: `attributes.npz` (expression (t, 64), pose (t, 6), blink (t,), identity
+(80,), texture (80,), illumination (3, 9), and clip_starts where it holds more than one clip) and
+the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`. The faces are rendered once and kept
+in the work folder, with checkpoints, previews (rendered | generated | real), TensorBoard's files
+and the network. A training that was stopped, or killed, goes on from its last checkpoint when it is
+started again with the same options, and ends with the same numbers.
 """
 
 import functools
-import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import av
 import jax
@@ -21,11 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from tensorboardX import SummaryWriter
+from tqdm.auto import tqdm
 
 from facial_jax.attributes import Attributes, Identity
-from facial_jax.compilation import cpu_compiler_options
+from facial_jax.compilation import jit
 from facial_jax.face.model import face_landmarks, face_shape
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.interop.pytorch import load_state_dict, vgg19_features
 from facial_jax.losses.rendering_to_video import RenderingToVideoWeights
 from facial_jax.networks.parameters import module_config, save_variables
 from facial_jax.networks.rendering_to_video import (
@@ -33,6 +38,7 @@ from facial_jax.networks.rendering_to_video import (
     LocalEnhancer,
     MultiscaleDiscriminator,
 )
+from facial_jax.networks.vgg import VggFeatures, random_features
 from facial_jax.rendering.camera import (
     camera_vertices,
     pinhole_camera,
@@ -41,7 +47,17 @@ from facial_jax.rendering.camera import (
 )
 from facial_jax.rendering.render import network_input, render
 from facial_jax.training.checkpoints import Checkpoints
+from facial_jax.training.loop import run_steps
+from facial_jax.training.parallel import (
+    AXIS,
+    check_batch_size,
+    data_mesh,
+    data_parallel,
+    replicate,
+    split_batch,
+)
 from facial_jax.training.rendering_to_video import (
+    Objective,
     VideoBatch,
     from_uint8,
     init_video_train_state,
@@ -52,36 +68,83 @@ from facial_jax.training.rendering_to_video import (
 
 @dataclass(frozen=True)
 class VideoTrainingConfig:
-    """Everything that the result depends on."""
+    """Everything that the result depends on. The defaults are the demo preset."""
 
-    generator: dict = field(default_factory=lambda: dict(SMALL_LOCAL_ENHANCER))
-    # fields of LocalEnhancer
-    discriminator: dict = field(default_factory=lambda: {"width": 16, "layers": 3, "scales": 2})
-    # fields of MultiscaleDiscriminator
-    weights: RenderingToVideoWeights = field(default_factory=RenderingToVideoWeights)
-    # λ of Eq. 10
+    generator: dict[str, int] = field(default_factory=lambda: dict(SMALL_LOCAL_ENHANCER))
+    """Fields of LocalEnhancer; the published ones where they are not given."""
+    discriminator: dict[str, int] = field(
+        default_factory=lambda: {"width": 16, "layers": 3, "scales": 2}
+    )
+    """Fields of MultiscaleDiscriminator, likewise."""
+    weights: RenderingToVideoWeights = field(
+        default_factory=lambda: RenderingToVideoWeights(perceptual=0.0, gradient=10.0)
+    )
+    """λ of Eq. 10. Without VGG-19 our gradient term in place of the perceptual one gives pictures
+    that are nearer to the real ones than with the random network, if a little softer."""
+    objective: Objective = "least_squares"
+    """The form of the adversarial term: that of the published code, or the paper's log."""
+    vgg: Path | None = None
+    """torchvision's `vgg19` weights (.pth or .safetensors), for the perceptual term. Without them
+    it uses `random_features`, a narrow network of the same layers with fixed random weights."""
+    perceptual_halvings: int = 1
+    """How many times pictures are halved before the perceptual network sees them; 0 in the
+    paper."""
     window_half: int = 1
-    # N_w; 5 in the paper
+    """N_w; 5 in the paper."""
     batch_size: int = 4
-    # frames
-    steps: int = 4400
-    # parameter updates
+    """Frames, over all devices."""
+    steps: int | None = 4400
+    """Parameter updates; None: as many as the epochs have."""
+    epochs: float = 50.0
+    """How often every frame is seen, where steps is None."""
     reconstruction_steps: int = 3700
-    # of these, the first ones are without the discriminator
+    """The first steps, which are without the discriminator; none in the paper."""
     learning_rate: float = 5e-4
-    # of the first steps
+    """Of these first steps: warmed up, then along half a cosine to the next one."""
     adversarial_learning_rate: float = 2e-4
-    # of the rest, for both networks; falls to zero over the last half of them
+    """Of the rest, for both networks."""
+    decay_share: float = 0.5
+    """Of the rest, how much at the end is spent falling linearly to zero."""
     mouth_weight: float = 6.0
-    # how much more a pixel at the mouth counts in L1
+    """How much more a pixel at the mouth counts in L1; 0 in the paper."""
     eye_weight: float = 6.0
-    # likewise at the eyes
+    """Likewise at the eyes."""
     held_probability: float = 0.15
-    # how often a window looks like the clip's beginning, and how often like its end
+    """How often a window looks like the clip's beginning, and how often like its end; 0 in the
+    paper."""
     held_out_fraction: float = 0.05
-    # the clip's last part, only measured
+    """The clip's last part, only measured."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """In which the networks compute; bfloat16 is faster on GPUs and TPUs, slower on CPUs. Weights,
+    losses and optimizers are float32."""
+    remat: bool = False
+    """The generator's activations are computed again in the backward pass: more time, and less
+    memory, though not on CPUs, where XLA computes them too early."""
     seed: int = 0
-    # of the first weights and of the batches
+    """Of the first weights and of the batches."""
+
+
+PRESETS = {
+    "demo": VideoTrainingConfig(),
+    "paper": VideoTrainingConfig(
+        generator={},
+        discriminator={},
+        weights=RenderingToVideoWeights(),
+        perceptual_halvings=0,
+        window_half=5,
+        batch_size=1,
+        steps=None,
+        reconstruction_steps=0,
+        adversarial_learning_rate=1e-4,
+        decay_share=30 / 50,
+        mouth_weight=0.0,
+        eye_weight=0.0,
+        held_probability=0.05,
+        compute_dtype="bfloat16",
+    ),
+}
+"""For two CPU cores; and as published, but that windows sometimes look like the clip's ends, which
+synthesis shows the network too, and that a running average of the weights is what is kept."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +163,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train a subject's rendering-to-video network."""
+    """Trains a person's rendering-to-video network."""
 
     data: Path
     """Folder with attributes.npz and frames.npy or reference.mp4."""
@@ -147,7 +210,7 @@ def render_clip(folder: Path, cache: Path) -> Clip:
         size, model = frames.shape[1:3], procedural_face_model()
         camera = pinhole_camera(size)
 
-        @functools.partial(jax.jit, compiler_options=cpu_compiler_options())
+        @jit
         def render_batch(attributes):
             rendered = render(model, identity, attributes, camera, size)
             vertices = pose_vertices(
@@ -168,8 +231,10 @@ def render_clip(folder: Path, cache: Path) -> Clip:
             print(f"\rrendering {min(start + 16, n)}/{n}", end="", flush=True)
         print()
         pictures, regions = (np.concatenate(x)[:n] for x in zip(*batches, strict=True))
-        np.save(pictures_file, pictures)
-        np.save(regions_file, regions)
+        for path, array in ((pictures_file, pictures), (regions_file, regions)):
+            partial = path.with_name("partial.npy")
+            np.save(partial, array)
+            partial.replace(path)
     return Clip(np.asarray(frames), np.load(pictures_file), np.load(regions_file), clip_starts)
 
 
@@ -202,14 +267,51 @@ def make_batch(clip: Clip, frames: np.ndarray, held: np.ndarray, config) -> Vide
     return VideoBatch(condition=condition, frame=clip.frames[frames], weight=weight[..., None])
 
 
+def sample_frames(clip: Clip, step: int, config: VideoTrainingConfig) -> np.ndarray:
+    """The numbers of a step's frames: every epoch shows each one once, in an order of its own."""
+    count = len(clip.frames) - held_out_count(clip, config)
+    places = np.arange(step * config.batch_size, (step + 1) * config.batch_size)
+    orders = {
+        e: _order(config.seed, e, count) for e in range(places[0] // count, places[-1] // count + 1)
+    }
+    return np.array([orders[place // count][place % count] for place in places])
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
 def sample_batch(clip: Clip, step: int, config: VideoTrainingConfig) -> VideoBatch:
     """The batch of a step; depends on nothing but the seed and the step's number."""
-    rng = np.random.default_rng((config.seed, step))
-    count = len(clip.frames) - held_out_count(clip, config)
-    frames = rng.integers(0, count, config.batch_size)
-    p = config.held_probability
+    rng, p = np.random.default_rng((config.seed, 1, step)), config.held_probability
     held = rng.choice([-1, 0, 1], config.batch_size, p=[p, 1 - 2 * p, p])
-    return make_batch(clip, frames, held, config)
+    return make_batch(clip, sample_frames(clip, step, config), held, config)
+
+
+class StepBatch(NamedTuple):
+    """A training step's batch, and its number (0 the first)."""
+
+    step: int
+    batch: VideoBatch
+
+
+class Batches:
+    """The batches of all steps, from the one that comes next."""
+
+    def __init__(self, clip: Clip, config: VideoTrainingConfig, step: int):
+        self._clip, self._config, self._step = clip, config, step
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> StepBatch:
+        step, self._step = self._step, self._step + 1
+        return StepBatch(step, sample_batch(self._clip, step, self._config))
+
+    def get_state(self) -> dict[str, int]:
+        """The number of the next step."""
+        return {"step": self._step}
 
 
 def held_out_count(clip: Clip, config: VideoTrainingConfig) -> int:
@@ -238,34 +340,64 @@ def measure(clip: Clip, generate, params, config) -> tuple[float, float, np.ndar
     return float(psnr), float(mouth_psnr), np.concatenate(rows[:: max(1, len(rows) // 3)][:3])
 
 
-def optimizers(config: VideoTrainingConfig):
+def step_count(clip: Clip, config: VideoTrainingConfig) -> int:
+    """Parameter updates in all."""
+    if config.steps is not None:
+        return config.steps
+    frames = len(clip.frames) - held_out_count(clip, config)
+    return max(1, round(config.epochs * frames / config.batch_size))
+
+
+def optimizers(config: VideoTrainingConfig, steps: int):
     """Adam for both networks (β₁ = 0.5), the learning rates as functions of the step."""
-    first, rest = config.reconstruction_steps, config.steps - config.reconstruction_steps
+    first, rate = config.reconstruction_steps, config.adversarial_learning_rate
+    rest = max(0, steps - first)
+    decay = max(1, round(config.decay_share * rest))
     adversarial = optax.join_schedules(
-        [
-            optax.constant_schedule(config.adversarial_learning_rate),
-            optax.linear_schedule(config.adversarial_learning_rate, 0.0, max(1, rest - rest // 2)),
-        ],
-        [rest // 2],
+        [optax.constant_schedule(rate), optax.linear_schedule(rate, 0.0, decay)], [rest - decay]
     )
-    reconstruction = optax.warmup_cosine_decay_schedule(
-        1e-5, config.learning_rate, 200, max(201, first), config.adversarial_learning_rate
-    )
-    schedule = optax.join_schedules([reconstruction, adversarial], [first])
+    schedule = adversarial
+    if first:
+        reconstruction = optax.warmup_cosine_decay_schedule(
+            1e-5, config.learning_rate, 200, max(201, first), rate
+        )
+        schedule = optax.join_schedules([reconstruction, adversarial], [first])
     return optax.adam(schedule, b1=0.5), optax.adam(adversarial, b1=0.5)
 
 
-def main(arguments: Arguments) -> None:
-    """Trains until the last step, from the last checkpoint if there is one."""
+def perceptual_network(config: VideoTrainingConfig) -> tuple[VggFeatures | None, Any, str]:
+    """The network of the perceptual term, its variables, and what is to be said about it."""
+    if not config.weights.perceptual:
+        if config.vgg is not None:
+            raise ValueError(
+                f"vgg: expected a weight of the perceptual term beside {config.vgg}, got "
+                "weights.perceptual 0; give it one, such as 10, or no vgg"
+            )
+        return None, None, "left out: weights.perceptual is 0"
+    if config.vgg is None:
+        said = "a fixed network of random weights (config.vgg names no weights of VGG-19)"
+        return *random_features(), said
+    return *vgg19_features(load_state_dict(config.vgg)), f"VGG-19 of {config.vgg}"
+
+
+def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -> None:
+    """Trains until the last step, from the last checkpoint if there is one.
+
+    `devices`: over which batches are split; all if None.
+    """
     from matplotlib import image as png
 
     config, work = arguments.config, arguments.work_dir
+    mesh = data_mesh(devices)
+    check_batch_size(config.batch_size, mesh.size)
     work.mkdir(parents=True, exist_ok=True)
+    perceptual, perceptual_variables, said = perceptual_network(config)
+    print(f"perceptual term: {said}", flush=True)
     clip = render_clip(arguments.data, work)
+    steps = step_count(clip, config)
     generator = LocalEnhancer(**config.generator)
     discriminator = MultiscaleDiscriminator(**config.discriminator)
-    optimizer, discriminator_optimizer = optimizers(config)
-    options = cpu_compiler_options()
+    optimizer, discriminator_optimizer = optimizers(config, steps)
 
     state = init_video_train_state(
         jax.random.key(config.seed),
@@ -274,64 +406,100 @@ def main(arguments: Arguments) -> None:
         discriminator,
         optimizer,
         discriminator_optimizer,
+        perceptual_variables,
     )
+    state = replicate(state, mesh)
     checkpoints = Checkpoints(work / "checkpoints", asdict(config))
-    if (found := checkpoints.restore(state)) is not None:
-        state, _ = found
-        print(f"going on from step {int(state.step)}")
+    state, _ = checkpoints.restore(state) or (state, None)
+    first = int(state.step)
 
-    @functools.partial(
-        jax.jit, static_argnames="adversarial", donate_argnums=0, compiler_options=options
-    )
-    def train_step(state, batch, *, adversarial):
-        return video_train_step(
-            state,
-            batch,
-            generator=generator,
+    def mapped(adversarial: bool):
+        step = functools.partial(
+            video_train_step,
+            generator=generator.clone(remat=config.remat),
             discriminator=discriminator,
             optimizer=optimizer,
             discriminator_optimizer=discriminator_optimizer,
             weights=config.weights,
+            perceptual=perceptual,
+            perceptual_halvings=config.perceptual_halvings,
+            objective=config.objective,
             adversarial=adversarial,
+            compute_dtype=jnp.dtype(config.compute_dtype),
+            axis_name=AXIS,
         )
+        return data_parallel(step, mesh)
 
-    @functools.partial(jax.jit, compiler_options=options)
+    reconstruction_step, adversarial_step = mapped(False), mapped(True)
+
+    def train_step(state, drawn: StepBatch):
+        adversarial = drawn.step >= config.reconstruction_steps
+        step = adversarial_step if adversarial else reconstruction_step
+        return step(state, split_batch(drawn.batch, mesh))
+
+    @jit
     def generate(params, batch):
         image = generator.apply({"params": params}, from_uint8(batch)[0])
         return to_uint8((image + 1) / 2)
 
-    last = min(config.steps, arguments.stop_after or config.steps)
-    start, began, sums = int(state.step), time.perf_counter(), {}
-    for step in range(start, last):
-        batch = sample_batch(clip, step, config)
-        state, losses = train_step(state, batch, adversarial=step >= config.reconstruction_steps)
-        for name, loss in losses.items():
-            sums.setdefault(name, []).append(loss)
-        done = step + 1
-        if done % 50 == 0 or done == last:
-            means = {name: float(np.mean(jax.device_get(values))) for name, values in sums.items()}
-            sums = {}
-            rate = (done - start) / (time.perf_counter() - began)
-            text = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-            print(f"step {done}/{config.steps}  {rate:.2f} steps/s  {text}", flush=True)
-        if done % arguments.preview_every == 0 or done == last:
-            psnr, mouth_psnr, preview = measure(clip, generate, state.average, config)
-            print(f"held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB", flush=True)
+    description = {
+        "class": type(generator).__name__,
+        "module": module_config(generator),
+        "window_half": config.window_half,
+    }
+    board = SummaryWriter(str(work / "tensorboard"), purge_step=first + 1)
+    with tqdm(initial=first, total=steps, unit="step", desc="training", smoothing=0.05) as bar:
+
+        def look(done: int, losses: dict[str, float]) -> None:
+            bar.update(done - bar.n)
+            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
+            for name, value in losses.items():
+                board.add_scalar(f"training/{name}", value, done)
+            if rate := bar.format_dict["rate"]:
+                board.add_scalar("training/steps_per_s", rate, done)
+
+        def validate(done: int, state) -> None:
+            average = jax.device_get(state.average)
+            psnr, mouth_psnr, preview = measure(clip, generate, average, config)
+            bar.write(f"step {done}, held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB")
+            board.add_scalar("validation/psnr_db", psnr, done)
+            board.add_scalar("validation/mouth_psnr_db", mouth_psnr, done)
+            board.add_image("rendered_generated_real", preview, done, dataformats="HWC")
             png.imsave(work / f"preview_{done:06d}.png", preview)
-            # A step's batch follows from the step and the seed: there is no other position.
-            checkpoints.save(done, state, {})
-            description = {
-                "class": type(generator).__name__,
-                "module": module_config(generator),
-                "window_half": config.window_half,
-            }
             for path in (work / "rendering_to_video.safetensors", arguments.output):
                 if path is not None:
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    save_variables(
-                        path, {"params": state.average}, description, half_precision=True
-                    )
+                    save_variables(path, {"params": average}, description, half_precision=True)
+
+        run_steps(
+            train_step,
+            state,
+            Batches(clip, config, first),
+            first=first,
+            last=min(steps, arguments.stop_after or steps),
+            checkpoints=checkpoints,
+            save_every=arguments.preview_every,
+            look_every=20,
+            look=look,
+            describe=lambda drawn: f"frames {sample_frames(clip, drawn.step, config).tolist()}",
+            validate_every=arguments.preview_every,
+            validate=validate,
+        )
+    checkpoints.close()
+    board.close()
+
+
+def preset_arguments(name: str) -> Arguments:
+    """The arguments of a preset, the folders being those of the demo person."""
+    return Arguments(Path("runs/demo"), Path("runs/demo/video"), config=PRESETS[name])
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    main(
+        tyro.extras.overridable_config_cli(
+            {
+                "demo": ("For two CPU cores: about half an hour.", preset_arguments("demo")),
+                "paper": ("As published.", preset_arguments("paper")),
+            }
+        )
+    )

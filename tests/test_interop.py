@@ -116,6 +116,41 @@ def test_sizes_are_read_from_the_tensors_of_a_file(tmp_path):
     np.testing.assert_array_equal(kernel, weight.transpose(2, 3, 1, 0))
 
 
+def vgg19_state(width):
+    """torchvision's names and layout of `vgg19`, narrow."""
+    state, before = {}, 3
+    layers = {0: 1, 2: 1, 5: 2, 7: 2, 10: 4, 12: 4, 14: 4, 16: 4}
+    layers |= {i: 8 for i in (19, 21, 23, 25, 28, 30, 32, 34)}
+    for layer, factor in layers.items():
+        state[f"features.{layer}.weight"] = drawn(str(layer), (width * factor, before, 3, 3))
+        state[f"features.{layer}.bias"] = drawn(f"{layer} bias", (width * factor,))
+        before = width * factor
+    state["classifier.0.weight"] = np.zeros((4, before * 49))
+    state["classifier.0.bias"] = np.zeros(4)
+    return state
+
+
+def test_vgg19_is_read_by_torchvisions_names():
+    state = vgg19_state(2)
+    module, variables = pytorch.vgg19_features(state)
+    assert module.width == 2
+    order = {"conv1_1": 0, "conv2_2": 7, "conv3_4": 16, "conv4_3": 23, "conv5_1": 28}
+    for name, layer in order.items():
+        kernel, weight = variables["params"][name]["kernel"], state[f"features.{layer}.weight"]
+        np.testing.assert_array_equal(kernel, weight.transpose(2, 3, 1, 0).astype(np.float32))
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
+    maps = jax.jit(module.apply)(variables, image)
+    # relu1_1 by hand: torchvision's normalisation, then correlation with the weights as they lie.
+    seen = ((image[0] + 1) / 2 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    seen = np.pad(seen, ((1, 1), (1, 1), (0, 0)))
+    patch = seen[4:7, 9:12].transpose(2, 0, 1)  # around the pixel in row 4 and column 9
+    expected = (state["features.0.weight"] * patch[None]).sum((1, 2, 3)) + state["features.0.bias"]
+    np.testing.assert_allclose(maps[0][0, 4, 9], np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
+    del state["features.28.weight"]
+    with pytest.raises(ValueError, match=r"VGG-19: the tensor features\.28\.weight is missing"):
+        pytorch.vgg19_features(state)
+
+
 def test_missing_extra_and_misshaped_tensors_are_named():
     state = tiny_discriminator()
     without = {k: v for k, v in state.items() if k != "scale0_layer1.0.bias"}

@@ -67,8 +67,9 @@ def transposed_conv_by_hand(x, kernel):
     return out[:, 1 : 2 * h + 1, 1 : 2 * w + 1]
 
 
-def test_up_conv_is_a_transposed_convolution_in_value_and_gradient():
-    x, up = random((2, 3, 4, 3)), UpConv(5)
+@pytest.mark.parametrize("size", [(3, 4), (16, 17)], ids=["products", "convolution"])
+def test_up_conv_is_a_transposed_convolution_in_value_and_gradient(size):
+    x, up = random((2, *size, 3)), UpConv(5)
     variables = up.init(jax.random.key(1), x)
     kernel = variables["params"]["kernel"]
     expected = transposed_conv_by_hand(np.asarray(x), np.asarray(kernel))
@@ -110,6 +111,44 @@ def test_frames_do_not_depend_on_the_batch(generator):
     assert jnp.abs(together[0] - together[1]).max() > 1e-3
     alone = jax.jit(generator.apply)(variables, x[1:2])
     np.testing.assert_allclose(together[1:2], alone, atol=1e-5)
+
+
+def test_computing_activations_again_changes_no_gradient_and_keeps_less_until_then():
+    plain = LocalEnhancer(width=4, downsamplings=1, blocks=1, local_blocks=1, kernel_size=3)
+    x, rng = random((1, 16, 16, 8)), np.random.default_rng(0)
+    shapes = jax.eval_shape(plain.init, jax.random.key(1), x)
+    variables = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(np.float32), shapes)
+    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+    def gradient(generator):
+        function = jax.grad(lambda v: jnp.mean(generator.apply(v, x) ** 2))
+        return jax.jit(function, compiler_options=options)(variables)
+
+    def kept_bytes(generator):
+        """What the forward pass leaves for the backward pass."""
+        kept = jax.eval_shape(lambda v: jax.vjp(lambda v: generator.apply(v, x), v)[1], variables)
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
+
+    again = plain.clone(remat=True)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
+        gradient(plain),
+        gradient(again),
+    )
+    assert kept_bytes(again) < 0.5 * kept_bytes(plain)
+
+
+def test_networks_compute_in_bfloat16_where_weights_and_inputs_are():
+    generator = LocalEnhancer(2, 1, 1, 1, kernel_size=5, packing=2, skip_input=True)
+    discriminator = MultiscaleDiscriminator(width=2, layers=1, scales=2)
+    x = random((1, 32, 32, 8))
+    for network in (generator, discriminator):
+        variables = jax.tree.map(
+            lambda x: jnp.ones(x.shape, jnp.bfloat16),
+            jax.eval_shape(network.init, jax.random.key(1), x),
+        )
+        made = jax.eval_shape(network.apply, variables, x.astype(jnp.bfloat16))
+        assert {y.dtype for y in jax.tree.leaves(made)} == {jnp.dtype(jnp.bfloat16)}
 
 
 def test_generators_say_which_sizes_fit():

@@ -1,5 +1,14 @@
+import dataclasses
 import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest import mock
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +17,8 @@ import pytest
 
 from experiments import train_rendering_to_video as script
 from facial_jax.losses import rendering_to_video as losses
+from facial_jax.networks.parameters import load_variables
 from facial_jax.networks.rendering_to_video import LocalEnhancer, MultiscaleDiscriminator
-from facial_jax.training.checkpoints import Checkpoints
 from facial_jax.training.rendering_to_video import (
     VideoBatch,
     from_uint8,
@@ -20,6 +29,23 @@ from facial_jax.training.rendering_to_video import (
 
 GENERATOR = LocalEnhancer(width=4, downsamplings=1, blocks=1, local_blocks=1, kernel_size=3)
 DISCRIMINATOR = MultiscaleDiscriminator(width=4, layers=2, scales=2)
+# Networks this small are compiled for longer than they run.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+class Perceptual(nn.Module):
+    """Five maps of a picture, in the place of VGG-19's."""
+
+    @nn.compact
+    def __call__(self, images):
+        kernel = self.param("kernel", nn.initializers.ones_init(), (3, 5))
+        return tuple(jnp.split(nn.relu(images @ kernel), 5, axis=-1))
+
+
+PERCEPTUAL = Perceptual()
+PERCEPTUAL_VARIABLES = {
+    "params": {"kernel": np.random.default_rng(3).normal(size=(3, 5)).astype(np.float32)}
+}
 
 
 def adam_with_its_own_promotion():
@@ -44,15 +70,37 @@ def batch():
     return VideoBatch(condition, frame, np.ones((2, 32, 32, 1), np.float32))
 
 
-@pytest.fixture(scope="module")
-def state(batch):
-    return init_video_train_state(
-        jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, OPTIMIZER, OPTIMIZER
+def begin(batch, optimizer=OPTIMIZER):
+    """A state at step 0; drawn by NumPy, because compiling the networks' own draws takes long."""
+
+    def init(batch):
+        return init_video_train_state(
+            jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer, optimizer
+        )
+
+    rng = np.random.default_rng(0)
+    state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(init, batch))
+    draw = functools.partial(
+        jax.tree.map, lambda x: jnp.asarray(rng.normal(0, 0.1, x.shape), jnp.float32)
+    )
+    generator = draw(state.generator)
+    return state.replace(
+        generator=generator,
+        average=jax.tree.map(jnp.copy, generator),
+        discriminator=draw(state.discriminator),
+        perceptual=PERCEPTUAL_VARIABLES,
     )
 
 
-@functools.partial(jax.jit, static_argnames="adversarial")
-def train_step(state, batch, *, adversarial):
+@pytest.fixture(scope="module")
+def state(batch):
+    return begin(batch)
+
+
+@functools.partial(
+    jax.jit, static_argnames=("adversarial", "compute_dtype"), compiler_options=QUICKLY
+)
+def train_step(state, batch, *, adversarial, compute_dtype=jnp.float32):
     return video_train_step(
         state,
         batch,
@@ -60,8 +108,11 @@ def train_step(state, batch, *, adversarial):
         discriminator=DISCRIMINATOR,
         optimizer=OPTIMIZER,
         discriminator_optimizer=OPTIMIZER,
-        weights=losses.RenderingToVideoWeights(),
+        weights=losses.RenderingToVideoWeights(gradient=5.0),
+        perceptual=PERCEPTUAL,
+        perceptual_halvings=1,
         adversarial=adversarial,
+        compute_dtype=compute_dtype,
     )
 
 
@@ -75,27 +126,41 @@ def test_reconstruction_learns_and_leaves_the_discriminator_alone(state, batch):
         after, measured = train_step(after, batch, adversarial=False)
         first = measured if first is None else first
     assert measured["l1"] < 0.7 * first["l1"]
-    assert set(measured) == {"l1", "gradient"}
+    assert set(measured) == {"l1", "perceptual", "gradient"}
     assert not any(changed(state.discriminator, after.discriminator))
     assert int(after.step) == 60
 
 
 def test_one_adversarial_step_moves_both_networks_with_finite_numbers(state, batch):
     after, measured = train_step(state, batch, adversarial=True)
-    assert set(measured) == {"l1", "gradient", "gan", "feature_matching", "discriminator"}
+    assert set(measured) == {
+        "l1",
+        "perceptual",
+        "gradient",
+        "gan",
+        "feature_matching",
+        "discriminator",
+    }
     assert all(np.isfinite(value) for value in measured.values())
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.generator))
     assert any(changed(state.generator, after.generator))
     assert any(changed(state.discriminator, after.discriminator))
+    assert not any(changed(state.perceptual, after.perceptual))
 
 
-def test_a_resumed_training_goes_on_to_the_same_numbers(state, batch, tmp_path):
-    once, _ = train_step(state, batch, adversarial=True)
-    Checkpoints(tmp_path, {}).save(1, once, {})
-    straight, _ = train_step(once, batch, adversarial=True)
-    again, _ = Checkpoints(tmp_path, {}).restore(state)
-    resumed, _ = train_step(again, batch, adversarial=True)
-    assert not any(changed(straight, resumed))
+def test_bfloat16_follows_float32_and_keeps_its_weights_in_float32(state, batch):
+    whole, expected = train_step(state, batch, adversarial=False)
+    half, measured = train_step(state, batch, adversarial=False, compute_dtype=jnp.bfloat16)
+    assert {leaf.dtype for leaf in jax.tree.leaves(half.generator)} == {jnp.dtype("float32")}
+    assert {value.dtype for value in measured.values()} == {jnp.dtype("float32")}
+    for name, value in expected.items():
+        assert measured[name] != value, name
+        np.testing.assert_allclose(measured[name], value, rtol=0.03)
+    # Adam's first step is the sign of the gradient: most signs must agree.
+    begin, one, other = (
+        np.asarray(x.generator["output"]["conv"]["kernel"]) for x in (state, whole, half)
+    )
+    assert (np.sign(one - begin) == np.sign(other - begin)).mean() > 0.95
 
 
 def test_the_average_follows_the_generator(state, batch):
@@ -135,6 +200,37 @@ def test_least_squares_losses_are_zero_for_a_perfect_judge_and_a_perfect_fake():
     assert losses.least_squares_discriminator_loss(zeros, ones) == 2.0
     assert losses.least_squares_generator_loss(ones) == 0
     assert losses.least_squares_generator_loss(zeros) == 2.0
+
+
+def test_log_losses_are_cross_entropies():
+    one, zero = [[jnp.full((1, 2, 2, 1), 1.5)]], [[jnp.zeros((1, 2, 2, 1))]]
+    sigmoid = 1 / (1 + np.exp(-1.5))
+    expected = 0.5 * (-np.log(sigmoid) - np.log(1 - 0.5))
+    np.testing.assert_allclose(losses.log_discriminator_loss(one, zero), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.log_generator_loss(one * 2), -2 * np.log(sigmoid), rtol=1e-6)
+    certain = [[jnp.full((1, 2, 2, 1), -1e4)]]
+    gradient = jax.grad(lambda x: losses.log_generator_loss([[x]]))(certain[0][0])
+    np.testing.assert_allclose(gradient, -0.25)
+
+
+def test_perceptual_loss_has_the_published_weights_and_leaves_the_real_frame_alone():
+    real = [jnp.zeros((1, 2**i, 2**i, 3)) for i in range(5)]
+    fake = [jnp.full(x.shape, 32.0) for x in real]
+    np.testing.assert_allclose(losses.perceptual_loss(real, fake), 1 + 2 + 4 + 8 + 32)
+    gradients = jax.grad(losses.perceptual_loss)(real, fake)
+    assert not any(np.any(x) for x in gradients)
+    with pytest.raises(ValueError, match="shorter"):
+        losses.perceptual_loss(real, fake[:4])
+
+
+def test_the_perceptual_term_sees_pictures_of_the_asked_size(state, batch):
+    _, measured = train_step(state, batch, adversarial=False)
+    fake = jax.jit(GENERATOR.apply)({"params": state.generator}, from_uint8(batch)[0])
+    pair = [x.reshape(2, 16, 2, 16, 2, 3).mean((2, 4)) for x in (from_uint8(batch)[1], fake)]
+    maps = [PERCEPTUAL.apply(PERCEPTUAL_VARIABLES, x) for x in pair]
+    terms = [float(jnp.abs(a - b).mean()) for a, b in zip(*maps, strict=True)]
+    expected = np.dot(terms, [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1])
+    np.testing.assert_allclose(measured["perceptual"], expected, rtol=1e-4)
 
 
 def test_feature_matching_has_the_published_weights():
@@ -200,3 +296,196 @@ def test_regions_are_brightest_in_the_middle_of_their_landmarks():
     ]
     assert region[0, 12, 16] > 0.95
     assert region[0, 30, 16] < 0.01
+
+
+PARALLEL = """
+import jax
+import numpy as np
+import optax
+from facial_jax.losses.rendering_to_video import RenderingToVideoWeights
+from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
+from facial_jax.training.rendering_to_video import VideoBatch, video_train_step
+from tests.test_train_rendering_to_video import DISCRIMINATOR, GENERATOR, PERCEPTUAL, begin
+
+jax.config.update("jax_numpy_dtype_promotion", "standard")
+assert len(jax.devices()) == 8
+rng = np.random.default_rng(0)
+condition = rng.integers(0, 256, (8, 16, 16, 8), np.uint8)
+weight = 1 + 5 * rng.random((8, 16, 16, 1), np.float32)
+batch = VideoBatch(condition, condition[..., :3] // 2 + 40, weight)
+optimizer = optax.sgd(1e-3)
+state = begin(batch, optimizer)
+first = jax.tree.map(np.array, (state.generator, state.discriminator))
+
+def step(axis_name):
+    return lambda state, batch: video_train_step(
+        state,
+        batch,
+        generator=GENERATOR,
+        discriminator=DISCRIMINATOR,
+        optimizer=optimizer,
+        discriminator_optimizer=optimizer,
+        weights=RenderingToVideoWeights(gradient=5.0),
+        perceptual=PERCEPTUAL,
+        axis_name=axis_name,
+    )
+
+alone = jax.jit(step(None))(state, batch)
+mesh = data_mesh()
+mapped = data_parallel(step(AXIS), mesh)(replicate(state, mesh), split_batch(batch, mesh))
+for one, many in zip(jax.tree.leaves(alone), jax.tree.leaves(mapped), strict=True):
+    np.testing.assert_allclose(one, many, rtol=1e-3, atol=1e-5)
+for before, after in zip(first, (alone[0].generator, alone[0].discriminator)):
+    moved = jax.tree.map(lambda x, y: float(np.abs(x - y).max()), before, after)
+    assert max(jax.tree.leaves(moved)) > 1e-3, moved
+print("the same")
+"""
+
+
+def test_eight_devices_give_the_numbers_of_one():
+    flags = (
+        "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
+        "--xla_llvm_disable_expensive_passes=true"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", PARALLEL],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        cwd=Path(__file__).resolve().parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "the same" in done.stdout
+
+
+def test_an_epoch_shows_every_frame_but_the_held_out_ones_once():
+    config = script.VideoTrainingConfig(held_out_fraction=0.25, batch_size=4, steps=None, epochs=2)
+    clip = numbered_clip()
+    frames = [script.sample_frames(clip, step, config) for step in range(9)]
+    first, second = np.concatenate(frames)[:9], np.concatenate(frames)[9:18]
+    assert sorted(first) == sorted(second) == list(range(9))
+    assert list(first) != list(second)
+    assert script.step_count(clip, config) == round(2 * 9 / 4)
+
+
+@pytest.mark.parametrize("preset", script.PRESETS)
+def test_presets_are_networks_of_this_project_with_the_papers_weights(preset):
+    config = script.PRESETS[preset]
+    generator, _ = (
+        LocalEnhancer(**config.generator),
+        MultiscaleDiscriminator(**config.discriminator),
+    )
+    assert (config.weights.feature_matching, config.weights.l1) == (2.0, 50.0)
+    if preset == "paper":
+        assert generator == LocalEnhancer()
+        assert config.weights == losses.RenderingToVideoWeights()
+        assert 2 * config.window_half * 4 == 40
+
+
+def test_the_papers_learning_rate_is_constant_for_20_epochs_and_linear_to_0_over_30():
+    config = dataclasses.replace(script.PRESETS["paper"], held_out_fraction=0.0)
+    optimizer, _ = script.optimizers(config, 500)
+    gradient, rates = {"x": jnp.float32(1)}, []
+    state = optimizer.init(gradient)
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(500):
+            updates, state = optimizer.update(gradient, state)
+            rates.append(-float(updates["x"]))  # Adam's steps along a constant gradient
+    np.testing.assert_allclose(rates[:201], 1e-4, rtol=1e-3)
+    np.testing.assert_allclose(rates[200:], 1e-4 * (1 - np.arange(300) / 300), rtol=1e-3)
+
+
+def test_what_the_perceptual_term_uses_is_said(tmp_path):
+    assert "random" in script.perceptual_network(script.PRESETS["paper"])[2]
+    off = script.PRESETS["demo"]
+    assert "left out" in script.perceptual_network(off)[2]
+    with pytest.raises(ValueError, match=r"got weights\.perceptual 0"):
+        script.perceptual_network(dataclasses.replace(off, vgg=tmp_path / "vgg19.pth"))
+    with pytest.raises(FileNotFoundError, match="vgg19"):
+        script.perceptual_network(
+            dataclasses.replace(script.PRESETS["paper"], vgg=tmp_path / "vgg19.pth")
+        )
+
+
+TINY = script.VideoTrainingConfig(
+    generator={"width": 2, "downsamplings": 0, "blocks": 0, "local_blocks": 0, "kernel_size": 3},
+    discriminator={"width": 2, "layers": 1, "scales": 1},
+    batch_size=2,
+    steps=8,
+    reconstruction_steps=3,
+    perceptual_halvings=0,
+)
+
+
+def write_reference(folder, frames=10, size=16):
+    """A clip of noise, rendered already, so that a training begins at once."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "frames.npy", rng.integers(0, 256, (frames, size, size, 3), np.uint8))
+    np.savez(
+        folder / "attributes.npz",
+        expression=np.zeros((frames, 64), np.float32),
+        pose=np.zeros((frames, 6), np.float32),
+        blink=np.zeros(frames, np.float32),
+        identity=np.zeros(80, np.float32),
+        texture=np.zeros(80, np.float32),
+        illumination=np.zeros((3, 9), np.float32),
+    )
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    np.save(work / "pictures.npy", rng.integers(0, 256, (frames, size, size, 4), np.uint8))
+    np.save(work / "regions.npy", rng.integers(0, 256, (frames, size, size, 2), np.uint8))
+
+
+def train(folder, config=TINY, **options):
+    folder = Path(folder)
+    arguments = script.Arguments(folder, folder / "work", config, preview_every=2, **options)
+    network = (PERCEPTUAL, PERCEPTUAL_VARIABLES, "a stub")
+    stub = mock.patch.object(script, "perceptual_network", return_value=network)
+    with jax.numpy_dtype_promotion("standard"), stub:
+        script.main(arguments, devices=jax.devices()[:1])
+    return load_variables(folder / "work" / "rendering_to_video.safetensors")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    write_reference(folder)
+    return *train(folder, output=folder / "subject" / "network.safetensors"), folder
+
+
+def test_a_run_leaves_the_network_previews_and_a_log(trained):
+    variables, description, folder = trained
+    assert description["class"] == "LocalEnhancer"
+    assert description["window_half"] == 1
+    again, _ = load_variables(folder / "subject" / "network.safetensors")
+    jax.tree.map(np.testing.assert_array_equal, again, variables)
+    assert (folder / "work" / "preview_000008.png").is_file()
+    assert list((folder / "work" / "tensorboard").iterdir())
+
+
+def test_a_killed_run_ends_with_the_same_bits(trained, tmp_path):
+    write_reference(tmp_path)
+    tests = Path(__file__).resolve().parent
+    module = f"from {Path(__file__).stem} import train; train({str(tmp_path)!r})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", module],
+        env=os.environ | {"PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "work" / "checkpoints" / "4").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    jax.tree.map(np.testing.assert_array_equal, train(tmp_path)[0], trained[0])
+
+
+def test_losses_that_are_not_finite_name_the_step_and_the_frames(tmp_path):
+    write_reference(tmp_path)
+    config = dataclasses.replace(TINY, steps=1, mouth_weight=float("nan"))
+    with pytest.raises(FloatingPointError, match=r"step 1: .*nan.*the batch: frames \[\d, \d\]"):
+        train(tmp_path, config)

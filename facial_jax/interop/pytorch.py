@@ -24,6 +24,7 @@ from facial_jax.networks.rendering_to_video import (
     LocalEnhancer,
     MultiscaleDiscriminator,
 )
+from facial_jax.networks.vgg import CONVOLUTIONS, VggFeatures, layer_names
 
 StateDict = Mapping[str, np.ndarray]
 Variables = dict[str, Any]
@@ -311,6 +312,24 @@ def multiscale_discriminator(state: StateDict) -> tuple[MultiscaleDiscriminator,
         width=r.width("scale0_layer0.0.weight"), layers=layers, scales=scales
     )
     return module, r.finish(module, _image_shape(r.width("scale0_layer0.0.weight", 1), 6))
+
+
+def vgg19_features(state: StateDict) -> tuple[VggFeatures, Variables]:
+    """VGG-19 up to relu5_1, from torchvision's `vgg19`; its later layers are passed over.
+
+    torchvision numbers convolutions, ReLUs and pools alike: `features.0`, `.2`, `.5`, … `.28`.
+    """
+    number, convolutions = 0, []
+    for count in CONVOLUTIONS:
+        convolutions += [number + 2 * i for i in range(count)]
+        number += 2 * count + 1
+    later = tuple(f"features.{i}." for i in range(convolutions[-1] + 1, 37))
+    state = {k: v for k, v in state.items() if not k.startswith(("classifier.", *later))}
+    r = _Reader(state, "VGG-19")
+    for i, name in zip(convolutions, layer_names(), strict=True):
+        r.conv(f"features.{i}", name, spatial=2)
+    module = VggFeatures(width=r.width("features.0.weight"))
+    return module, r.finish(module, (1, 16, 16, 3))
 
 
 def _image_shape(channels: int, halvings: int) -> tuple[int, int, int, int]:

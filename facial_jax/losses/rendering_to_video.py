@@ -2,9 +2,8 @@
 
     L = L_GAN + λ₁ L_FM + λ₂ L_per + λ₃ L₁,    λ = 2, 10, 50
 
-The perceptual term L_per needs VGG-19 and comes with a later version.  Where it is absent, the
-weight λ₂ can go to `gradient_loss`: it compares edges at several scales, which L₁ alone blurs.  It
-is ours, not the paper's.
+`gradient_loss` is ours, not the paper's: it compares edges at several scales, which L₁ alone blurs
+and which the narrow networks of the demo preset blur most.
 """
 
 from collections.abc import Sequence
@@ -14,19 +13,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+"""Of VGG-19's relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1, as pix2pixHD's."""
+
 
 @flax.struct.dataclass
 class RenderingToVideoWeights:
-    """λ of Eq. 10."""
+    """λ of Eq. 10, and the weight of our own term."""
 
     feature_matching: float = 2.0
     # λ₁
-    gradient: float = 10.0
-    # λ₂, here of `gradient_loss`
+    perceptual: float = 10.0
+    # λ₂
     l1: float = 50.0
     # λ₃
     gan: float = 1.0
     # 1 in the paper
+    gradient: float = 0.0
+    # of `gradient_loss`; 0 in the paper
 
 
 def least_squares_discriminator_loss(
@@ -43,6 +47,33 @@ def least_squares_discriminator_loss(
 def least_squares_generator_loss(fake: Sequence[Sequence[Array]]) -> Float[Array, ""]:
     """(D(fake) − 1)², summed over the scales."""
     return sum(jnp.mean(jnp.square(f[-1] - 1)) for f in fake)
+
+
+def log_discriminator_loss(
+    real: Sequence[Sequence[Array]], fake: Sequence[Sequence[Array]]
+) -> Float[Array, ""]:
+    """−log σ(D(real)) − log(1 − σ(D(fake))), halved, summed over the scales (Goodfellow 2014)."""
+    terms = [
+        jnp.mean(jax.nn.softplus(-r[-1])) + jnp.mean(jax.nn.softplus(f[-1]))
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return 0.5 * sum(terms)
+
+
+def log_generator_loss(fake: Sequence[Sequence[Array]]) -> Float[Array, ""]:
+    """−log σ(D(fake)), summed over the scales: the form whose gradient does not vanish."""
+    return sum(jnp.mean(jax.nn.softplus(-f[-1])) for f in fake)
+
+
+def perceptual_loss(real: Sequence[Array], fake: Sequence[Array]) -> Float[Array, ""]:
+    """L_per: L1 between the five maps of `VggFeatures`, weighted by `PERCEPTUAL_WEIGHTS`.
+
+    No gradient flows into `real`.
+    """
+    return sum(
+        weight * jnp.mean(jnp.abs(jax.lax.stop_gradient(a) - b))
+        for weight, a, b in zip(PERCEPTUAL_WEIGHTS, real, fake, strict=True)
+    )
 
 
 def feature_matching_loss(
@@ -65,8 +96,12 @@ def feature_matching_loss(
 def weighted_l1_loss(
     real: Float[Array, "b h w c"], fake: Float[Array, "b h w c"], weights: Float[Array, "b h w 1"]
 ) -> Float[Array, ""]:
-    """L₁ with a weight per pixel, divided by the weights' mean; plain L₁ where all are equal."""
-    return jnp.mean(weights * jnp.abs(real - fake)) / jnp.mean(weights)
+    """L₁ with a weight per pixel, divided by the mean of its image's weights.
+
+    Plain L₁ where all are equal.
+    """
+    weights = weights / jnp.mean(weights, axis=(1, 2), keepdims=True)
+    return jnp.mean(weights * jnp.abs(real - fake))
 
 
 def gradient_loss(
@@ -82,17 +117,19 @@ def gradient_loss(
     2^(scales − 1).  The result is the mean over scales and directions, weighted as
     `weighted_l1_loss`.
     """
+    weights = weights / jnp.mean(weights, axis=(1, 2), keepdims=True)
     error, total = real - fake, jnp.float32(0)
     for scale in range(scales):
         if scale:
-            error, weights = _halve(error), _halve(weights)
+            error, weights = halve(error), halve(weights)
         across = weights[:, :, 1:] * jnp.abs(jnp.diff(error, axis=2))
         down = weights[:, 1:] * jnp.abs(jnp.diff(error, axis=1))
-        total += (across.mean() + down.mean()) / jnp.mean(weights)
+        total += across.mean() + down.mean()
     return total / (2 * scales)
 
 
-def _halve(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+def halve(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """Images of half the height and width (both even): means of 2×2 pixels."""
     b, h, w, c = x.shape
     rows = x.reshape(b, h // 2, 2, w, c)
     pairs = (rows[:, :, 0] + rows[:, :, 1]).reshape(b, h // 2, w // 2, 2, c)

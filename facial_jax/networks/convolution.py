@@ -10,10 +10,9 @@ from jaxtyping import Array, Float
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
-# Up to so many output pixels in a batch, products beat XLA's own gradients; from there on, of
-# convolutions with stride 1, they lose by the memory that their columns need.
-_FEW_FOR_INPUT_GRADIENT = 512
-_FEW_FOR_KERNEL_GRADIENT = 4096
+FEW_PIXELS = 512
+"""Up to so many in a batch of images, kernels are larger than the images that they see, and
+products that leave the kernels as they lie are faster on CPUs than convolutions."""
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -22,10 +21,10 @@ def conv2d(
 ) -> Float[Array, "b H W d"]:
     """`lax.conv_general_dilated` in NHWC; where that is faster, its gradients are products.
 
-    XLA makes the kernel's gradient a convolution with an image-sized kernel.  Of a 4×4 convolution
-    of four 33×33 images from 64 to 128 channels that takes 1.3 s of CPU; one product per kernel tap
-    takes 10 ms in all.  The input's gradient of small images with many channels is one product,
-    dy · kernelᵀ, and shifted sums: half the time of XLA's.
+    Of a 3×3 convolution of one 8×8 image from 1024 to 1024 channels, XLA's gradient takes 53 ms by
+    the input and 28 ms by the kernel on one CPU core; dy · kernelᵀ and shifted sums take 7 ms, and
+    columnsᵀ · dy takes 16 ms. With stride 2 one product per kernel tap is up to twice as fast as
+    XLA's gradient by the kernel.
     """
     return _convolve(x, kernel, stride, padding)
 
@@ -43,11 +42,11 @@ def _forward(x, kernel, stride, padding):
 def _backward(stride, padding, residuals, dy):
     x, kernel = residuals
     pixels = dy.shape[0] * dy.shape[1] * dy.shape[2]
-    if stride == 1 and pixels <= _FEW_FOR_INPUT_GRADIENT:
+    if stride == 1 and pixels <= FEW_PIXELS:
         dx = _input_gradient(kernel, dy, x.shape, padding)
     else:
         (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride, padding), x)[1](dy)
-    if stride > 1 or pixels <= _FEW_FOR_KERNEL_GRADIENT:
+    if stride > 1 or pixels <= FEW_PIXELS:
         dkernel = _kernel_gradient(x, dy, kernel.shape, stride, padding)
     else:
         (dkernel,) = jax.vjp(lambda kernel: _convolve(x, kernel, stride, padding), kernel)[1](dy)
@@ -57,7 +56,8 @@ def _backward(stride, padding, residuals, dy):
 def _input_gradient(kernel, dy, shape, padding):
     ky, kx, c, d = kernel.shape
     b, h, w, _ = dy.shape
-    columns = dy.reshape(-1, d) @ kernel.transpose(3, 0, 1, 2).reshape(d, -1)
+    # Over the last axes of both: the kernel, larger than the images, is not transposed.
+    columns = jnp.einsum("nd,kd->nk", dy.reshape(-1, d), kernel.reshape(-1, d))
     columns = columns.reshape(b, h, w, ky, kx, c)
     padded = sum(
         jnp.pad(columns[:, :, :, i, j], ((0, 0), (i, ky - 1 - i), (j, kx - 1 - j), (0, 0)))
@@ -73,16 +73,16 @@ def _kernel_gradient(x, dy, shape, stride, padding):
     b, h, w, _ = dy.shape
     padded, dy = jnp.pad(x, ((0, 0), *padding, (0, 0))), dy.reshape(b * h * w, d)
 
-    def tap(i, j):
-        seen = jax.lax.slice(
-            padded,
-            (0, i, j, 0),
-            (b, i + (h - 1) * stride + 1, j + (w - 1) * stride + 1, c),
-            (1, stride, stride, 1),
-        )
-        return jnp.einsum("nc,nd->cd", seen.reshape(b * h * w, c), dy)
+    def seen(i, j):
+        end = (b, i + (h - 1) * stride + 1, j + (w - 1) * stride + 1, c)
+        pixels = jax.lax.slice(padded, (0, i, j, 0), end, (1, stride, stride, 1))
+        return pixels.reshape(b * h * w, c)
 
-    return jnp.stack([tap(i, j) for i in range(ky) for j in range(kx)]).reshape(shape)
+    taps = [seen(i, j) for i in range(ky) for j in range(kx)]
+    if b * h * w <= FEW_PIXELS:
+        return jnp.einsum("nk,nd->kd", jnp.concatenate(taps, axis=1), dy).reshape(shape)
+    # Columns of large images would need much memory: one product after the other.
+    return jnp.stack([jnp.einsum("nc,nd->cd", tap, dy) for tap in taps]).reshape(shape)
 
 
 conv2d.defvjp(_forward, _backward)

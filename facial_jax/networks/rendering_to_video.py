@@ -1,6 +1,7 @@
 """Rendering-to-video networks: rendered faces to frames (FACIAL, Sec. 3.4), after pix2pixHD.
 
-Images are float32 NHWC.  The generators see a window of 2·N_w frames of 4 channels (rendered face
+Images are NHWC.  The networks compute in the dtype of their parameters and inputs, float32 or
+bfloat16.  The generators see a window of 2·N_w frames of 4 channels (rendered face
 and eye attention map) side by side in the channels, and give a frame in (−1, 1).  Every width and
 depth is a field; the defaults are the published sizes.
 """
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from facial_jax.networks.convolution import Conv
+from facial_jax.networks.convolution import FEW_PIXELS, Conv
 
 SMALL_LOCAL_ENHANCER = dict(
     width=16,
@@ -33,12 +34,13 @@ def instance_norm(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     """Zero mean and unit variance per image and channel, without learned scale (epsilon 1e-5).
 
     The sums run over width first and then over height: the same numbers as over both at once, and
-    several times faster on CPUs.
+    several times faster on CPUs. Computed in float32 whatever the dtype, which is kept.
     """
+    dtype, x = x.dtype, x.astype(jnp.float32)
     mean = x.mean(axis=2, keepdims=True).mean(axis=1, keepdims=True)
     centred = x - mean
     variance = jnp.square(centred).mean(axis=2, keepdims=True).mean(axis=1, keepdims=True)
-    return centred * jax.lax.rsqrt(variance + 1e-5)
+    return (centred * jax.lax.rsqrt(variance + 1e-5)).astype(dtype)
 
 
 def reflect_pad(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b H W c"]:
@@ -87,7 +89,7 @@ def downsample(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         middle = np.arange(0, n, 2)
         count = np.minimum(middle + 2, n) - np.maximum(middle - 1, 0)
         count = count.astype(np.float32).reshape([-1 if i == axis else 1 for i in range(4)])
-        x = (before + even + odd) / count
+        x = (before + even + odd) / jnp.asarray(count, x.dtype)
     return x
 
 
@@ -95,9 +97,8 @@ class UpConv(nn.Module):
     """Transposed 3×3 convolution with stride 2: twice the height and width.
 
     Output pixel 2i takes kernel row 1 of input i; pixel 2i+1 takes row 2 of input i and row 0 of
-    input i+1 (nothing beyond the edge).  So it is a 2×2 convolution that makes the four output
-    pixels of every input pixel, and an interleave: on CPUs 1.5 to 3 times as fast as the dilated
-    input that XLA makes of it, and its gradient more than ten times.
+    input i+1 (nothing beyond the edge).  On CPUs both forms of it here are 1.5 to 3 times as fast
+    as the dilated input that XLA makes of it, and their gradients more than ten times.
     """
 
     features: int
@@ -107,24 +108,58 @@ class UpConv(nn.Module):
         """Twice as high and wide, `features` channels."""
         kernel = self.param("kernel", _weight_init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
-        nothing = jnp.zeros_like(kernel[0])
-        # Axis 0: the input row (this one, the next); axis 1: the output row (even, odd).
-        rows = jnp.stack(
-            [jnp.stack([kernel[1], kernel[2]]), jnp.stack([nothing, kernel[0]])]
-        )  # (2, 2, 3, c, d)
-        nothing = jnp.zeros_like(rows[:, :, 0])
-        taps = jnp.stack(
-            [
-                jnp.stack([rows[:, :, 1], rows[:, :, 2]], axis=2),
-                jnp.stack([nothing, rows[:, :, 0]], axis=2),
-            ],
-            axis=1,
-        )  # (input row, input column, output row, output column, c, d)
-        folded = taps.transpose(0, 1, 4, 2, 3, 5).reshape(2, 2, x.shape[-1], -1)
-        y = jax.lax.conv_general_dilated(
-            x, folded, (1, 1), ((0, 1), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        few = x.shape[0] * x.shape[1] * x.shape[2] <= FEW_PIXELS
+        y = _up_by_products(x, kernel) if few else _up_by_convolution(x, kernel)
+        return y + bias[None, None, None]
+
+
+def _up_by_convolution(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]
+) -> Float[Array, "b H W d"]:
+    """A 2×2 convolution that makes the four output pixels of every input pixel, interleaved."""
+    nothing = jnp.zeros_like(kernel[0])
+    # Axis 0: the input row (this one, the next); axis 1: the output row (even, odd).
+    rows = jnp.stack(
+        [jnp.stack([kernel[1], kernel[2]]), jnp.stack([nothing, kernel[0]])]
+    )  # (2, 2, 3, c, d)
+    nothing = jnp.zeros_like(rows[:, :, 0])
+    taps = jnp.stack(
+        [
+            jnp.stack([rows[:, :, 1], rows[:, :, 2]], axis=2),
+            jnp.stack([nothing, rows[:, :, 0]], axis=2),
+        ],
+        axis=1,
+    )  # (input row, input column, output row, output column, c, d)
+    folded = taps.transpose(0, 1, 4, 2, 3, 5).reshape(2, 2, x.shape[-1], -1)
+    y = jax.lax.conv_general_dilated(
+        x, folded, (1, 1), ((0, 1), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return unfold_pixels(y, 2)
+
+
+def _up_by_products(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]
+) -> Float[Array, "b H W d"]:
+    """One product per kernel tap; sums of neighbours, interleaved."""
+    taps = [[x @ kernel[i, j] for j in range(3)] for i in range(3)]
+
+    def next_row(y):
+        return jnp.pad(y[:, 1:], ((0, 0), (0, 1), (0, 0), (0, 0)))
+
+    def next_column(y):
+        return jnp.pad(y[:, :, 1:], ((0, 0), (0, 0), (0, 1), (0, 0)))
+
+    even_columns = [row[1] for row in taps]
+    odd_columns = [row[2] + next_column(row[0]) for row in taps]
+    even_row, odd_row = (
+        jnp.stack(columns, axis=3)  # (b, h, w, 2, d)
+        for columns in (
+            (even_columns[1], odd_columns[1]),
+            tuple(y[2] + next_row(y[0]) for y in (even_columns, odd_columns)),
         )
-        return unfold_pixels(y, 2) + bias[None, None, None]
+    )
+    b, h, w, _ = x.shape
+    return jnp.stack([even_row, odd_row], axis=2).reshape(b, 2 * h, 2 * w, -1)
 
 
 class ReflectConv(nn.Module):
@@ -162,6 +197,22 @@ class ResidualBlock(nn.Module):
         return x + instance_norm(ReflectConv(x.shape[-1], 3, name="conv_1")(y))
 
 
+def _normalized(layer: nn.Module, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
+    return nn.relu(instance_norm(layer(x)))
+
+
+def _apply(layer: nn.Module, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
+    return layer(x)
+
+
+def _stages(remat: bool):
+    """How layers are applied: (with norm and ReLU, as they are).
+
+    With `remat` (gradient checkpointing) the backward pass computes again what is within them.
+    """
+    return (nn.remat(_normalized), nn.remat(_apply)) if remat else (_normalized, _apply)
+
+
 class GlobalFeatures(nn.Module):
     """The global generator without its output layer: features at the input's resolution."""
 
@@ -169,6 +220,7 @@ class GlobalFeatures(nn.Module):
     downsamplings: int
     blocks: int
     kernel_size: int = 7
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
@@ -178,13 +230,14 @@ class GlobalFeatures(nn.Module):
             raise ValueError(
                 f"Height and width must be divisible by {step} here, got {x.shape[1]}×{x.shape[2]}."
             )
-        x = nn.relu(instance_norm(ReflectConv(self.width, self.kernel_size, name="stem")(x)))
+        normalized, plain = _stages(self.remat)
+        x = normalized(ReflectConv(self.width, self.kernel_size, name="stem"), x)
         for i in range(self.downsamplings):
-            x = nn.relu(instance_norm(DownConv(self.width * 2 ** (i + 1), name=f"down_{i}")(x)))
+            x = normalized(DownConv(self.width * 2 ** (i + 1), name=f"down_{i}"), x)
         for i in range(self.blocks):
-            x = ResidualBlock(name=f"block_{i}")(x)
+            x = plain(ResidualBlock(name=f"block_{i}"), x)
         for i in reversed(range(self.downsamplings)):
-            x = nn.relu(instance_norm(UpConv(self.width * 2**i, name=f"up_{i}")(x)))
+            x = normalized(UpConv(self.width * 2**i, name=f"up_{i}"), x)
         return x
 
 
@@ -202,12 +255,19 @@ class GlobalGenerator(nn.Module):
     # the network works on blocks of packing×packing pixels, folded into channels; 1 as published
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
+    remat: bool = False
+    # the backward pass computes activations again in place of keeping them: less memory, more time
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
         """The frame, in (−1, 1)."""
         features = GlobalFeatures(
-            self.width, self.downsamplings, self.blocks, self.kernel_size, name="features"
+            self.width,
+            self.downsamplings,
+            self.blocks,
+            self.kernel_size,
+            self.remat,
+            name="features",
         )
         inputs = fold_pixels(x, self.packing)
         return _output(self, features(inputs), inputs)
@@ -247,19 +307,27 @@ class LocalEnhancer(nn.Module):
     # the network works on blocks of packing×packing pixels, folded into channels; 1 as published
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
+    remat: bool = False
+    # the backward pass computes activations again in place of keeping them: less memory, more time
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
         """The frame, in (−1, 1)."""
         x = inputs = fold_pixels(x, self.packing)
         coarse = GlobalFeatures(
-            2 * self.width, self.downsamplings, self.blocks, self.kernel_size, name="global"
+            2 * self.width,
+            self.downsamplings,
+            self.blocks,
+            self.kernel_size,
+            self.remat,
+            name="global",
         )(downsample(x))
-        x = nn.relu(instance_norm(ReflectConv(self.width, self.kernel_size, name="stem")(x)))
-        x = nn.relu(instance_norm(DownConv(2 * self.width, name="down")(x))) + coarse
+        normalized, plain = _stages(self.remat)
+        x = normalized(ReflectConv(self.width, self.kernel_size, name="stem"), x)
+        x = normalized(DownConv(2 * self.width, name="down"), x) + coarse
         for i in range(self.local_blocks):
-            x = ResidualBlock(name=f"block_{i}")(x)
-        x = nn.relu(instance_norm(UpConv(self.width, name="up")(x)))
+            x = plain(ResidualBlock(name=f"block_{i}"), x)
+        x = normalized(UpConv(self.width, name="up"), x)
         return _output(self, x, inputs)
 
 

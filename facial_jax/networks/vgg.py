@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from facial_jax.networks.convolution import Conv
+
 CONVOLUTIONS = (2, 2, 4, 4, 1)
 """3×3 convolutions at each of the five scales; the fifth ends with relu5_1."""
 RANDOM_WIDTH = 16
@@ -44,16 +46,28 @@ class VggFeatures(nn.Module):
         maps = []
         for scale, count in enumerate(CONVOLUTIONS):
             if scale:
-                x = nn.max_pool(x, (2, 2), (2, 2))
+                x = _max_pool(x)
             for i in range(count):
                 features = self.width * min(2**scale, 8)
-                conv = nn.Conv(
-                    features, (3, 3), kernel_init=nn.initializers.he_normal(), name=_name(scale, i)
-                )
+                initial = nn.initializers.he_normal()
+                padding = ((1, 1), (1, 1))
+                conv = Conv(features, (3, 3), 1, padding, initial, name=_name(scale, i))
                 x = nn.relu(conv(x))
                 if i == 0:
                     maps.append(x)
         return tuple(maps)
+
+
+def _max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """The largest of 2×2 pixels; an odd last row or column is dropped.
+
+    As maxima of slices: the gradient of XLA's pooling window is slow on CPUs.
+    """
+    b, h, w, c = x.shape
+    h, w = h // 2, w // 2
+    rows = x[:, : 2 * h].reshape(b, h, 2, -1, c)
+    pairs = jnp.maximum(rows[:, :, 0], rows[:, :, 1])[:, :, : 2 * w].reshape(b, h, w, 2, c)
+    return jnp.maximum(pairs[:, :, :, 0], pairs[:, :, :, 1])
 
 
 def layer_names() -> list[str]:

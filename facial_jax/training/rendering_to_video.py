@@ -1,6 +1,6 @@
 """One training step of the rendering-to-video networks (FACIAL, Sec. 3.4, Eq. 10)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import flax.struct
@@ -14,10 +14,20 @@ from facial_jax.losses.rendering_to_video import (
     RenderingToVideoWeights,
     feature_matching_loss,
     gradient_loss,
+    halve,
     least_squares_discriminator_loss,
     least_squares_generator_loss,
+    log_discriminator_loss,
+    log_generator_loss,
+    perceptual_loss,
     weighted_l1_loss,
 )
+
+Objective = Literal["least_squares", "log"]
+_ADVERSARIAL = {
+    "least_squares": (least_squares_discriminator_loss, least_squares_generator_loss),
+    "log": (log_discriminator_loss, log_generator_loss),
+}
 
 
 @flax.struct.dataclass
@@ -34,7 +44,7 @@ class VideoBatch:
 
 @flax.struct.dataclass
 class VideoTrainState:
-    """Everything that a training step changes."""
+    """Everything that a training step reads and changes."""
 
     step: Any
     generator: Any
@@ -45,6 +55,8 @@ class VideoTrainState:
     discriminator: Any
     # its params
     discriminator_optimizer: Any
+    perceptual: Any
+    # variables of the perceptual network, which no step changes; empty where there is none
 
 
 def init_video_train_state(
@@ -54,8 +66,12 @@ def init_video_train_state(
     discriminator: nn.Module,
     optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation,
+    perceptual_variables: Any = None,
 ) -> VideoTrainState:
-    """Networks and optimizers at step 0, for batches of this shape."""
+    """Networks and optimizers at step 0, for batches of this shape.
+
+    `perceptual_variables`: of the network of the perceptual term, if that is used.
+    """
     generator_key, discriminator_key = jax.random.split(key)
     condition, frame = jax.tree.map(jnp.asarray, (batch.condition[:1], batch.frame[:1]))
     pair = jnp.concatenate([condition, frame], axis=-1).astype(jnp.float32)
@@ -68,6 +84,7 @@ def init_video_train_state(
         generator_optimizer=optimizer.init(g),
         discriminator=d,
         discriminator_optimizer=discriminator_optimizer.init(d),
+        perceptual=perceptual_variables or {},
     )
 
 
@@ -87,8 +104,12 @@ def video_train_step(
     optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation,
     weights: RenderingToVideoWeights,
+    perceptual: nn.Module | None,
+    perceptual_halvings: int = 0,
+    objective: Objective = "least_squares",
     adversarial: bool = True,
     average_decay: float = 0.999,
+    compute_dtype: Any = jnp.float32,
     axis_name: str | None = None,
 ) -> tuple[VideoTrainState, dict[str, Float[Array, ""]]]:
     """One step of Eq. 10: the generator, then the discriminator on the same made frames.
@@ -100,9 +121,14 @@ def video_train_step(
         discriminator: likewise; sees the condition and a frame side by side.
         optimizer: the generator's, such as `optax.adam(1e-4, b1=0.5)`.
         discriminator_optimizer: likewise.
-        weights: λ.
-        adversarial: False leaves the discriminator out: only L1 and gradients, half the work.
+        weights: λ. A term whose weight is 0 is not computed.
+        perceptual: the network of the perceptual term, such as `VggFeatures`, to which
+            `state.perceptual` belongs; None leaves the term out.
+        perceptual_halvings: how many times its pictures are halved before it sees them.
+        objective: the form of the adversarial term.
+        adversarial: False leaves the discriminator out, and with it more than half of the work.
         average_decay: of the running average of the generator's params.
+        compute_dtype: in which the networks compute; params, losses and optimizers are float32.
         axis_name: the mapped axis over which gradients and losses are averaged, if any.
 
     Returns:
@@ -115,23 +141,38 @@ def video_train_step(
     condition, frame = from_uint8(batch)
     weight = jnp.asarray(batch.weight)
 
+    discriminator_loss, generator_loss = _ADVERSARIAL[objective]
+
+    def in_dtype(tree, dtype=compute_dtype):
+        return jax.tree.map(lambda x: x.astype(dtype), tree)
+
+    def generate(params):
+        fake = generator.apply({"params": in_dtype(params)}, in_dtype(condition))
+        return fake.astype(jnp.float32)
+
     def judge(params, image):
-        return discriminator.apply({"params": params}, jnp.concatenate([condition, image], -1))
+        pair = in_dtype(jnp.concatenate([condition, image], axis=-1))
+        return in_dtype(discriminator.apply({"params": in_dtype(params)}, pair), jnp.float32)
+
+    def perceive(image):
+        for _ in range(perceptual_halvings):
+            image = halve(image)
+        maps = perceptual.apply(in_dtype(state.perceptual), in_dtype(image))
+        return in_dtype(maps, jnp.float32)
 
     def generator_objective(params):
-        fake = generator.apply({"params": params}, condition)
-        losses = {
-            "l1": weighted_l1_loss(frame, fake, weight),
-            "gradient": gradient_loss(frame, fake, weight),
-        }
-        total = weights.l1 * losses["l1"] + weights.gradient * losses["gradient"]
+        fake = generate(params)
+        losses = {"l1": weighted_l1_loss(frame, fake, weight)}
+        if perceptual is not None and weights.perceptual:
+            losses["perceptual"] = perceptual_loss(perceive(frame), perceive(fake))
+        if weights.gradient:
+            losses["gradient"] = gradient_loss(frame, fake, weight)
         if adversarial:
             judged = judge(state.discriminator, fake)
             truth = judge(state.discriminator, frame)
-            losses["gan"] = least_squares_generator_loss(judged)
+            losses["gan"] = generator_loss(judged)
             losses["feature_matching"] = feature_matching_loss(truth, judged)
-            total += weights.gan * losses["gan"]
-            total += weights.feature_matching * losses["feature_matching"]
+        total = sum(getattr(weights, name) * loss for name, loss in losses.items())
         return total, (fake, losses)
 
     (_, (fake, losses)), gradients = jax.value_and_grad(generator_objective, has_aux=True)(
@@ -155,9 +196,7 @@ def video_train_step(
         return state, mean_over_devices(losses)
 
     def discriminator_objective(params):
-        return least_squares_discriminator_loss(
-            judge(params, frame), judge(params, jax.lax.stop_gradient(fake))
-        )
+        return discriminator_loss(judge(params, frame), judge(params, jax.lax.stop_gradient(fake)))
 
     losses["discriminator"], gradients = jax.value_and_grad(discriminator_objective)(
         state.discriminator
