@@ -238,6 +238,10 @@ class ClipSource:
         entries = tuple(self.entries[i] for i in chosen)
         return ClipSource(entries, _Chosen(self._source, chosen), self.metadata)
 
+    def first(self, count: int) -> "ClipSource":
+        """The first `count` clips, or all if there are not so many."""
+        return ClipSource(self.entries[:count], self._source, self.metadata)
+
 
 class _Chosen:
     def __init__(self, source, indices: list[int]):

@@ -29,6 +29,8 @@ from facial_jax.attributes import (
     standardize,
     unstandardize,
 )
+from facial_jax.blinking import learn_blink_habits
+from facial_jax.calibration import calibrate_movement
 from facial_jax.compilation import jit
 from facial_jax.generation import FacialGan, generate_attributes, save_facial_gan
 from facial_jax.losses.facial_gan import (
@@ -92,6 +94,17 @@ class TrainingConfig:
         if self.objective == "paper":
             return paper_objective(self.weights)
         return published_code_objective()
+
+
+PERSONALIZATION = TrainingConfig(
+    batch=16,
+    epochs=10.0,
+    # As the bundled general network was trained.
+    weights=FacialWeights(initial_state=100.0),
+    perturbation=Perturbation(),
+    checkpoint_steps=100,
+)
+"""How a general network is fine-tuned on one person (Sec. 5.1)."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +247,23 @@ def train_facial_gan(
         half_precision=True,
     )
     return model
+
+
+def learn_habits(model: FacialGan, clips: ClipSource, others: ClipSource) -> FacialGan:
+    """One person's model with their range of movement and their habits of blinking.
+
+    Args:
+        model: trained on `clips`.
+        clips: all of one person.
+        others: of the same person, not trained on; only their speech is used.
+    """
+    model = calibrate_movement(model, [others[i].features for i in range(len(others))])
+    blinks = [
+        clips[i].blink[begin:end]
+        for i, entry in enumerate(clips.entries)
+        for begin, end in entry.segments
+    ]
+    return model.replace(blink_habits=learn_blink_habits(blinks))
 
 
 def facial_batch(windows: Windows) -> FacialBatch:

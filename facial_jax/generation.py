@@ -28,6 +28,7 @@ from facial_jax.attributes import (
     unstandardize,
 )
 from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
+from facial_jax.blinking import BlinkHabits, blink_by_habit
 from facial_jax.compilation import jit
 from facial_jax.networks.facial_gan import FacialGenerator, speech_feature_count
 from facial_jax.networks.parameters import (
@@ -61,6 +62,8 @@ class FacialGan:
     # packed attributes of a face at rest, from which the first window starts
     generator: FacialGenerator = flax.struct.field(pytree_node=False)
     # the network
+    blink_habits: BlinkHabits | None = None
+    # of the person who was learnt; None: the blinks are the network's curve
 
     @property
     def speech_features(self) -> int:
@@ -69,7 +72,7 @@ class FacialGan:
 
 
 def save_facial_gan(path: str | Path, model: FacialGan, *, half_precision: bool = False) -> None:
-    """Writes the network, `statistics/mean`, `statistics/std` and `statistics/initial_state`."""
+    """Writes the network, `statistics/…` and, where the person's are known, `blink_habits/…`."""
     arrays = {
         **jax.tree.map(np.asarray, dict(model.variables)),
         "statistics": {
@@ -78,6 +81,8 @@ def save_facial_gan(path: str | Path, model: FacialGan, *, half_precision: bool 
             "initial_state": np.asarray(model.initial_state),
         },
     }
+    if model.blink_habits is not None:
+        arrays["blink_habits"] = jax.tree.map(np.asarray, vars(model.blink_habits))
     save_variables(path, arrays, module_config(model.generator), half_precision=half_precision)
 
 
@@ -94,6 +99,10 @@ def load_facial_gan(path: str | Path) -> FacialGan:
         initial_state = jnp.asarray(statistics["initial_state"])
     except KeyError as error:
         raise ValueError(f"The weights file {path} holds no attribute statistics.") from error
+    habits = arrays.pop("blink_habits", None)
+    if habits is not None:
+        # The file keeps a number as an array of one.
+        habits = BlinkHabits(**{**habits, "rest": np.reshape(habits["rest"], ())})
     generator = module_from_config(FacialGenerator, config)
     try:
         features = speech_feature_count(arrays)
@@ -111,6 +120,7 @@ def load_facial_gan(path: str | Path) -> FacialGan:
         statistics=AttributeStatistics(mean=mean, std=std),
         initial_state=initial_state,
         generator=generator,
+        blink_habits=habits,
     )
 
 
@@ -140,7 +150,8 @@ def generate_attributes(
         progress: wraps the iteration over the windows, such as a progress bar.
 
     Returns:
-        t frames of attributes, in radians, decimetres and AU45 units, the blink within 0 to 5.
+        t frames of attributes, in radians, decimetres and AU45 units, the blink within 0 to 5: by
+        the person's habits where the model knows them, otherwise as the network made it.
 
     Raises:
         ValueError: there is no frame, or n is not the network's.
@@ -165,7 +176,10 @@ def generate_attributes(
         window, state = generate(model.variables, model.statistics, rows, state)
         packed.append(np.asarray(window))
     attributes = unpack_attributes(np.concatenate(packed)[:count])
-    return attributes.replace(blink=attributes.blink.clip(0.0, MAX_BLINK))
+    blink = attributes.blink.clip(0.0, MAX_BLINK)
+    if model.blink_habits is not None:
+        blink = blink_by_habit(blink, model.blink_habits)
+    return attributes.replace(blink=blink)
 
 
 def continue_pose(window: Float[Array, "t 71"], before: Float[Array, "71"]) -> Float[Array, "t 71"]:
