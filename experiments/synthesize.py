@@ -22,14 +22,28 @@ class Config:
     """A bundled subject's name, or a subject's folder."""
     fps: str | None = None
     """The video's frame rate, like 25, 29.97 or 30000/1001; the subject's own if not given."""
+    full_frame: bool = False
+    """Show the head in whole frames of the reference video, with background and body."""
     chunk_frames: int = facial_jax.synthesis.CHUNK_FRAMES
     """How many frames are made at a time."""
 
 
 def main(config: Config) -> None:
     """Makes the video, or ends with one line that says what is wrong."""
+    interrupted = False
+
+    def interrupt(signal_number, frame):
+        nonlocal interrupted
+        interrupted = True
+        # An exception may get lost where JAX is calling back: ask again until it arrives.
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 2.0)
+        raise KeyboardInterrupt
+
     # A request to stop is handled like Ctrl-C, so that nothing half-written stays behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("SIGINT", "SIGTERM", "SIGALRM"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
     facial_jax.enable_compilation_cache()
     try:
         video = facial_jax.synthesize(
@@ -37,13 +51,19 @@ def main(config: Config) -> None:
             subject=config.subject,
             output=config.output,
             fps=config.fps,
+            full_frame=config.full_frame,
             chunk_frames=config.chunk_frames,
             progress=True,
         )
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: no video was written")
+    except BaseException as error:
+        if interrupted:  # whatever JAX made of it
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if hasattr(signal, "setitimer"):
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
+            sys.exit("interrupted: no video was written")
+        if isinstance(error, ValueError | OSError):
+            sys.exit(f"error: {error}")
+        raise
     print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
 
 

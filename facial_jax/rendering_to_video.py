@@ -29,6 +29,8 @@ def frame_chunks(
     Raises ValueError where the subject has no rendering-to-video network.
     """
     subject.check_renders()
+    dtype = compute_dtype(jax.default_backend())
+    params = jax.tree.map(lambda x: jnp.asarray(x, dtype), subject.rendering_to_video_params)
     count, half = len(attributes), subject.window_half
     chunk = -(-max(chunk_frames, 1) // BATCH_FRAMES) * BATCH_FRAMES
     size = (subject.size, subject.size)
@@ -41,7 +43,7 @@ def frame_chunks(
     for start in range(0, stream_length, chunk):
         index = np.clip(np.arange(start, start + chunk) - half, 0, count - 1)
         carry, frames = _next_frames(
-            subject.rendering_to_video_params,
+            params,
             subject.face_model,
             subject.identity,
             pinhole_camera(size),
@@ -56,6 +58,14 @@ def frame_chunks(
         first = start - 2 * half + 1
         pending = frames, max(0, -first), min(chunk, count - first)
     yield from _kept(*pending)
+
+
+def compute_dtype(backend: str) -> jnp.dtype:
+    """What the generator computes in on a JAX backend: bfloat16, but float32 on CPUs.
+
+    CPUs have no fast bfloat16: XLA widens it, and is slower than in float32.
+    """
+    return jnp.dtype(jnp.float32 if backend == "cpu" else jnp.bfloat16)
 
 
 def _kept(frames: Array, first: int, end: int) -> Iterator[np.ndarray]:
@@ -84,7 +94,7 @@ def _next_frames(
     def generate_batch(start: Array) -> UInt8[Array, "b h w 3"]:
         length = BATCH_FRAMES + carry.shape[0]
         pictures = jax.lax.dynamic_slice_in_dim(stream, start, length)
-        return to_uint8(generator.apply({"params": params}, stack_windows(pictures, BATCH_FRAMES)))
+        return generate_images(generator, params, stack_windows(pictures, BATCH_FRAMES))
 
     count = len(attributes)
     batched = jax.tree.map(lambda x: x.reshape(-1, BATCH_FRAMES, *x.shape[1:]), attributes)
@@ -92,6 +102,15 @@ def _next_frames(
     stream = jnp.concatenate([carry, pictures])
     frames = jax.lax.map(generate_batch, jnp.arange(0, count, BATCH_FRAMES))
     return stream[count:], frames.reshape(count, *size, 3)
+
+
+def generate_images(
+    generator: nn.Module, params: dict, windows: Float[Array, "b h w k"]
+) -> UInt8[Array, "b h w 3"]:
+    """The generator's frames for windows of pictures, computed in the parameters' dtype."""
+    dtype = jax.tree.leaves(params)[0].dtype
+    images = generator.apply({"params": params}, windows.astype(dtype))
+    return to_uint8(images.astype(jnp.float32))
 
 
 def stack_windows(pictures: Float[Array, "m h w c"], count: int) -> Float[Array, "n h w k"]:

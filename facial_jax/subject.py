@@ -18,6 +18,12 @@ from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.frame_rate import parse_frame_rate
+from facial_jax.full_frame import (
+    FILE_NAME,
+    FullFrameReference,
+    copy_full_frame_reference,
+    load_full_frame_reference,
+)
 from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
 from facial_jax.networks.parameters import (
     load_variables,
@@ -59,6 +65,8 @@ class Subject:
     # N_w: a frame is made from the 2 * N_w rendered faces around it
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
+    full_frame: FullFrameReference | None = None
+    # whole frames of the reference video, in which the head can be shown
 
     def check_renders(self) -> None:
         """Raises ValueError where the subject has no rendering-to-video network."""
@@ -68,6 +76,15 @@ class Subject:
                 "can be made but not its frames; train one with "
                 "experiments.train_rendering_to_video, --output <the subject's folder>/"
                 f"{RENDERING_TO_VIDEO}"
+            )
+
+    def check_full_frame(self) -> None:
+        """Raises ValueError where the subject has no full frames."""
+        if self.full_frame is None:
+            raise ValueError(
+                f"full_frame: subject {self.name} has no {FILE_NAME} in its folder, so only its "
+                "head can be shown; make the subject with experiments.personalize from a video, "
+                "which writes one, or leave full_frame out"
             )
 
 
@@ -82,7 +99,8 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
     "procedural" is the built-in model. "bfm" is the user's Basel Face Model, of which nothing is
     stored: whoever loads the subject must have it (see `facial_jax.face.bfm.bfm_path`).
 
-    The description goes last, so that a folder with a description is whole.
+    Full frames are copied; where the subject has none, those in the folder stay as they are. The
+    description goes last, so that a folder with a description is whole.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +117,8 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
             },
             half_precision=True,
         )
+    if subject.full_frame is not None:
+        copy_full_frame_reference(subject.full_frame, folder)
     coefficients = {
         field.name: np.asarray(getattr(subject.identity, field.name)).round(6).tolist()
         for field in dataclasses.fields(Identity)
@@ -161,5 +181,6 @@ def load_subject(name: str | os.PathLike) -> Subject:
         face_model=make_face_model(),
         facial_gan=load_facial_gan(folder / FACIAL_GAN),
         acoustic_model=fields.get("acoustic_model", BUNDLED),
+        full_frame=load_full_frame_reference(folder),
         **video,
     )

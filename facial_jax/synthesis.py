@@ -26,7 +26,9 @@ from facial_jax.audio.features import given_features
 from facial_jax.audio.features import speech_features as speech_features_of
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
+from facial_jax.editing import gaussian_filter
 from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
+from facial_jax.full_frame import full_frame_chunks
 from facial_jax.generation import blink_when_due, generate_attributes
 from facial_jax.rendering_to_video import frame_chunks
 from facial_jax.subject import Subject, load_subject
@@ -34,6 +36,7 @@ from facial_jax.video import check_output, write_video
 
 CHUNK_FRAMES = 32
 PROGRESS_DELAY_S = 1.0
+POSE_SMOOTHING_S = 0.06  # standard deviation of the Gaussian filter
 SAMPLE_SPEECH = Path(__file__).parent / "assets" / "speech" / "sample.flac"
 MAX_INLINE_BYTES = 64 * 2**20
 
@@ -46,6 +49,7 @@ def synthesize(
     fps: str | int | float | Fraction | None = None,
     speech_features: tuple[np.ndarray, str | int | float | Fraction] | None = None,
     attributes: Attributes | None = None,
+    full_frame: bool = False,
     chunk_frames: int = CHUNK_FRAMES,
     progress: bool = True,
 ) -> "TalkingVideo":
@@ -62,6 +66,8 @@ def synthesize(
         listens.
       attributes: what the face does, a row for each of the video's round(duration · fps) frames,
         such as another video's attributes after `facial_jax.editing`; default: FACIAL-GAN's.
+      full_frame: show the head in whole frames of the subject's reference video, with background
+        and body; default: the head alone.
       chunk_frames: how many frames are made at a time; changes speed and memory, not the frames.
       progress: show progress bars for what takes longer than a second.
 
@@ -72,13 +78,15 @@ def synthesize(
       FileNotFoundError: no such audio file, subject or output folder.
       PermissionError: nothing can be written in the output folder.
       ValueError: audio without sound, samples that are not finite, a bad rate, a damaged subject,
-        features or attributes that do not fit.
+        features or attributes that do not fit, full frames of a subject that has none.
     """
     enable_compilation_cache()
     output = None if output is None else check_output(output)
     subject = subject if isinstance(subject, Subject) else load_subject(subject)
     if output is not None:
         subject.check_renders()
+    if full_frame:
+        subject.check_full_frame()
     fps = subject.fps if fps is None else parse_frame_rate(fps)
     source = AudioSource(audio)
     if attributes is None:
@@ -90,7 +98,9 @@ def synthesize(
             f"attributes: expected one row for each of the {count} frames of "
             f"{float(source.duration):.2f} s at {float(fps):g} per second, got {len(attributes)}"
         )
-    video = TalkingVideo(attributes, fps, subject, source, chunk_frames)
+    video = TalkingVideo(
+        attributes, fps, subject, source, chunk_frames=chunk_frames, full_frame=full_frame
+    )
     if output is not None:
         video.save(output, progress=progress)
     return video
@@ -130,7 +140,11 @@ def attributes_from_speech(
     attributes = generate_attributes(
         subject.facial_gan, features, progress=_progress_bar("animating", progress)
     )
-    attributes = attributes.replace(blink=blink_when_due(attributes.blink, float(subject.fps)))
+    # As smooth as the tracked poses that it was learnt from.
+    pose = gaussian_filter(np.asarray(attributes.pose), POSE_SMOOTHING_S * float(subject.fps))
+    attributes = attributes.replace(pose=pose)
+    if subject.facial_gan.blink_habits is None:
+        attributes = attributes.replace(blink=blink_when_due(attributes.blink, float(subject.fps)))
     count = count_frames(source.duration, fps)
     return jax.tree.map(lambda x: resample_frames(x, subject.fps, fps, count), attributes)
 
@@ -149,12 +163,22 @@ class TalkingVideo:
     # the speech
     chunk_frames: int = CHUNK_FRAMES
     # how many frames are made at a time
+    full_frame: bool = False
+    # whether they are whole frames of the reference video, the head in them
     path: Path | None = None
     # the file, once it is written
 
     def __len__(self) -> int:
         """The number of frames."""
         return len(self.attributes)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frames in pixels."""
+        if not self.full_frame:
+            return self.subject.size, self.subject.size
+        self.subject.check_full_frame()
+        return self.subject.full_frame.size
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """The frames, made one chunk at a time: uint8 RGB."""
@@ -165,15 +189,20 @@ class TalkingVideo:
         """Writes an .mp4 file, H.264 and AAC with the speech; whole or not at all."""
         path = check_output(path)
         bar = _progress_bar(path.name, progress)(total=len(self), unit="frame", leave=True)
-        size = (self.subject.size, self.subject.size)
         with bar:
             chunks = _advance(bar, self._chunks())
-            write_video(path, chunks, size=size, fps=self.fps, audio=self.audio)
+            write_video(path, chunks, size=self.size, fps=self.fps, audio=self.audio)
         self.path = path
         return path
 
     def _chunks(self) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
-        return frame_chunks(self.subject, self.attributes, chunk_frames=self.chunk_frames)
+        heads = frame_chunks(self.subject, self.attributes, chunk_frames=self.chunk_frames)
+        if not self.full_frame:
+            return heads
+        self.subject.check_full_frame()
+        return full_frame_chunks(
+            self.subject.full_frame, heads, pose=self.attributes.pose, fps=self.fps
+        )
 
     def _repr_html_(self) -> str:
         """The video itself, inline in a notebook."""

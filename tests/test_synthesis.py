@@ -8,16 +8,21 @@ import time
 from fractions import Fraction
 
 import av
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import facial_jax
+from experiments import synthesize as command
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.editing import replace_attributes
-from facial_jax.rendering_to_video import frame_chunks
-from facial_jax.subject import BUNDLED_SUBJECTS
+from facial_jax.full_frame import load_full_frame_reference, save_full_frame_reference
+from facial_jax.networks.rendering_to_video import GlobalGenerator
+from facial_jax.rendering_to_video import compute_dtype, frame_chunks, generate_images
+from facial_jax.subject import BUNDLED_SUBJECTS, save_subject
 from facial_jax.synthesis import attributes_from_speech, synthesize
 
 RATE = 16000
@@ -128,6 +133,74 @@ def test_given_features_take_the_acoustic_models_place(demo, speech):
         attributes_from_speech(source, demo, fps=Fraction(25), speech_features=(own[:, :7], 50))
 
 
+@pytest.fixture(scope="module")
+def filmed(demo, speech, tmp_path_factory):
+    """The demo subject with a reference video: a grey that rises, the head at the right."""
+    folder = tmp_path_factory.mktemp("filmed")
+    frames = [np.full((300, 401, 3), 60 + 2 * i, np.uint8) for i in range(30)]
+    pose = np.zeros((30, 6), np.float32)
+    pose[:, 1] = np.linspace(-0.1, 0.1, 30)
+    save_full_frame_reference(folder, frames, fps=Fraction(25), crop=(140, 20, 256), pose=pose)
+    subject = dataclasses.replace(demo, full_frame=load_full_frame_reference(folder))
+    save_subject(folder / "subject", subject, face_model="procedural")
+    return facial_jax.load_subject(folder / "subject")
+
+
+def test_the_head_is_put_back_into_the_full_frame(filmed, speech, tmp_path):
+    sound = (speech[: RATE // 2], RATE)
+    path = tmp_path / "full.mp4"
+    video = synthesize(sound, subject=filmed, full_frame=True, output=path, fps=50)
+    heads = list(dataclasses.replace(video, full_frame=False))
+    frames = list(video)
+    assert len(frames) == len(heads) == 25
+    assert video.size == (300, 400)
+    for frame, head in zip(frames, heads, strict=True):
+        assert frame.shape == (300, 400, 3)
+        middle = frame[60:200, 180:350]
+        assert np.abs(middle.astype(int) - head[40:180, 40:210]).max() <= 1
+        assert np.ptp(frame[:, :130]) <= 3
+    with av.open(str(path)) as container:
+        written = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    assert len(written) == 25
+    assert written[0].shape == (300, 400, 3)
+    assert np.abs(written[9].astype(int) - frames[9]).mean() < 4
+
+
+def test_full_frames_must_be_there_to_be_asked_for(demo, speech, tmp_path):
+    with pytest.raises(ValueError, match=r"full_frame: subject demo has no full_frame\.mp4"):
+        synthesize((speech[:RATE], RATE), subject=demo, full_frame=True)
+    with pytest.raises(SystemExit, match="error: full_frame"):
+        command.main(
+            command.Config(
+                audio=facial_jax.sample_speech(), output=tmp_path / "talk.mp4", full_frame=True
+            )
+        )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_subject_saved_without_full_frames_leaves_those_of_its_folder(demo, filmed):
+    folder = filmed.full_frame.path.parent
+    save_subject(folder, demo, face_model="procedural")
+    save_subject(folder, filmed, face_model="procedural")
+    assert facial_jax.load_subject(folder).full_frame.size == (300, 400)
+
+
+def test_networks_compute_in_bfloat16_but_on_cpus():
+    backends = {"cpu": "float32", "gpu": "bfloat16", "tpu": "bfloat16"}
+    assert {b: str(compute_dtype(b)) for b in backends} == backends
+    generator = GlobalGenerator(width=4, downsamplings=1, blocks=1)
+    windows = jnp.asarray(np.random.default_rng(1).uniform(size=(1, 16, 16, 8)), jnp.float32)
+    shapes = jax.eval_shape(generator.init, jax.random.key(1), windows)["params"]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.1, x.shape), jnp.float32), shapes)
+    generate = jax.jit(generate_images, static_argnums=0)
+    exact = generate(generator, params, windows)
+    rough = generate(generator, jax.tree.map(lambda x: x.astype(jnp.bfloat16), params), windows)
+    assert exact.dtype == rough.dtype == jnp.uint8
+    difference = np.abs(np.asarray(rough, np.float32) - np.asarray(exact, np.float32))
+    assert 0 < difference.mean() < 2
+
+
 def test_files_that_are_no_speech_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         synthesize(tmp_path / "nowhere.wav")
@@ -216,7 +289,7 @@ def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
         time.sleep(0.1)
     time.sleep(1.0)
     process.send_signal(stop)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode != 0
     assert "interrupted" in errors
     assert os.listdir(folder) == []

@@ -1,0 +1,285 @@
+"""Full frames: the generated head back in the reference video, with its background and body.
+
+Beside a subject's networks may lie `full_frame.mp4`: whole frames of the reference video, with the
+square that the head was cut from and the head's pose in each. A new video runs through them,
+forwards and backwards (`facial_jax.reference_path`), and has the generated head in the square,
+blended at its edge.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import Float, UInt8, UInt16
+
+from facial_jax.attributes import POSE_SIZE
+from facial_jax.reference_path import reference_path
+from facial_jax.video import whole_or_nothing
+
+FILE_NAME = "full_frame.mp4"
+MAX_REFERENCE_S = 20
+# Shares of the square's side over which the head fades in. Hair comes close to the upper edge; at
+# the lower one are neck and shoulders, which are never quite where the reference's are.
+FEATHER_TOP, FEATHER_SIDES, FEATHER_BOTTOM = 0.04, 0.1, 0.15
+_GOP_FRAMES = 16  # from one key frame to the next: what is decoded, and held, at a time
+_OPTIONS = {
+    "crf": "16",
+    "preset": "veryfast",
+    "x264-params": f"keyint={_GOP_FRAMES}:min-keyint={_GOP_FRAMES}:scenecut=0:bframes=0",
+}
+
+
+@dataclass(frozen=True)
+class FullFrameReference:
+    """The reference video of a subject, as `load_full_frame_reference` found it."""
+
+    path: Path
+    # the file
+    fps: Fraction
+    # its frames per second
+    pose: Float[np.ndarray, "n 6"]
+    # of the head in each of its frames, rad and dm
+    size: tuple[int, int]
+    # their (height, width) in pixels, even numbers
+    crop: tuple[int, int, int]
+    # (left, top, side) in pixels of the square around the head; of a picture with an odd height or
+    # width it may reach one pixel over the edge, as the frames lack their last row or column
+
+
+def save_full_frame_reference(
+    folder: str | os.PathLike,
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    *,
+    fps: Fraction,
+    crop: tuple[int, int, int],
+    pose: Float[np.ndarray, "t 6"],
+) -> Path:
+    """Writes `full_frame.mp4` into a subject's folder, whole or not at all; replaces an old one.
+
+    Independent of `save_subject`, before or after it. From a tracked video:
+
+        part = tracked.video.read(start=tracked.start, stop=tracked.start + len(tracked))
+        crop = (tracked.crop.left, tracked.crop.top, tracked.crop.side)
+        pose = tracked.attributes.pose
+        save_full_frame_reference(folder, part, fps=tracked.fps, crop=crop, pose=pose)
+
+    Args:
+        folder: the subject's folder, which must exist.
+        frames: the whole frames of one shot, upright, RGB; the first 20 s are taken, one frame is
+            enough.
+        fps: how many there are per second.
+        crop: (left, top, side) of the square that the frames of the rendering-to-video network
+            were cut from, in pixels of these frames.
+        pose: of the head in each of the frames, as in `Attributes`; more are no mistake.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: there is no frame, their sizes differ, or the square is not within them, or
+            there are more frames than poses.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"folder: the subject's folder {folder} does not exist")
+    limit = max(1, int(MAX_REFERENCE_S * fps))
+    frames = islice(iter(frames), limit)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError("frames: expected at least one frame, got none")
+    height, width, _ = first.shape
+    left, top, side = crop
+    if min(left, top) < 0 or side < 2 or left + side > width or top + side > height:
+        raise ValueError(
+            f"crop: expected a square within the {width}×{height} pixels of the frames, got left "
+            f"{left}, top {top}, side {side}; give it in pixels of these frames"
+        )
+    path = folder / FILE_NAME
+    with whole_or_nothing(path) as partial, av.open(str(partial), "w") as container:
+        container.metadata["comment"] = json.dumps(
+            {"crop": [int(x) for x in crop], "pose": np.asarray(pose)[:limit].round(4).tolist()}
+        )
+        stream = container.add_stream("libx264", rate=fps, options=_OPTIONS)
+        stream.width, stream.height = width // 2 * 2, height // 2 * 2
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = 1 / fps
+        for index, image in enumerate(chain([first], frames)):
+            if image.shape != first.shape:
+                raise ValueError(
+                    f"frames: expected all of one size, got {width}×{height} first and "
+                    f"{image.shape[1]}×{image.shape[0]} for frame {index}"
+                )
+            if index >= len(pose):
+                raise ValueError(f"pose: expected one for each frame, got only {len(pose)}")
+            even = np.ascontiguousarray(image[: stream.height, : stream.width])
+            frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+            frame.pts, frame.time_base = index, 1 / fps
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def load_full_frame_reference(folder: str | os.PathLike) -> FullFrameReference | None:
+    """What is in a subject's folder; None where it has no full frames.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            fields = json.loads(container.metadata["comment"])
+            left, top, side = fields["crop"]
+            pose = np.array(fields["pose"], np.float32)[: stream.frames]
+            reference = FullFrameReference(
+                path=path,
+                fps=Fraction(stream.average_rate),
+                pose=pose,
+                size=(stream.height, stream.width),
+                crop=(int(left), int(top), int(side)),
+            )
+        if pose.ndim != 2 or pose.shape[1] != POSE_SIZE or not 1 <= len(pose) == stream.frames:
+            raise ValueError(f"poses {pose.shape} for {stream.frames} frames")
+    except (av.error.FFmpegError, OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the full frames {path} are damaged ({error!r}); save them again with "
+            "facial_jax.full_frame.save_full_frame_reference, or remove the file to do without"
+        ) from error
+    return reference
+
+
+def copy_full_frame_reference(reference: FullFrameReference, folder: Path) -> None:
+    """Puts the reference into another subject's folder, whole or not at all."""
+    path = folder / FILE_NAME
+    if path.exists() and path.samefile(reference.path):
+        return
+    with whole_or_nothing(path) as partial:
+        shutil.copyfile(reference.path, partial)
+
+
+def full_frame_chunks(
+    reference: FullFrameReference,
+    heads: Iterable[UInt8[np.ndarray, "n s s 3"]],
+    *,
+    pose: Float[np.ndarray, "t 6"],
+    fps: Fraction,
+) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
+    """The generated heads in the reference's frames, a chunk of frames for each chunk of heads.
+
+    Memory grows neither with the number of heads nor with the reference's length.
+
+    Args:
+        reference: background and body, and where the head belongs.
+        heads: chunks of generated frames, uint8 RGB squares of any size.
+        pose: of all the heads, rad and dm.
+        fps: frames per second of the heads.
+    """
+    height, width = reference.size
+    alpha = blend_weights(reference.size, reference.crop)
+    left, top, side = reference.crop
+    square = slice(top, min(top + side, height)), slice(left, min(left + side, width))
+    path = reference_path(reference.pose, reference.fps, np.asarray(pose), fps)
+    done = 0
+    with _FrameReader(reference) as reader:
+        for chunk in heads:
+            result = np.empty((len(chunk), height, width, 3), np.uint8)
+            behind = path[done : done + len(chunk)]
+            for image, head, index in zip(result, chunk, behind, strict=True):
+                image[:] = reader.read(int(index))
+                image[square] = blend(image[square], resize_square(head, side), alpha)
+            done += len(chunk)
+            yield result
+
+
+def blend_weights(size: tuple[int, int], crop: tuple[int, int, int]) -> UInt16[np.ndarray, "h w 1"]:
+    """How much of the head is seen at each pixel of the square within the frame, 0 to 256.
+
+    It rises smoothly from the square's edges inwards; not from an edge that is the picture's own,
+    where there is nothing to blend with.
+
+    Args:
+        size: (height, width) of the frame in pixels.
+        crop: (left, top, side) of the square.
+    """
+    left, top, side = crop
+    rows = _ramp(top, side, size[0], FEATHER_TOP, FEATHER_BOTTOM)
+    columns = _ramp(left, side, size[1], FEATHER_SIDES, FEATHER_SIDES)
+    return np.rint(256 * rows[:, None] * columns).astype(np.uint16)[..., None]
+
+
+def _ramp(start: int, side: int, length: int, first: float, last: float) -> np.ndarray:
+    """The weights along one axis of the picture, 0 to 1, at the square's pixels within it."""
+    middle = (np.arange(side, dtype=np.float32) + 0.5) / side
+    share = np.ones(side, np.float32)
+    if start > 0:
+        share = np.minimum(share, middle / first)
+    if start + side < length:
+        share = np.minimum(share, (1 - middle) / last)
+    return (share * share * (3 - 2 * share))[: length - start]
+
+
+def blend(
+    behind: UInt8[np.ndarray, "h w 3"],
+    head: UInt8[np.ndarray, "s s 3"],
+    alpha: UInt16[np.ndarray, "h w 1"],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """`head` over `behind`, `alpha` of 256 of it; what of the head lies beyond is left out."""
+    head = head[: behind.shape[0], : behind.shape[1]]
+    return ((head * alpha + behind * (256 - alpha) + np.uint16(128)) >> 8).astype(np.uint8)
+
+
+def resize_square(image: UInt8[np.ndarray, "s s 3"], side: int) -> UInt8[np.ndarray, "n n 3"]:
+    """A square picture at another size, averaged where it becomes smaller."""
+    if image.shape[0] == side:
+        return image
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    method = "AREA" if side < image.shape[0] else "BICUBIC"
+    return frame.to_ndarray(format="rgb24", width=side, height=side, interpolation=method)
+
+
+class _FrameReader:
+    """Reads the reference's frames in any order, at its fastest those near each other.
+
+    The frames from one key frame to the next are decoded together and kept, no others.
+    """
+
+    def __init__(self, reference: FullFrameReference):
+        self._reference = reference
+        self._container = av.open(str(reference.path))
+        self._stream = self._container.streams.video[0]
+        self.kept: dict[int, av.VideoFrame] = {}
+
+    def __enter__(self) -> "_FrameReader":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._container.close()
+
+    def read(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Frame `index`, RGB."""
+        if index not in self.kept:
+            self._decode(index // _GOP_FRAMES * _GOP_FRAMES)
+        return self.kept[index].to_ndarray(format="rgb24")
+
+    def _decode(self, first: int) -> None:
+        fps, stream = self._reference.fps, self._stream
+        stop = min(first + _GOP_FRAMES, len(self._reference.pose))
+        self.kept.clear()
+        self._container.seek(round(first / fps / stream.time_base), stream=stream)
+        for frame in self._container.decode(stream):
+            number = round(frame.pts * frame.time_base * fps)
+            if first <= number < stop:
+                self.kept[number] = frame
+            if number >= stop - 1:
+                return
