@@ -7,6 +7,8 @@ import av
 import numpy as np
 import tyro
 
+from experiments.pictures import save_png
+
 
 @dataclass(frozen=True)
 class Config:
@@ -22,21 +24,24 @@ class Config:
     """Frames on top of each other."""
 
 
+def contact_sheet(frames: np.ndarray, *, columns: int, rows: int) -> np.ndarray:
+    """Evenly spaced frames of (t, h, w, 3), first and last among them, in one picture."""
+    index = np.linspace(0, len(frames) - 1, columns * rows).round().astype(int)
+    height, width = frames.shape[1:3]
+    grid = frames[index].reshape(rows, columns, height, width, 3)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+
+
+def read_frames(video: Path) -> np.ndarray:
+    """(t, h, w, 3) uint8 RGB, all of them."""
+    with av.open(str(video)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
 def main(config: Config) -> None:
     """Reads the video and writes the picture."""
-    with av.open(str(config.video)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    index = np.linspace(0, len(frames) - 1, config.columns * config.rows).round().astype(int)
-    height, width, _ = frames[0].shape
-    grid = np.stack([frames[i] for i in index]).reshape(
-        config.rows, config.columns, height, width, 3
-    )
-    sheet = grid.transpose(0, 2, 1, 3, 4).reshape(config.rows * height, config.columns * width, 3)
-    with av.open(str(config.output), "w", format="image2") as container:
-        stream = container.add_stream("png", rate=1)
-        stream.height, stream.width, stream.pix_fmt = *sheet.shape[:2], "rgb24"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(sheet, format="rgb24")))
-        container.mux(stream.encode(None))
+    sheet = contact_sheet(read_frames(config.video), columns=config.columns, rows=config.rows)
+    save_png(config.output, sheet)
 
 
 if __name__ == "__main__":
