@@ -57,7 +57,6 @@ from experiments.prepare import write_tracked
 from facial_jax.attributes import Identity
 from facial_jax.full_frame import save_full_frame_reference
 from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
-from facial_jax.losses.rendering_to_video import RenderingToVideoWeights
 from facial_jax.networks.facial_gan import SMALL_DISCRIMINATOR, FacialDiscriminator
 from facial_jax.networks.parameters import load_variables, module_from_config
 from facial_jax.subject import (
@@ -137,10 +136,8 @@ PRESETS = {
         training=dataclasses.replace(PERSONALIZATION, epochs=40.0),
         video_training=dataclasses.replace(
             video_script.PRESETS["demo"],
-            steps=3200,
+            steps=2800,
             reconstruction_steps=2300,
-            # The random network's term made held-out pictures worse than the gradients' alone.
-            weights=RenderingToVideoWeights(gradient=10.0, perceptual=0.0),
         ),
     ),
     "paper": Config(

@@ -250,8 +250,12 @@ def test_a_face_lost_and_found_again_is_the_same(face_points):
 
     def face(frames, offset, size=50.0, shape=SHAPE):
         n = len(frames)
-        still = [np.eye(3, dtype=np.float32)] * n
-        return Face(list(frames), [points + offset] * n, [(0.1, 0.2)] * n, [size] * n, still, shape)
+        scores, widths = [(0.1, 0.2)] * n, [size] * n
+        face = Face(list(frames), blink_scores=scores, widths=widths, first_shape=shape)
+        for _ in frames:
+            face.points.append(points + np.float32(offset))
+            face.turns.append(np.eye(3, dtype=np.float32))
+        return face
 
     turned = SHAPE @ quarter.T * 2 + 1
     again = choose_face([face(range(5), 0.0), face(range(8, 12), 10.0, shape=turned)], 12)
