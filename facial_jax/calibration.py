@@ -17,6 +17,7 @@ from facial_jax.attributes import (
     AttributeStatistics,
     pack_attributes,
     standardize,
+    unstandardize,
 )
 from facial_jax.generation import SEAM_FADE_FRAMES, FacialGan, generate_attributes
 
@@ -68,4 +69,8 @@ def calibrate_movement(
     # About the mean that it has: where the mouth rests is the network's.
     mean[expression] -= made[:, expression].mean(axis=0) * (factor - 1.0) * std[expression]
     std[expression] *= factor
-    return model.replace(statistics=AttributeStatistics(mean=mean, std=std))
+    statistics = AttributeStatistics(mean=mean, std=std)
+    # The network begins where it did: in its own units.
+    begin = standardize(np.asarray(model.initial_state), model.statistics)
+    begin = np.asarray(unstandardize(begin, statistics))
+    return model.replace(statistics=statistics, initial_state=begin)
