@@ -10,6 +10,7 @@ all threads, beside that of a yardstick that has nothing to do with this project
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +77,7 @@ def report(name: str, function: Callable, *arguments, frames: int, repeats: int)
     memory = compiled.memory_analysis()
     mib = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2**20
     print(
-        f"{name:<40}{wall / frames:8.2f} ms{processor / frames:9.2f} ms{compile_s:8.1f} s"
+        f"{name:<42}{wall / frames:8.2f} ms{processor / frames:9.2f} ms{compile_s:8.1f} s"
         f"{mib:8.1f} MiB",
         flush=True,
     )
@@ -99,11 +100,14 @@ def benchmark(model: FaceModel, size: tuple[int, int], frames: int, distance: fl
     numbers = np.random.default_rng(0).normal(size=1 << 20).astype(np.float32)
     yardstick = median_ms(lambda: np.sort(numbers), 5)
     print(f"yardstick: NumPy sorts 2^20 numbers in {yardstick[0]:.1f} ms, {yardstick[1]:.1f} ms")
-    print(f"{'per frame':<40}{'wall':>11}{'processor':>12}{'compile':>10}{'whole batch':>12}")
-    albedo = face_texture(model, identity.texture)
+    print(f"{'per frame':<42}{'wall':>11}{'processor':>12}{'compile':>10}{'whole batch':>12}")
+    albedo = report(
+        "once a call: texture", partial(face_texture, model), identity.texture, **options
+    )
     vertices = report(
-        "geometry: shape",
-        lambda e: face_shape(model, identity.identity, e),
+        "geometry: shape, the person's once a call",
+        partial(face_shape, model),
+        identity.identity,
         attributes.expression,
         **options,
     )

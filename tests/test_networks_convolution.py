@@ -8,7 +8,8 @@ from facial_jax.networks.convolution import Conv
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "stride"), [(7, 4, 1), (8, 4, 2), (9, 3, 2), (30, 3, 1), (64, 3, 1)]
+    ("size", "kernel", "stride"),
+    [(7, 4, 1), (8, 4, 2), (9, 3, 2), (30, 3, 1), (33, 4, 1), (64, 3, 1)],
 )
 def test_values_parameters_and_gradients_are_linens(size, kernel, stride):
     padding = ((kernel // 2,) * 2,) * 2
