@@ -11,6 +11,7 @@ without it (the paper's ablation). `--driven` measures how a video of the subjec
 the real clip.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,10 +29,9 @@ from facial_jax.compilation import jit
 from facial_jax.metrics.image import perceptual_distance, psnr, ssim
 from facial_jax.metrics.jitter import landmark_jitter
 from facial_jax.metrics.sharpness import cpbd
-from facial_jax.networks.parameters import load_variables, module_from_config
 from facial_jax.networks.vgg import random_features
 from facial_jax.rendering_to_video import frame_chunks
-from facial_jax.subject import GENERATORS, Subject, load_subject
+from facial_jax.subject import Subject, load_rendering_to_video, load_subject
 from facial_jax.tracking.blink import relative_opening
 from facial_jax.tracking.landmarker import Landmarker, LandmarkerMissingError
 from facial_jax.tracking.tracker import resize
@@ -163,14 +163,7 @@ def eye_closing(points: np.ndarray, blink: np.ndarray) -> dict[str, float]:
 
 def with_network(subject: Subject, path: Path) -> Subject:
     """The same subject with another rendering-to-video network."""
-    variables, description = load_variables(path)
-    network = module_from_config(GENERATORS[description["class"]], description["module"])
-    fields = {field: getattr(subject, field) for field in subject.__dataclass_fields__} | {
-        "rendering_to_video": network,
-        "rendering_to_video_params": variables["params"],
-        "window_half": description["window_half"],
-    }
-    return Subject(**fields)
+    return dataclasses.replace(subject, **load_rendering_to_video(path))
 
 
 def compare_eyes(
@@ -234,7 +227,7 @@ def means(measured: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, flo
 def main(config: Config) -> None:
     """Measures and prints."""
     subject = load_subject(config.subject)
-    frames, attributes, _, _ = load_reference(config.data)
+    frames, attributes, *_ = load_reference(config.data)
     frames = np.asarray(frames)
     if not 0 < config.first < len(frames):
         raise SystemExit(f"error: first: expected 1 to {len(frames) - 1}, got {config.first}")

@@ -257,13 +257,16 @@ def learn_habits(model: FacialGan, clips: ClipSource, others: ClipSource) -> Fac
         clips: all of one person.
         others: of the same person, not trained on; only their speech is used.
     """
-    model = calibrate_movement(model, [others[i].features for i in range(len(others))])
+    known, speech = ([s[i].features for i in range(len(s))] for s in (clips, others))
+    model = calibrate_movement(model, speech)
     blinks = [
         clips[i].blink[begin:end]
         for i, entry in enumerate(clips.entries)
         for begin, end in entry.segments
     ]
-    return model.replace(blink_habits=learn_blink_habits(blinks))
+    # Blinks are rare: all of the speech tells better how often the network asks for them.
+    made = [np.asarray(generate_attributes(model, rows).blink) for rows in known + speech]
+    return model.replace(blink_habits=learn_blink_habits(blinks, made))
 
 
 def facial_batch(windows: Windows) -> FacialBatch:

@@ -18,8 +18,12 @@ from experiments.demo_person.person import REST_POSE
 from facial_jax.attributes import POSE_SIZE, Identity
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.generation import FacialGan, load_facial_gan
-from facial_jax.networks.parameters import load_variables, module_from_config
-from facial_jax.subject import BUNDLED_SUBJECTS, GENERATORS, Subject, save_subject
+from facial_jax.subject import (
+    BUNDLED_SUBJECTS,
+    Subject,
+    load_rendering_to_video,
+    save_subject,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,6 @@ def main(config: Config) -> None:
             **{k: jnp.asarray(reference[k]) for k in ("identity", "texture", "illumination")}
         )
         fps = Fraction(float(reference["fps"]))
-    variables, description = load_variables(config.rendering_to_video)
     subject = Subject(
         name="demo",
         fps=fps,
@@ -58,11 +61,7 @@ def main(config: Config) -> None:
         identity=person,
         face_model=procedural_face_model(),
         facial_gan=place_head(load_facial_gan(config.facial_gan), REST_POSE),
-        rendering_to_video=module_from_config(
-            GENERATORS[description["class"]], description["module"]
-        ),
-        rendering_to_video_params=variables["params"],
-        window_half=description["window_half"],
+        **load_rendering_to_video(config.rendering_to_video),
     )
     save_subject(config.output, subject, face_model="procedural")
 

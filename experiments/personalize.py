@@ -30,6 +30,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import av
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +56,7 @@ from experiments.facial_gan_training import (
 from experiments.personalization_report import report_page, side_by_side
 from experiments.prepare import write_tracked
 from facial_jax.attributes import Identity
+from facial_jax.face.procedural import procedural_face_model
 from facial_jax.full_frame import save_full_frame_reference
 from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
 from facial_jax.networks.facial_gan import SMALL_DISCRIMINATOR, FacialDiscriminator
@@ -63,14 +65,15 @@ from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     FACE_MODELS,
     FACIAL_GAN,
-    GENERATORS,
     RENDERING_TO_VIDEO,
     Subject,
+    load_rendering_to_video,
     load_subject,
     save_subject,
 )
 from facial_jax.tracking import track
 from facial_jax.tracking.landmarker import LandmarkerMissingError
+from facial_jax.tracking.texture import texture_frames, video_texture
 from facial_jax.tracking.tracker import resize
 
 HELD_OUT = 0.2
@@ -226,7 +229,7 @@ def personalize_video(config: Config) -> Path:
         training = held_out_config(config, clip, first)
         settings |= {"rendering_to_video": dataclasses.asdict(training), "size": config.size}
         seconds["rendering_to_video"] = stage(
-            folder, settings, lambda: train_video(config, clip, training, folder)
+            folder, settings, lambda: train_video(config, clip, first, training, folder)
         )
         network = folder / RENDERING_TO_VIDEO
     write_subject(config, model, clip.face, clip.frame_rate, network)
@@ -234,7 +237,7 @@ def personalize_video(config: Config) -> Path:
         shutil.copyfile(full_frame, config.folder / full_frame.name)
 
     if network is not None and "evaluate" not in config.skip:
-        write_frames(config, clip, folder)  # where the network was given
+        write_frames(config, clip, first, folder)  # where the network was given
         settings |= {"network": video_identity(network)}
         seconds["evaluate"] = stage(
             work / "evaluation", settings, lambda: evaluate(config, clip, first, folder, seconds)
@@ -359,7 +362,7 @@ def held_out_config(config: Config, clip: Clip, first: int) -> video_script.Vide
     return dataclasses.replace(config.video_training, held_out_fraction=share)
 
 
-def write_frames(config: Config, clip: Clip, folder: Path) -> None:
+def write_frames(config: Config, clip: Clip, first: int, folder: Path) -> None:
     """The folder `data` that rendering-to-video is trained on, unless it is there."""
     data, shown = folder / "data", shown_frames(clip)
     if (data / "attributes.npz").is_file() and _frame_size(data) == config.size:
@@ -367,13 +370,28 @@ def write_frames(config: Config, clip: Clip, folder: Path) -> None:
     data.mkdir(parents=True, exist_ok=True)
     for path in (*data.glob("*"), folder / "pictures.npy", folder / "regions.npy"):
         path.unlink(missing_ok=True)
-    frames = read_frames(config.work / "tracked" / "clip" / "video.mp4")
-    np.save(data / "frames.npy", np.stack([resize(frames[i], config.size) for i in shown]))
+    telling = set(shown[texture_frames(clip.blink[shown[shown < first]])].tolist())
+    whole, place = [], {number: i for i, number in enumerate(shown.tolist())}
+    frames = np.lib.format.open_memmap(
+        data / "frames.npy", "w+", np.uint8, (len(shown), config.size, config.size, 3)
+    )
+    with av.open(str(config.work / "tracked" / "clip" / "video.mp4")) as container:
+        for number, decoded in enumerate(container.decode(video=0)):
+            frame = decoded.to_ndarray(format="rgb24")
+            if number in place:
+                frames[place[number]] = resize(frame, config.size)
+            if number in telling:
+                whole.append(frame)
+    frames.flush()
+    identity = jax.tree.map(jnp.asarray, clip.face)
+    texture = video_texture(
+        procedural_face_model(), identity, clip.attributes[sorted(telling)], np.stack(whole)
+    )
     starts = np.flatnonzero(np.diff(shown, prepend=-2) != 1).astype(np.int32)
     rows = {name: getattr(clip, name)[shown] for name in ("expression", "pose", "blink")}
     face = {name: getattr(clip, name) for name in ("identity", "texture", "illumination")}
     partial = data / "partial.npz"
-    np.savez(partial, clip_starts=starts, **rows, **face)
+    np.savez(partial, clip_starts=starts, vertex_texture=texture, **rows, **face)
     partial.replace(data / "attributes.npz")
 
 
@@ -382,10 +400,14 @@ def _frame_size(data: Path) -> int:
 
 
 def train_video(
-    config: Config, clip: Clip, training: video_script.VideoTrainingConfig, folder: Path
+    config: Config,
+    clip: Clip,
+    first: int,
+    training: video_script.VideoTrainingConfig,
+    folder: Path,
 ) -> None:
     """Trains rendering-to-video, from its last checkpoint where there is one."""
-    write_frames(config, clip, folder)
+    write_frames(config, clip, first, folder)
     video_script.main(
         video_script.Arguments(data=folder / "data", work_dir=folder, config=training)
     )
@@ -396,7 +418,7 @@ def evaluate(config: Config, clip: Clip, first: int, folder: Path, seconds: dict
     output = config.work / "evaluation"
     output.mkdir(parents=True, exist_ok=True)
     subject = load_subject(config.folder)
-    frames, attributes, _, _ = video_script.load_reference(folder / "data")
+    frames, attributes, *_ = video_script.load_reference(folder / "data")
     frames, first = np.asarray(frames), int((shown_frames(clip) < first).sum())
     held_out, real = attributes[first:], frames[first:]
     generated = evaluation.generate(subject, held_out)
@@ -449,15 +471,7 @@ def write_subject(
     config: Config, model: FacialGan, identity: Identity, fps: Fraction, network: Path | None
 ) -> Path:
     """Writes the subject's folder, with a rendering-to-video network where there is one."""
-    video = {}
-    if network is not None:
-        variables, description = load_variables(network)
-        generator_class = GENERATORS[description["class"]]
-        video = dict(
-            rendering_to_video=module_from_config(generator_class, description["module"]),
-            rendering_to_video_params=variables["params"],
-            window_half=description["window_half"],
-        )
+    video = {} if network is None else load_rendering_to_video(network)
     subject = Subject(
         name=config.subject,
         fps=fps,

@@ -3,12 +3,13 @@
     python -m experiments.train_rendering_to_video demo --data runs/demo --work-dir runs/demo/video
 
 `demo` is for two CPU cores; `paper` is as published, for a GPU. `--data` is a folder as
-make_demo_video writes it: `attributes.npz` (expression (t, 64), pose (t, 6), blink (t,), identity
-(80,), texture (80,), illumination (3, 9), and clip_starts where it holds more than one clip) and
-the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`. The faces are rendered once and kept
-in the work folder, with checkpoints, previews (rendered | generated | real), TensorBoard's files
-and the network. A training that was stopped, or killed, goes on from its last checkpoint when it is
-started again with the same options, and ends with the same numbers.
+make_demo_video writes it: the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, and
+`attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
+illumination (3, 9), clip_starts where it holds more than one clip, and vertex_texture (n, 3) where
+faces are to be rendered with the person's own. The faces are rendered once and kept in the work
+folder, with checkpoints, previews (rendered | generated | real), TensorBoard's files and the
+network. A training that was stopped, or killed, goes on from its last checkpoint when it is started
+again with the same options, and ends with the same numbers.
 """
 
 import functools
@@ -28,11 +29,10 @@ from tqdm.auto import tqdm
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
-from facial_jax.face.model import face_landmarks, face_shape
+from facial_jax.face.model import face_landmarks, face_shape, person_face_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.interop.pytorch import load_state_dict, vgg19_features
 from facial_jax.losses.rendering_to_video import RenderingToVideoWeights
-from facial_jax.networks.parameters import module_config, save_variables
 from facial_jax.networks.rendering_to_video import (
     SMALL_LOCAL_ENHANCER,
     LocalEnhancer,
@@ -46,6 +46,7 @@ from facial_jax.rendering.camera import (
     project_to_pixels,
 )
 from facial_jax.rendering.render import network_input, render
+from facial_jax.subject import save_rendering_to_video
 from facial_jax.training.checkpoints import Checkpoints
 from facial_jax.training.loop import run_steps
 from facial_jax.training.parallel import (
@@ -179,8 +180,20 @@ class Arguments:
     """Stop at this step, as if interrupted."""
 
 
-def load_reference(folder: Path) -> tuple[np.ndarray, Attributes, Identity, np.ndarray]:
-    """The frames, attributes, identity and clip starts of a reference video."""
+class Reference(NamedTuple):
+    """A reference video, and whose it is."""
+
+    frames: np.ndarray
+    # (t, h, w, 3) RGB uint8
+    attributes: Attributes
+    identity: Identity
+    clip_starts: np.ndarray
+    vertex_texture: np.ndarray | None
+    # (n, 3) the person's own, where it is known
+
+
+def load_reference(folder: Path) -> Reference:
+    """What a folder holds."""
     with np.load(folder / "attributes.npz") as arrays:
         attributes = Attributes(
             **{k: arrays[k].astype(np.float32) for k in ("expression", "pose", "blink")}
@@ -192,6 +205,7 @@ def load_reference(folder: Path) -> tuple[np.ndarray, Attributes, Identity, np.n
             }
         )
         clip_starts = arrays["clip_starts"] if "clip_starts" in arrays else np.zeros(1, np.int32)
+        texture = arrays.get("vertex_texture")
     if (folder / "frames.npy").is_file():
         frames = np.load(folder / "frames.npy", mmap_mode="r")
     else:
@@ -199,16 +213,16 @@ def load_reference(folder: Path) -> tuple[np.ndarray, Attributes, Identity, np.n
             frames = np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
     if len(frames) != len(attributes):
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
-    return frames, attributes, identity, clip_starts
+    return Reference(frames, attributes, identity, clip_starts, texture)
 
 
-def render_clip(folder: Path, cache: Path) -> Clip:
+def render_clip(reference: Reference, cache: Path) -> Clip:
     """Renders every frame's face, or reads what an earlier run rendered."""
-    frames, attributes, identity, clip_starts = load_reference(folder)
+    frames, attributes, identity, clip_starts, texture = reference
     pictures_file, regions_file = cache / "pictures.npy", cache / "regions.npy"
     if not regions_file.is_file():
-        size, model = frames.shape[1:3], procedural_face_model()
-        camera = pinhole_camera(size)
+        size, camera = frames.shape[1:3], pinhole_camera(frames.shape[1:3])
+        model, identity = person_face_model(procedural_face_model(), identity, texture)
 
         @jit
         def render_batch(attributes):
@@ -393,7 +407,8 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
     work.mkdir(parents=True, exist_ok=True)
     perceptual, perceptual_variables, said = perceptual_network(config)
     print(f"perceptual term: {said}", flush=True)
-    clip = render_clip(arguments.data, work)
+    reference = load_reference(arguments.data)
+    clip = render_clip(reference, work)
     steps = step_count(clip, config)
     generator = LocalEnhancer(**config.generator)
     discriminator = MultiscaleDiscriminator(**config.discriminator)
@@ -442,11 +457,6 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
         image = generator.apply({"params": params}, from_uint8(batch)[0])
         return to_uint8((image + 1) / 2)
 
-    description = {
-        "class": type(generator).__name__,
-        "module": module_config(generator),
-        "window_half": config.window_half,
-    }
     board = SummaryWriter(str(work / "tensorboard"), purge_step=first + 1)
     with tqdm(initial=first, total=steps, unit="step", desc="training", smoothing=0.05) as bar:
 
@@ -469,7 +479,13 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
             for path in (work / "rendering_to_video.safetensors", arguments.output):
                 if path is not None:
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    save_variables(path, {"params": average}, description, half_precision=True)
+                    save_rendering_to_video(
+                        path,
+                        generator,
+                        average,
+                        window_half=config.window_half,
+                        vertex_texture=reference.vertex_texture,
+                    )
 
         run_steps(
             train_step,

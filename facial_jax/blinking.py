@@ -20,7 +20,7 @@ BLINK_PEAK = 2.0
 MIN_BLINKS = 6
 """Fewer intervals between blinks are no habit."""
 _INTERVAL_PERCENTILES = (0.0, 95.0)
-_LIKELY = (0.5, 0.05)  # shares of a whole blink
+_LEVELS = np.linspace(0.05, 1.0, 39)
 _MARGIN_FRAMES = 5
 
 
@@ -34,6 +34,8 @@ class BlinkHabits:
     # frames from a blink to the next one: never fewer than the first, seldom more than the second
     rest: Float[jax.Array | np.ndarray, ""]
     # AU45 intensity between blinks
+    level: Float[jax.Array | np.ndarray, ""]
+    # share of a whole blink that the network's curve has to reach, at the shortest interval
 
 
 def find_blinks(blink: Float[np.ndarray, "t"]) -> Float[np.ndarray, "n 2"]:
@@ -61,14 +63,22 @@ def _share(above: float, below: float) -> float:
     return (above - BLINK_LEVEL) / (above - below)
 
 
-def learn_blink_habits(blinks: Sequence[Float[np.ndarray, "t"]]) -> BlinkHabits | None:
+def learn_blink_habits(
+    blinks: Sequence[Float[np.ndarray, "t"]], made: Sequence[Float[np.ndarray, "t"]]
+) -> BlinkHabits | None:
     """The habits seen in recordings of one person; None where they hold too few blinks to tell.
 
-    The blink is the one of median duration, as it was seen.
+    The blink is the one of median duration, as it was seen. The level is the one with which the
+    network blinks as often as the person.
+
+    Args:
+        blinks: AU45 intensities of the person.
+        made: the curves that the network makes of speech of the person.
     """
-    whole, intervals = [], []
+    whole, intervals, count = [], [], 0
     for blink in blinks:
         found = find_blinks(blink)
+        count += len(found)
         intervals.extend(np.diff(found.mean(axis=1)).tolist())
         for begin, end in found[np.isfinite(found).all(axis=1)]:
             first, after = int(begin) - _MARGIN_FRAMES, int(end) + 2 + _MARGIN_FRAMES
@@ -78,11 +88,23 @@ def learn_blink_habits(blinks: Sequence[Float[np.ndarray, "t"]]) -> BlinkHabits 
     if len(intervals) < MIN_BLINKS or not whole:
         return None
     shape = sorted(whole, key=lambda one: one[0])[len(whole) // 2][1]
-    return BlinkHabits(
-        shape=shape.astype(np.float32),
-        interval=np.percentile(intervals, _INTERVAL_PERCENTILES).astype(np.float32),
-        rest=np.asarray(np.median(np.concatenate(blinks)), np.float32),
-    )
+    shape = shape.astype(np.float32)
+    interval = np.percentile(intervals, _INTERVAL_PERCENTILES).astype(np.float32)
+    rest = np.asarray(np.median(np.concatenate(blinks)), np.float32)
+
+    def habits(level):
+        level = np.asarray(level, np.float32)
+        return BlinkHabits(shape=shape, interval=interval, rest=rest, level=level)
+
+    expected = count / sum(map(len, blinks)) * sum(map(len, made))
+    counts = np.array([_count_blinks(made, habits(level)) for level in _LEVELS])
+    off = np.abs(counts - expected)
+    # Of the levels that are equally good, the middle one.
+    return habits(np.median(_LEVELS[off == off.min()]))
+
+
+def _count_blinks(made: Sequence[Float[np.ndarray, "t"]], habits: BlinkHabits) -> int:
+    return sum(len(find_blinks(blink_by_habit(blink, habits))) for blink in made)
 
 
 def _alone(shape: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
@@ -96,9 +118,9 @@ def _alone(shape: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 def blink_by_habit(blink: Float[np.ndarray, "t"], habits: BlinkHabits) -> Float[np.ndarray, "t"]:
     """The same curve with a whole blink wherever one comes, and the eyes at rest elsewhere.
 
-    A blink comes at a maximum of the curve that is high enough. How high that is falls from half a
-    whole blink, at the person's shortest interval since the last one, to hardly anything at their
-    long interval, when a blink is due whatever the curve. A recording begins when one may come.
+    A blink comes at a maximum of the curve that is high enough. How high that is falls from the
+    habits' level, at the person's shortest interval since the last one, to nothing at their long
+    interval, when a blink is due whatever the curve. A recording begins when one may come.
     """
     shape, (soon, late) = np.asarray(habits.shape), np.asarray(habits.interval).tolist()
     middle, peak = int(shape.argmax()), float(shape.max())
@@ -106,7 +128,7 @@ def blink_by_habit(blink: Float[np.ndarray, "t"], habits: BlinkHabits) -> Float[
     last = -soon
     for frame in range(len(blink)):
         share = (frame - last - soon) / max(late - soon, 1.0)
-        level = peak * (_LIKELY[0] + (_LIKELY[1] - _LIKELY[0]) * share)
+        level = peak * float(habits.level) * (1.0 - share)
         rises = frame + 1 < len(blink) and blink[frame + 1] > blink[frame]
         if share >= 1.0 or (share >= 0.0 and not rises and blink[frame] > level):
             begin = frame - middle

@@ -102,7 +102,8 @@ def load_facial_gan(path: str | Path) -> FacialGan:
     habits = arrays.pop("blink_habits", None)
     if habits is not None:
         # The file keeps a number as an array of one.
-        habits = BlinkHabits(**{**habits, "rest": np.reshape(habits["rest"], ())})
+        numbers = {name: np.reshape(habits[name], ()) for name in ("rest", "level")}
+        habits = BlinkHabits(**{**habits, **numbers})
     generator = module_from_config(FacialGenerator, config)
     try:
         features = speech_feature_count(arrays)

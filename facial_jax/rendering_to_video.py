@@ -44,8 +44,7 @@ def frame_chunks(
         index = np.clip(np.arange(start, start + chunk) - half, 0, count - 1)
         carry, frames = _next_frames(
             params,
-            subject.face_model,
-            subject.identity,
+            *subject.rendered_face(),
             pinhole_camera(size),
             carry,
             attributes[index],

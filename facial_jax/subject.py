@@ -11,11 +11,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import BUNDLED
 from facial_jax.face.bfm import user_bfm
-from facial_jax.face.model import FaceModel
+from facial_jax.face.model import FaceModel, person_face_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.frame_rate import parse_frame_rate
 from facial_jax.full_frame import (
@@ -63,10 +64,16 @@ class Subject:
     # its parameters
     window_half: int = 1
     # N_w: a frame is made from the 2 * N_w rendered faces around it
+    vertex_texture: Float[Array | np.ndarray, "n 3"] | None = None
+    # albedo of the rendered faces, in place of the statistical texture
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
     full_frame: FullFrameReference | None = None
     # whole frames of the reference video, in which the head can be shown
+
+    def rendered_face(self) -> tuple[FaceModel, Identity]:
+        """What the rendering-to-video network has seen rendered."""
+        return person_face_model(self.face_model, self.identity, self.vertex_texture)
 
     def check_renders(self) -> None:
         """Raises ValueError where the subject has no rendering-to-video network."""
@@ -93,6 +100,40 @@ def bundled_subjects() -> list[str]:
     return sorted(p.parent.name for p in BUNDLED_SUBJECTS.glob("*/subject.json"))
 
 
+def save_rendering_to_video(
+    path: str | os.PathLike,
+    generator: nn.Module,
+    params: dict[str, Any],
+    *,
+    window_half: int,
+    vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
+) -> None:
+    """Writes a rendering-to-video network, with the texture of the faces that it has seen."""
+    face = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
+    description = {
+        "class": type(generator).__name__,
+        "module": module_config(generator),
+        "window_half": window_half,
+    }
+    save_variables(Path(path), {"params": params, **face}, description, half_precision=True)
+
+
+def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
+    """The fields of a `Subject` that `save_rendering_to_video` wrote.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is damaged.
+    """
+    variables, config = load_variables(Path(path))
+    return dict(
+        rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
+        rendering_to_video_params=variables["params"],
+        window_half=config["window_half"],
+        vertex_texture=variables.get("face", {}).get("texture"),
+    )
+
+
 def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str) -> None:
     """Writes a subject's folder; `face_model` names what `subject.face_model` is.
 
@@ -107,15 +148,12 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
     save_facial_gan(folder / FACIAL_GAN, subject.facial_gan, half_precision=True)
     renders = subject.rendering_to_video is not None
     if renders:
-        save_variables(
+        save_rendering_to_video(
             folder / RENDERING_TO_VIDEO,
-            {"params": subject.rendering_to_video_params},
-            {
-                "class": type(subject.rendering_to_video).__name__,
-                "module": module_config(subject.rendering_to_video),
-                "window_half": subject.window_half,
-            },
-            half_precision=True,
+            subject.rendering_to_video,
+            subject.rendering_to_video_params,
+            window_half=subject.window_half,
+            vertex_texture=subject.vertex_texture,
         )
     if subject.full_frame is not None:
         copy_full_frame_reference(subject.full_frame, folder)
@@ -167,12 +205,7 @@ def load_subject(name: str | os.PathLike) -> Subject:
         ) from error
     video = {}
     if fields.get("renders", True) or (folder / RENDERING_TO_VIDEO).is_file():
-        variables, config = load_variables(folder / RENDERING_TO_VIDEO)
-        video = dict(
-            rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
-            rendering_to_video_params=variables["params"],
-            window_half=config["window_half"],
-        )
+        video = load_rendering_to_video(folder / RENDERING_TO_VIDEO)
     return Subject(
         name=name,
         fps=fps,

@@ -16,10 +16,13 @@ def curve(count: int, times, shape=SHAPE) -> np.ndarray:
     return blink
 
 
+TIMES = np.cumsum([20, 50, 60, 70, 80, 90, 100, 60, 70])
+
+
 @pytest.fixture(scope="module")
 def habits():
-    times = np.cumsum([20, 50, 60, 70, 80, 90, 100, 60, 70])
-    return learn_blink_habits([curve(700, times)])
+    blink = curve(700, TIMES)
+    return learn_blink_habits([blink], [blink]).replace(level=np.full((), 0.5, np.float32))
 
 
 def test_ends_of_a_blink_lie_where_lines_between_frames_cross_the_level():
@@ -43,7 +46,23 @@ def test_the_habits_are_what_was_seen(habits):
 
 
 def test_few_blinks_are_no_habit():
-    assert learn_blink_habits([curve(400, [50, 150, 250])]) is None
+    blink = curve(400, [50, 150, 250])
+    assert learn_blink_habits([blink], [blink]) is None
+
+
+def test_a_network_that_asks_for_blinks_faintly_or_too_often_blinks_as_often_as_the_person():
+    rng = np.random.default_rng(1)
+    person = [curve(700, TIMES)]
+    for height, chances in ((0.3, 10), (0.9, 40)):
+        made = [
+            sum(curve(700, [t], h * SHAPE) for t, h in zip(times, heights, strict=True))
+            for times, heights in zip(
+                rng.integers(0, 690, (4, chances)), height * rng.random((4, chances)), strict=True
+            )
+        ]
+        habits = learn_blink_habits(person, made)
+        count = sum(len(find_blinks(blink_by_habit(blink, habits))) for blink in made)
+        assert abs(count - 4 * len(TIMES)) <= 2
 
 
 def test_half_a_blink_becomes_a_whole_one_where_it_was(habits):

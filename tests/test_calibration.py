@@ -108,12 +108,14 @@ def test_hardly_any_movement_is_not_made_into_much(model):
 
 def test_habits_are_saved_with_the_network_and_blinked_by(model, tmp_path):
     shape = np.array([0, 1, 4.5, 1, 0], np.float32)
+    zero, half = np.zeros((), np.float32), np.full((), 0.5, np.float32)
     habits = BlinkHabits(
-        shape=shape, interval=np.array([30, 60], np.float32), rest=np.float32(0)[...]
+        shape=shape, interval=np.array([30, 60], np.float32), rest=zero, level=half
     )
     save_facial_gan(tmp_path / "a.safetensors", model.replace(blink_habits=habits))
     loaded = load_facial_gan(tmp_path / "a.safetensors")
     np.testing.assert_array_equal(loaded.blink_habits.interval, [30, 60])
+    assert loaded.blink_habits.level == 0.5
     blink = np.asarray(generate_attributes(loaded, speech(2)).blink)
     assert set(np.unique(blink)) == {0, 1, 4.5}
     save_facial_gan(tmp_path / "b.safetensors", model)

@@ -20,6 +20,7 @@ from facial_jax.attributes import AttributeStatistics
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.calibration import MAX_EXPRESSION_FACTOR
+from facial_jax.face.model import face_texture
 from facial_jax.generation import FacialGan, generate_attributes, save_facial_gan
 from facial_jax.networks.facial_gan import SMALL_DISCRIMINATOR
 from facial_jax.synthesis import attributes_from_speech
@@ -213,6 +214,9 @@ def test_a_video_becomes_a_subject_that_speaks(personalized):
     loaded = facial_jax.load_subject(folder)
     assert (loaded.name, loaded.fps, loaded.size) == ("a", 25, SIZE)
     assert loaded.rendering_to_video.width == 4
+    statistical = face_texture(loaded.face_model, loaded.identity.texture)
+    assert np.isfinite(loaded.vertex_texture).all()
+    assert np.abs(loaded.vertex_texture - np.asarray(statistical)).max() > 0.01
     with av.open(str(folder / "spoken.mp4")) as container:
         frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
     assert frames[0].shape == (SIZE, SIZE, 3)

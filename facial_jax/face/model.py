@@ -7,6 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from facial_jax.attributes import Identity
 from facial_jax.face.eye_region import eye_region
 from facial_jax.face.topology import opposite_vertices, vertex_triangle_adjacency
 
@@ -130,6 +131,28 @@ def face_shape(
 def face_texture(model: FaceModel, texture: Float[Array, "80"]) -> Float[Array, "n 3"]:
     """Per-vertex albedo T̄ + B_t·texture (FACIAL, Eq. 12), RGB around [0, 1], not clipped."""
     return model.mean_texture + model.texture_basis @ texture
+
+
+def person_face_model(
+    model: FaceModel, identity: Identity, texture: Float[Array | np.ndarray, "n 3"] | None
+) -> tuple[FaceModel, Identity]:
+    """The model with a person's own albedo in place of the statistical texture, where there is one.
+
+    Args:
+        model: the face model.
+        identity: the person's.
+        texture: albedo per vertex, RGB around [0, 1], such as from `tracking.texture`; None leaves
+            both as they are.
+
+    Returns:
+        A model whose mean texture is this one, and the identity without coefficients of texture.
+    """
+    if texture is None:
+        return model, identity
+    return (
+        model.replace(mean_texture=jnp.asarray(texture, jnp.float32)),
+        identity.replace(texture=jnp.zeros_like(jnp.asarray(identity.texture))),
+    )
 
 
 def face_landmarks(model: FaceModel, vertices: Float[Array, "*b n c"]) -> Float[Array, "*b 68 c"]:

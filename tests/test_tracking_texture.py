@@ -1,0 +1,80 @@
+"""The texture that a video shows of a face, found again in pictures of a known one."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.attributes import Attributes, Identity
+from facial_jax.face.model import face_texture, person_face_model
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.render import render
+from facial_jax.tracking.texture import texture_frames, video_texture
+
+SIZE, FRAMES = 160, 10
+
+
+@pytest.fixture(scope="module")
+def clip():
+    model, rng = procedural_face_model(), np.random.default_rng(0)
+    pose = np.zeros((FRAMES, 6), np.float32)
+    pose[:, 1] = np.linspace(-0.5, 0.5, FRAMES)
+    expression = np.zeros((FRAMES, 64), np.float32)
+    expression[:, 0] = np.linspace(0, 1, FRAMES)
+    blink = np.zeros(FRAMES, np.float32)
+    attributes = Attributes(expression=expression, pose=pose, blink=blink)
+    light = 0.1 * rng.normal(size=(3, 9)).astype(np.float32)
+    identity = Identity(
+        identity=jnp.asarray(rng.normal(size=80), jnp.float32),
+        texture=jnp.zeros(80),
+        illumination=jnp.asarray(light),
+    )
+    # Broad stripes that no coefficient of texture has.
+    height = np.asarray(model.mean_shape)[:, 1:2]
+    painted = np.array(model.mean_texture) * (0.75 + 0.25 * np.sin(6 * height))
+    painted_model, nobody = person_face_model(model, identity, painted)
+    camera = pinhole_camera((SIZE, SIZE))
+    image = render(painted_model, nobody, attributes, camera, (SIZE, SIZE)).image
+    frames = np.round(255 * np.asarray(image)).astype(np.uint8)
+    return model, identity, attributes, frames, painted
+
+
+def test_the_paint_is_found_where_the_video_shows_it(clip):
+    model, identity, attributes, frames, painted = clip
+    found = video_texture(model, identity, attributes, frames)
+    error = np.abs(found - painted).mean(axis=1)
+    front = np.asarray(model.mean_shape)[:, 2] > 0.3
+    assert np.median(error[front]) < 0.01
+    statistical = np.abs(np.asarray(model.mean_texture) - painted).mean(axis=1)
+    assert error[front].mean() < 0.25 * statistical[front].mean()
+
+
+def test_what_is_never_seen_keeps_the_statistical_texture(clip):
+    model, identity, attributes, frames, _ = clip
+    turned = attributes.replace(pose=attributes.pose + np.array([0, 0, 0, 50, 0, 0], np.float32))
+    found = video_texture(model, identity, turned, frames)
+    np.testing.assert_allclose(found, face_texture(model, identity.texture), atol=1e-6)
+
+
+def test_frames_with_closed_eyes_tell_nothing():
+    blink = np.zeros(1000, np.float32)
+    blink[::3] = 5.0
+    chosen = texture_frames(blink)
+    assert len(chosen) == 128
+    assert (np.diff(chosen) > 0).all()
+    assert chosen[-1] > 990
+    assert not blink[chosen].any()
+    np.testing.assert_array_equal(texture_frames(np.full(3, 5, np.float32)), [0, 1, 2])
+
+
+def test_as_many_frames_as_attributes(clip):
+    model, identity, attributes, frames, _ = clip
+    with pytest.raises(ValueError, match="expected as many as there are attributes"):
+        video_texture(model, identity, attributes, frames[1:])
+
+
+def test_without_a_texture_the_model_stays_as_it_is(clip):
+    model, identity, *_ = clip
+    same_model, same_identity = person_face_model(model, identity, None)
+    assert same_model is model
+    assert same_identity is identity
