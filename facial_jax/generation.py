@@ -102,8 +102,14 @@ def load_facial_gan(path: str | Path) -> FacialGan:
     habits = arrays.pop("blink_habits", None)
     if habits is not None:
         # The file keeps a number as an array of one.
-        numbers = {name: np.reshape(habits[name], ()) for name in ("rest", "level")}
-        habits = BlinkHabits(**{**habits, **numbers})
+        try:
+            numbers = {name: np.reshape(habits[name], ()) for name in ("rest", "level")}
+            habits = BlinkHabits(**{**habits, **numbers})
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"The weights file {path} holds other blink habits than this version's ({error}); "
+                "personalize again."
+            ) from error
     generator = module_from_config(FacialGenerator, config)
     try:
         features = speech_feature_count(arrays)

@@ -25,7 +25,7 @@ def conv2d(
     Of a 3×3 convolution of one 8×8 image from 1024 to 1024 channels, XLA's gradient takes 53 ms by
     the input and 28 ms by the kernel on one CPU core; dy · kernelᵀ and shifted sums take 7 ms, and
     columnsᵀ · dy takes 16 ms. With stride 2 one product per kernel tap is up to twice as fast as
-    XLA's gradient by the kernel.
+    XLA's gradient by the kernel; 4×4 kernels have faster gradients as 2×2 ones of folded pixels.
     """
     return _convolve(x, kernel, stride, padding)
 
@@ -42,6 +42,8 @@ def _forward(x, kernel, stride, padding):
 
 def _backward(stride, padding, residuals, dy):
     x, kernel = residuals
+    if stride == 2 and kernel.shape[0] % 2 == kernel.shape[1] % 2 == 0:
+        return jax.vjp(lambda x, kernel: _convolve_folded(x, kernel, padding), x, kernel)[1](dy)
     pixels = dy.shape[0] * dy.shape[1] * dy.shape[2]
     if stride == 1 and pixels <= FEW_PIXELS:
         dx = _input_gradient(kernel, dy, x.shape, padding)
@@ -55,6 +57,19 @@ def _backward(stride, padding, residuals, dy):
         x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), *padding, (0, 0))))
         (dkernel,) = jax.vjp(lambda kernel: _convolve(x, kernel, 1, _NO_PADDING), kernel)[1](dy)
     return dx, dkernel
+
+
+def _convolve_folded(x, kernel, padding):
+    """Stride 2, of 2×2 pixels folded into channels: a convolution of a quarter of the taps."""
+    ky, kx, c, d = kernel.shape
+    (top, bottom), (left, right) = padding
+    h, w = x.shape[1] + top + bottom, x.shape[2] + left + right
+    # A last row or column that is left over is seen by no kernel.
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, : h // 2 * 2, : w // 2 * 2]
+    x = x.reshape(x.shape[0], h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
+    kernel = kernel.reshape(ky // 2, 2, kx // 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
+    x, kernel = x.reshape(*x.shape[:3], 4 * c), kernel.reshape(ky // 2, kx // 2, 4 * c, d)
+    return _convolve(x, kernel, 1, _NO_PADDING)
 
 
 def _input_gradient(kernel, dy, shape, padding):
