@@ -64,7 +64,7 @@ def _share(above: float, below: float) -> float:
 
 
 def learn_blink_habits(
-    blinks: Sequence[Float[np.ndarray, "t"]], made: Sequence[Float[np.ndarray, "t"]]
+    blinks: Sequence[Float[np.ndarray, "_"]], made: Sequence[Float[np.ndarray, "_"]]
 ) -> BlinkHabits | None:
     """The habits seen in recordings of one person; None where they hold too few blinks to tell.
 
@@ -103,7 +103,7 @@ def learn_blink_habits(
     return habits(np.median(_LEVELS[off == off.min()]))
 
 
-def _count_blinks(made: Sequence[Float[np.ndarray, "t"]], habits: BlinkHabits) -> int:
+def _count_blinks(made: Sequence[Float[np.ndarray, "_"]], habits: BlinkHabits) -> int:
     return sum(len(find_blinks(blink_by_habit(blink, habits))) for blink in made)
 
 

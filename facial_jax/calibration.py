@@ -32,7 +32,7 @@ BEGIN_FRAMES = round(4 * SEAM_FADE_FRAMES)
 
 
 def calibrate_movement(
-    model: FacialGan, speech: Sequence[Float[np.ndarray, "t features"]]
+    model: FacialGan, speech: Sequence[Float[np.ndarray, "_ features"]]
 ) -> FacialGan:
     """The same FACIAL-GAN, its head's place and its face's range of movement the person's.
 

@@ -23,7 +23,7 @@ class BlinkStatistics:
     # their mean duration in seconds; NaN where there is no whole one
 
 
-def blink_statistics(blinks: Sequence[Float[np.ndarray, "t"]], fps: float) -> BlinkStatistics:
+def blink_statistics(blinks: Sequence[Float[np.ndarray, "_"]], fps: float) -> BlinkStatistics:
     """Rate and mean duration over several recordings' AU45 intensities.
 
     Raises:
@@ -41,7 +41,7 @@ def blink_statistics(blinks: Sequence[Float[np.ndarray, "t"]], fps: float) -> Bl
     )
 
 
-def pose_spread(poses: Sequence[Float[np.ndarray, "t 6"]]) -> Float[np.ndarray, "6"]:
+def pose_spread(poses: Sequence[Float[np.ndarray, "_ 6"]]) -> Float[np.ndarray, "6"]:
     """Standard deviation of each pose channel over all frames of several recordings.
 
     Pitch, yaw and roll in radians, x, y and z in decimetres, as in `Attributes`.
