@@ -12,6 +12,7 @@ from test_general_train import source
 from test_personalize import FEATURES, general  # noqa: F401  a fixture
 
 from data_specs.splits import TEST
+from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
 from experiments import evaluate_personalization as script
 from experiments.facial_gan_training import TrainingConfig
 
@@ -23,11 +24,11 @@ def two_people(monkeypatch):
     """Two speakers, one of whom always looks to the left."""
 
     def clips(folder, split):
-        made = []
+        split, made = split.removeprefix(NEW_SPEAKERS), []
         for person, subject in enumerate(("a", "b")):
             for k in range(2):
                 seed = 100 * person + 10 * len(split) + k
-                frames = FRAMES[split.removeprefix("new_speakers_")]
+                frames = FRAMES[split]
                 clip = random_clip(f"{subject}{k}", subject, frames, seed=seed, features=FEATURES)
                 pose = clip.pose + np.eye(6, dtype=np.float32)[1] * person
                 made.append(dataclasses.replace(clip, pose=pose))
