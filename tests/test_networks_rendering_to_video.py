@@ -172,3 +172,24 @@ def test_discriminator_returns_every_activation_of_every_scale():
         [(2, 17, 17, 2), (2, 9, 9, 4), (2, 10, 10, 8), (2, 11, 11, 1)],
         [(2, 9, 9, 2), (2, 5, 5, 4), (2, 6, 6, 8), (2, 7, 7, 1)],
     ]
+
+
+@pytest.mark.parametrize("packing", [1, 2])
+def test_the_frames_own_rendered_face_shows_through_where_the_network_lets_it(packing):
+    generator = LocalEnhancer(
+        width=2, downsamplings=1, blocks=1, kernel_size=3, packing=packing, blend_input=True
+    )
+    pictures = jax.random.uniform(jax.random.key(0), (1, 16, 16, 16))  # N_w = 2: the third of four
+    variables = generator.init(jax.random.key(1), pictures)
+    output = variables["params"]["output"]["conv"]
+    assert output["bias"].shape == (4 * packing**2,)
+    own = 2 * pictures[..., 8:11] - 1
+    for logit, rendered in ((20.0, 1.0), (-20.0, 0.0)):
+        bias = output["bias"].reshape(-1, 4).at[:, 3].set(logit).at[:, :3].set(0.5).reshape(-1)
+        params = {
+            **variables["params"],
+            "output": {"conv": {"kernel": jnp.zeros_like(output["kernel"]), "bias": bias}},
+        }
+        made = generator.apply({"params": params}, pictures)
+        expected = rendered * own + (1 - rendered) * jnp.tanh(0.5)
+        np.testing.assert_allclose(made, expected, atol=1e-5)

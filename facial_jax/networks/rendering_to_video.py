@@ -255,6 +255,8 @@ class GlobalGenerator(nn.Module):
     # the network works on blocks of packing×packing pixels, folded into channels; 1 as published
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
+    blend_input: bool = False
+    # the frame's own rendered face shows through, where and as far as the network lets it; likewise
     remat: bool = False
     # the backward pass computes activations again in place of keeping them: less memory, more time
 
@@ -270,20 +272,30 @@ class GlobalGenerator(nn.Module):
             name="features",
         )
         inputs = fold_pixels(x, self.packing)
-        return _output(self, features(inputs), inputs)
+        return _output(self, features(inputs), inputs, x)
 
 
 def _output(
     generator: "GlobalGenerator | LocalEnhancer",
     features: Float[Array, "b h w d"],
     inputs: Float[Array, "b h w c"],
+    pictures: Float[Array, "b H W k"],
 ) -> Float[Array, "b H W o"]:
-    """The last layer of either generator, called inside it: features to the frame."""
+    """The last layer of either generator, called inside it: features to the frame.
+
+    `inputs` are the `pictures`, folded.
+    """
     if generator.skip_input:
         features = jnp.concatenate([features, inputs], axis=-1)
-    out_channels = generator.out_channels * generator.packing**2
-    x = ReflectConv(out_channels, generator.kernel_size, name="output")(features)
-    return jnp.tanh(unfold_pixels(x, generator.packing))
+    channels = generator.out_channels + generator.blend_input
+    conv = ReflectConv(channels * generator.packing**2, generator.kernel_size, name="output")
+    x = unfold_pixels(conv(features), generator.packing)
+    if not generator.blend_input:
+        return jnp.tanh(x)
+    own = pictures.shape[-1] // 2  # of 2·N_w pictures the one of this frame, N_w before it
+    share = nn.sigmoid(x[..., -1:])
+    rendered = 2 * pictures[..., own : own + generator.out_channels] - 1
+    return share * rendered + (1 - share) * jnp.tanh(x[..., :-1])
 
 
 class LocalEnhancer(nn.Module):
@@ -307,12 +319,15 @@ class LocalEnhancer(nn.Module):
     # the network works on blocks of packing×packing pixels, folded into channels; 1 as published
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
+    blend_input: bool = False
+    # the frame's own rendered face shows through, where and as far as the network lets it; likewise
     remat: bool = False
     # the backward pass computes activations again in place of keeping them: less memory, more time
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
         """The frame, in (−1, 1)."""
+        pictures = x
         x = inputs = fold_pixels(x, self.packing)
         coarse = GlobalFeatures(
             2 * self.width,
@@ -328,7 +343,7 @@ class LocalEnhancer(nn.Module):
         for i in range(self.local_blocks):
             x = plain(ResidualBlock(name=f"block_{i}"), x)
         x = normalized(UpConv(self.width, name="up"), x)
-        return _output(self, x, inputs)
+        return _output(self, x, inputs, pictures)
 
 
 class PatchDiscriminator(nn.Module):
