@@ -4,9 +4,10 @@ speech.
     python -m experiments.make_demo_video
 
 Into the output folder go `attributes.npz` (expression, pose, blink, identity, texture,
-illumination, fps, clip_starts, and the speech as audio at audio_rate, silent under the clips
-without speech) and `frames.npy` (uint8, frame, height, width, RGB). Some clips speak; others sweep
-through poses, mouth shapes and blinks, so that whatever a talking head does has been seen.
+illumination, fps, clip_starts, vertex_texture as `facial_jax.tracking.texture` finds it, and the
+speech as audio at audio_rate, silent under the clips without speech) and `frames.npy` (uint8,
+frame, height, width, RGB). Some clips speak; others sweep through poses, mouth shapes and blinks,
+so that whatever a talking head does has been seen.
 """
 
 import multiprocessing
@@ -143,6 +144,29 @@ def draw_frames(folder: str, size: int, jobs, done) -> None:
         done.put(job[1] - job[0])
 
 
+def add_texture(folder: Path) -> None:
+    """Adds to the attributes the texture that the frames show, as of any video of a person.
+
+    Of the last tenth no frame is looked at: training holds part of it out.
+    """
+    import jax.numpy as jnp
+
+    from facial_jax.attributes import Attributes, Identity
+    from facial_jax.face.procedural import procedural_face_model
+    from facial_jax.tracking.texture import texture_frames, video_texture
+
+    with np.load(folder / "attributes.npz") as stored:
+        arrays = dict(stored)
+    chosen = texture_frames(arrays["blink"][: -len(arrays["blink"]) // 10])
+    frames = np.load(folder / "frames.npy", mmap_mode="r")[chosen]
+    identity = Identity(
+        **{k: jnp.asarray(arrays[k]) for k in ("identity", "texture", "illumination")}
+    )
+    rows = {k: arrays[k][chosen] for k in ("expression", "pose", "blink")}
+    texture = video_texture(procedural_face_model(), identity, Attributes(**rows), frames)
+    np.savez(folder / "attributes.npz", **arrays, vertex_texture=texture)
+
+
 def main(config: Config) -> None:
     """Makes the attributes, then draws the frames in parallel."""
     config.output.mkdir(parents=True, exist_ok=True)
@@ -174,6 +198,7 @@ def main(config: Config) -> None:
             bar.update(step)
     for worker in workers:
         worker.join()
+    add_texture(config.output)
 
 
 if __name__ == "__main__":

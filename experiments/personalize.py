@@ -61,7 +61,6 @@ from facial_jax.full_frame import save_full_frame_reference
 from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
 from facial_jax.networks.facial_gan import SMALL_DISCRIMINATOR, FacialDiscriminator
 from facial_jax.networks.parameters import load_variables, module_from_config
-from facial_jax.networks.rendering_to_video import SMALL_LOCAL_ENHANCER
 from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     FACE_MODELS,
@@ -140,8 +139,6 @@ PRESETS = {
         training=dataclasses.replace(PERSONALIZATION, epochs=40.0),
         video_training=dataclasses.replace(
             video_script.PRESETS["demo"],
-            # What wears the person's texture need not be made up.
-            generator={**SMALL_LOCAL_ENHANCER, "blend_input": True},
             # After 2000 steps against the discriminator pictures are as sharp as the video; more
             # only add specks.
             steps=3300,

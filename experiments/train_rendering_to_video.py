@@ -94,11 +94,11 @@ class VideoTrainingConfig:
     """N_w; 5 in the paper."""
     batch_size: int = 4
     """Frames, over all devices."""
-    steps: int | None = 4400
+    steps: int | None = 4000
     """Parameter updates; None: as many as the epochs have."""
     epochs: float = 50.0
     """How often every frame is seen, where steps is None."""
-    reconstruction_steps: int = 3700
+    reconstruction_steps: int = 2400
     """The first steps, which are without the discriminator; none in the paper."""
     learning_rate: float = 5e-4
     """Of these first steps: warmed up, then along half a cosine to the next one."""
