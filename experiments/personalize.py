@@ -56,9 +56,15 @@ from experiments.facial_gan_training import (
 from experiments.personalization_report import report_page, side_by_side
 from experiments.prepare import write_tracked
 from facial_jax.attributes import Identity
+from facial_jax.calibration import calibrate_movement
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.full_frame import save_full_frame_reference
-from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
+from facial_jax.generation import (
+    FacialGan,
+    generate_attributes,
+    load_facial_gan,
+    save_facial_gan,
+)
 from facial_jax.networks.facial_gan import SMALL_DISCRIMINATOR, FacialDiscriminator
 from facial_jax.networks.parameters import load_variables, module_from_config
 from facial_jax.subject import (
@@ -346,10 +352,26 @@ def fine_tune(
 def save_fine_tuned(config: Config, clip: Clip, first: int, folder: Path) -> None:
     """Fine-tunes on the frames before `first`; the result is `personal/facial_gan.safetensors`."""
     clips, validation = part_of(clip, 0, first), part_of(clip, first, len(clip))
+    clips = part_of(with_general_mouth(config, clips), 0, first)
     # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
     model = fine_tune(config, clips, validation, part_of(clip, 0, len(clip)), folder)
     (folder / "personal").mkdir(parents=True, exist_ok=True)
     save_facial_gan(folder / "personal" / FACIAL_GAN, model, half_precision=True)
+
+
+def with_general_mouth(config: Config, clips: ClipSource) -> Clip:
+    """The clip with the expressions that the general network makes of its speech.
+
+    What a tracker sees of lips is noisy: seconds of it tell how far a person's mouth moves, but a
+    network that learns from it when, forgets much of what it knew of articulation. So the mouth
+    keeps the general network's articulation, moved as far as the person's.
+    """
+    (statistics,) = subject_statistics(clips).values()
+    model = load_facial_gan(config.general)
+    model = model.replace(statistics=statistics, initial_state=statistics.mean)
+    model = calibrate_movement(model, [clips[0].features])
+    made = generate_attributes(model, clips[0].features)
+    return dataclasses.replace(clips[0], expression=np.asarray(made.expression))
 
 
 def shown_frames(clip: Clip) -> np.ndarray:
