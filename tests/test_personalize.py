@@ -21,7 +21,12 @@ from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.calibration import MAX_EXPRESSION_FACTOR
 from facial_jax.face.model import face_texture
-from facial_jax.generation import FacialGan, generate_attributes, save_facial_gan
+from facial_jax.generation import (
+    FacialGan,
+    generate_attributes,
+    load_facial_gan,
+    save_facial_gan,
+)
 from facial_jax.networks.facial_gan import SMALL_DISCRIMINATOR
 from facial_jax.synthesis import attributes_from_speech
 
@@ -317,6 +322,19 @@ def test_bad_input_ends_with_one_line(changes, message, tmp_path, monkeypatch):
         personalize.main(personalize.Config(subject="a", work_dir=tmp_path, **changes))
 
 
+def test_what_is_learnt_of_the_mouth_is_the_general_networks(general):
+    clip = random_clip("clip", "a", CLIP_FRAMES, features=FEATURES)
+    config = personalize.Config(subject="a", general=general)
+    learnt = personalize.with_general_mouth(config, personalize.part_of(clip, 0, CLIP_FRAMES))
+    for name in ("pose", "blink", "features", "valid"):
+        np.testing.assert_array_equal(getattr(learnt, name), getattr(clip, name))
+    model = load_facial_gan(general)
+    made = generate_attributes(model, clip.features).expression
+    # The same curves, to the person's scale.
+    alike = [np.corrcoef(learnt.expression[20:, i], made[20:, i])[0, 1] for i in range(64)]
+    assert np.median(alike) > 0.9
+
+
 def test_a_video_that_is_too_short_is_refused():
     with pytest.raises(ValueError, match=r"at least 6\.8 s with a face.*got 100 frames \(4\.0 s\)"):
         personalize.first_held_out(random_clip("clip", "a", 100))
@@ -331,4 +349,4 @@ def test_a_preset_gives_the_defaults_and_options_change_them():
     assert config.video_training.batch_size == 1
     config = personalize.parse(["--subject", "a", "--size", "128", "--video-training.steps", "7"])
     assert (config.preset, config.size, config.video_training.steps) == ("demo", 128, 7)
-    assert config.video_training.reconstruction_steps == 2300
+    assert config.video_training.reconstruction_steps == 1200
