@@ -225,7 +225,10 @@ def test_indices_out_of_range_and_wrong_shapes_are_named(small):
 def test_subjects_made_with_the_basel_model_find_the_users_files(small, monkeypatch, tmp_path):
     folder = small[0]
     monkeypatch.setenv("FACIAL_JAX_BFM", str(folder))
-    subject = dataclasses.replace(load_subject("demo"), face_model=FACE_MODELS["bfm"]())
+    other = dataclasses.replace(load_subject("demo"), face_model=FACE_MODELS["bfm"]())
+    with pytest.raises(ValueError, match="expected one colour for each of 100 vertices"):
+        other.rendered_face()
+    subject = dataclasses.replace(other, vertex_texture=None)
     save_subject(tmp_path / "subject", subject, face_model="bfm")
     stored = {path.name for path in (tmp_path / "subject").iterdir()}
     assert stored == {"subject.json", "facial_gan.safetensors", "rendering_to_video.safetensors"}

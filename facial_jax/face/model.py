@@ -146,9 +146,17 @@ def person_face_model(
 
     Returns:
         A model whose mean texture is this one, and the identity without coefficients of texture.
+
+    Raises:
+        ValueError: the texture is another face model's.
     """
     if texture is None:
         return model, identity
+    if texture.shape != model.mean_texture.shape:
+        raise ValueError(
+            f"texture: expected one colour for each of {model.mean_texture.shape[0]} vertices, got "
+            f"shape {texture.shape}; it belongs to another face model"
+        )
     return (
         model.replace(mean_texture=jnp.asarray(texture, jnp.float32)),
         identity.replace(texture=jnp.zeros_like(jnp.asarray(identity.texture))),
