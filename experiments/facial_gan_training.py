@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tensorboardX import SummaryWriter
-from tqdm.auto import tqdm
 
 from data_specs.clips import ClipSource
 from data_specs.windows import (
@@ -22,6 +20,7 @@ from data_specs.windows import (
     training_windows,
 )
 from experiments.curves import draw_curves
+from experiments.training_progress import training_progress
 from facial_jax.attributes import (
     Attributes,
     AttributeStatistics,
@@ -191,16 +190,8 @@ def train_facial_gan(
 
     mapped = data_parallel(device_step, mesh)
     evaluate = make_evaluation(networks.generator, config.losses)
-    board = SummaryWriter(str(output / "tensorboard"), purge_step=first + 1)
-    with tqdm(initial=first, total=steps, unit="step", desc="training", smoothing=0.05) as bar:
-
-        def look(done: int, losses: dict[str, float]) -> None:
-            bar.update(done - bar.n)
-            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
-            for name, value in losses.items():
-                board.add_scalar(f"training/{name}", value, done)
-            if rate := bar.format_dict["rate"]:
-                board.add_scalar("training/steps_per_s", rate, done)
+    with training_progress(output / "tensorboard", first=first, steps=steps) as progress:
+        bar, board, look = progress
 
         def validate(done: int, state) -> None:
             losses = evaluate(state.generator, validation, statistics)
@@ -232,7 +223,6 @@ def train_facial_gan(
             validate=validate,
         )
     checkpoints.close()
-    board.close()
     model = FacialGan(
         variables=jax.device_get(state.generator),
         statistics=mean_statistics(statistics),

@@ -24,9 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from tensorboardX import SummaryWriter
-from tqdm.auto import tqdm
 
+from experiments.training_progress import training_progress
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
 from facial_jax.face.model import face_landmarks, face_shape, person_face_model
@@ -457,16 +456,8 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
         image = generator.apply({"params": params}, from_uint8(batch)[0])
         return to_uint8((image + 1) / 2)
 
-    board = SummaryWriter(str(work / "tensorboard"), purge_step=first + 1)
-    with tqdm(initial=first, total=steps, unit="step", desc="training", smoothing=0.05) as bar:
-
-        def look(done: int, losses: dict[str, float]) -> None:
-            bar.update(done - bar.n)
-            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
-            for name, value in losses.items():
-                board.add_scalar(f"training/{name}", value, done)
-            if rate := bar.format_dict["rate"]:
-                board.add_scalar("training/steps_per_s", rate, done)
+    with training_progress(work / "tensorboard", first=first, steps=steps) as progress:
+        bar, board, look = progress
 
         def validate(done: int, state) -> None:
             average = jax.device_get(state.average)
@@ -502,7 +493,6 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
             validate=validate,
         )
     checkpoints.close()
-    board.close()
 
 
 def preset_arguments(name: str) -> Arguments:

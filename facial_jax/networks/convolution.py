@@ -16,6 +16,15 @@ FEW_PIXELS = 512
 products that leave the kernels as they lie are faster on CPUs than convolutions."""
 
 
+def fold_pixels(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 d"]:
+    """Every `size`×`size` block of pixels becomes one pixel with all their channels."""
+    b, h, w, c = x.shape
+    if h % size or w % size:
+        raise ValueError(f"Height and width must be divisible by {size} here, got {h}×{w}.")
+    blocks = x.reshape(b, h // size, size, w // size, size, c).transpose(0, 1, 3, 2, 4, 5)
+    return blocks.reshape(b, h // size, w // size, size * size * c)
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(
     x: Float[Array, "b h w c"], kernel: Float[Array, "y x c d"], stride: int, padding: Padding
@@ -66,10 +75,9 @@ def _convolve_folded(x, kernel, padding):
     h, w = x.shape[1] + top + bottom, x.shape[2] + left + right
     # A last row or column that is left over is seen by no kernel.
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, : h // 2 * 2, : w // 2 * 2]
-    x = x.reshape(x.shape[0], h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
     kernel = kernel.reshape(ky // 2, 2, kx // 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
-    x, kernel = x.reshape(*x.shape[:3], 4 * c), kernel.reshape(ky // 2, kx // 2, 4 * c, d)
-    return _convolve(x, kernel, 1, _NO_PADDING)
+    kernel = kernel.reshape(ky // 2, kx // 2, 4 * c, d)
+    return _convolve(fold_pixels(x, 2), kernel, 1, _NO_PADDING)
 
 
 def _input_gradient(kernel, dy, shape, padding):

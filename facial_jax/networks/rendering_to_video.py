@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from facial_jax.networks.convolution import FEW_PIXELS, Conv
+from facial_jax.networks.convolution import FEW_PIXELS, Conv, fold_pixels
 
 SMALL_LOCAL_ENHANCER = dict(
     width=16,
@@ -53,15 +53,6 @@ def reflect_pad(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b H W c"
         index = np.abs(np.arange(-size, n + size))
         x = jnp.take(x, np.minimum(index, 2 * (n - 1) - index), axis=axis)
     return x
-
-
-def fold_pixels(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 d"]:
-    """Every `size`×`size` block of pixels becomes one pixel with all their channels."""
-    b, h, w, c = x.shape
-    if h % size or w % size:
-        raise ValueError(f"Height and width must be divisible by {size} here, got {h}×{w}.")
-    blocks = x.reshape(b, h // size, size, w // size, size, c).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(b, h // size, w // size, size * size * c)
 
 
 def unfold_pixels(x: Float[Array, "b h w d"], size: int) -> Float[Array, "b H W c"]:

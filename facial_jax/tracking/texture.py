@@ -72,14 +72,14 @@ def video_texture(
             f"frames: expected as many as there are attributes and at least one, got {len(frames)} "
             f"for {len(attributes)}"
         )
-    index = np.arange(len(frames))
-    padded = np.concatenate([index, np.full(-len(index) % _BATCH, index[-1])])
+    count = len(frames)
+    padded = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1)
     camera = pinhole_camera(frames.shape[1:3])
     batches = [
         jax.device_get(_sample(model, identity, attributes[chosen], frames[chosen], camera))
         for chosen in padded.reshape(-1, _BATCH)
     ]
-    samples = np.concatenate(batches)[: len(index)]
+    samples = np.concatenate(batches)[:count]
     seen = np.isfinite(samples[..., 0]).sum(axis=0) >= _MIN_SEEN
     texture = np.array(face_texture(model, identity.texture))
     texture[seen] = np.nanmedian(samples[:, seen], axis=0)

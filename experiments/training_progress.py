@@ -1,0 +1,36 @@
+"""How a training shows itself: a progress bar, and TensorBoard's files."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tensorboardX import SummaryWriter
+from tqdm.auto import tqdm
+
+
+class Progress(NamedTuple):
+    """Where a training shows itself."""
+
+    bar: tqdm
+    board: SummaryWriter
+    look: Callable[[int, dict[str, float]], None]
+    # shows the losses after so many steps, and how many are done in a second
+
+
+@contextmanager
+def training_progress(folder: Path, *, first: int, steps: int) -> Iterator[Progress]:
+    """From step `first` of `steps`; TensorBoard's files go into `folder`."""
+    board = SummaryWriter(str(folder), purge_step=first + 1)
+    with tqdm(initial=first, total=steps, unit="step", desc="training", smoothing=0.05) as bar:
+
+        def look(done: int, losses: dict[str, float]) -> None:
+            bar.update(done - bar.n)
+            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
+            for name, value in losses.items():
+                board.add_scalar(f"training/{name}", value, done)
+            if rate := bar.format_dict["rate"]:
+                board.add_scalar("training/steps_per_s", rate, done)
+
+        yield Progress(bar, board, look)
+    board.close()
