@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from eight_devices import run_on_eight_devices
 
 from experiments import train_rendering_to_video as script
 from facial_jax.losses import rendering_to_video as losses
@@ -343,19 +344,7 @@ print("the same")
 
 
 def test_eight_devices_give_the_numbers_of_one():
-    flags = (
-        "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-        "--xla_llvm_disable_expensive_passes=true"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", PARALLEL],
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).resolve().parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "the same" in done.stdout
+    assert "the same" in run_on_eight_devices(PARALLEL)
 
 
 def test_an_epoch_shows_every_frame_but_the_held_out_ones_once():

@@ -1,12 +1,9 @@
 """A batch over many devices gives what one device gives."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import numpy as np
 import pytest
+from eight_devices import run_on_eight_devices
 
 from facial_jax.training.parallel import check_batch_size, data_mesh
 
@@ -49,19 +46,7 @@ print("the same")
 
 
 def test_eight_devices_give_the_numbers_of_one_and_of_pmap():
-    flags = (
-        "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-        "--xla_llvm_disable_expensive_passes=true"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "the same" in done.stdout
+    assert "the same" in run_on_eight_devices(SCRIPT)
 
 
 def test_a_batch_that_cannot_be_split_evenly_says_so():
