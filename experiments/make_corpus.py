@@ -11,6 +11,7 @@ from pathlib import Path
 import tyro
 
 from data_specs.synthetic_talking_head.builder import SyntheticTalkingHeadConfig, build_corpus
+from facial_jax.audio.acoustic import BUNDLED
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Config:
     seed: int = 0
     demo_style: bool = False
     """Everybody moves like the bundled subject, whose FACIAL-GAN is trained on such a corpus."""
+    acoustic_model: str = BUNDLED
+    """Where the speech features come from: bundled, deepspeech, or a file."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 
@@ -46,6 +49,7 @@ def main(config: Config) -> None:
         fps=config.fps,
         seed=config.seed,
         demo_style=config.demo_style,
+        acoustic_model=config.acoustic_model,
     )
     print(build_corpus(corpus, config.output, workers=config.workers))
 

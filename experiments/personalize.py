@@ -54,8 +54,9 @@ from experiments.facial_gan_training import (
     train_facial_gan,
 )
 from experiments.personalization_report import report_page, side_by_side
-from experiments.prepare import write_tracked
+from experiments.prepare import listen_again, write_tracked
 from facial_jax.attributes import Identity
+from facial_jax.audio.acoustic import BUNDLED, load_acoustic_model
 from facial_jax.calibration import calibrate_movement
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.full_frame import save_full_frame_reference
@@ -111,6 +112,8 @@ class Config:
     beside it, or begins anew where there is none."""
     rendering_to_video: Path | None = None
     """A network that train_rendering_to_video wrote, in place of training one."""
+    acoustic_model: str = BUNDLED
+    """What `general` listens with, and the subject: bundled, deepspeech, or a file."""
     face_model: Literal["procedural", "bfm"] = "procedural"
     """What a data set's coefficients are of; a video is tracked with the procedural one."""
     prefix: str = ""
@@ -216,17 +219,20 @@ def personalize_video(config: Config) -> Path:
     """
     if not config.video.is_file():
         raise FileNotFoundError(f"video: {config.video} does not exist")
+    model = load_facial_gan(config.general)
+    check_acoustic_model(config.acoustic_model, model)
     work, seconds = config.work, {}
     tracked_folder = work / "tracked" / "clip"
     settings = {"video": video_identity(config.video), "subject": config.subject}
     seconds["track"] = stage(tracked_folder, settings, lambda: track_video(config, work))
-    clip, _ = load_tracked_clip(tracked_folder / FILE_NAME)
+    listen_again(tracked_folder, config.acoustic_model)
+    clip, acoustic = load_tracked_clip(tracked_folder / FILE_NAME)
     first = first_held_out(clip)
 
-    model = load_facial_gan(config.general)
     if "facial_gan" not in config.skip:
         folder = work / "facial_gan"
         settings |= {"facial_gan": dataclasses.asdict(config.training), "general": config.general}
+        settings |= {"acoustic_model": acoustic}
         seconds["facial_gan"] = stage(
             folder, settings, lambda: save_fine_tuned(config, clip, first, folder)
         )
@@ -252,6 +258,20 @@ def personalize_video(config: Config) -> Path:
         )
         shutil.copyfile(work / "evaluation" / "report.html", config.folder / "report.html")
     return config.folder
+
+
+def check_acoustic_model(name: str, model: FacialGan) -> None:
+    """Raises ValueError where the acoustic model cannot be what this FACIAL-GAN was trained with.
+
+    FileNotFoundError where there is no such acoustic model.
+    """
+    heard = load_acoustic_model(name).feature_count
+    if heard != model.speech_features:
+        raise ValueError(
+            f"acoustic_model: {name} gives {heard} speech features a row, but the general "
+            f"FACIAL-GAN was trained with {model.speech_features}; name the acoustic model that it "
+            "was trained with, or give another FACIAL-GAN with --general"
+        )
 
 
 def stage(folder: Path, settings: dict, make: Callable[[], None]) -> float:
@@ -289,7 +309,13 @@ def track_video(config: Config, work: Path) -> None:
     output = work / "tracked"
     bar = functools.partial(tqdm, desc=config.video.name, unit="frame", mininterval=1.0)
     tracked = track(config.video, size=max(TRACKED_SIZE, config.size), progress=bar)
-    checked = write_tracked(output, tracked, name="clip", subject=config.subject)
+    checked = write_tracked(
+        output,
+        tracked,
+        name="clip",
+        subject=config.subject,
+        acoustic_model=config.acoustic_model,
+    )
     tqdm.write(checked.text())
     crop = tracked.crop
     save_full_frame_reference(
@@ -503,6 +529,7 @@ def write_subject(
         identity=identity,
         face_model=FACE_MODELS[config.face_model](),
         facial_gan=jax.tree.map(jnp.asarray, model),
+        acoustic_model=config.acoustic_model,
         **video,
     )
     save_subject(config.folder, subject, face_model=config.face_model)

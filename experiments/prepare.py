@@ -12,13 +12,14 @@ Beam's options, on any of its runners; videos and output must be where all worke
     python -m experiments.prepare FOLDER --output DIR --beam="--runner=FlinkRunner …"
 """
 
+import dataclasses
 import functools
-import hashlib
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -31,11 +32,12 @@ from data_specs.clips import SAMPLE_RATE, Clip
 from data_specs.talking_head.tracked_clip import (
     FILE_NAME,
     left_out_videos,
+    load_tracked_clip,
     save_reason,
     save_tracked_clip,
 )
 from data_specs.talking_head.videos import Video, find_videos
-from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
+from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.tracking import TrackedVideo, track
 from facial_jax.tracking.landmarker import LandmarkerMissingError
@@ -59,6 +61,9 @@ class Config:
     """Height and width of the crop in pixels."""
     subject: str | None = None
     """Who is in the videos; each its own name, or its folder's, if not given."""
+    acoustic_model: str = BUNDLED
+    """Where the speech features come from: bundled, deepspeech, or a file. Clips that are done
+    already get this one's without being tracked again."""
     again: bool = False
     """Track videos again that are done already."""
     workers: int = 1
@@ -80,7 +85,19 @@ def clip_waveform(tracked: TrackedVideo) -> np.ndarray:
     return np.clip(np.rint(samples * 32767), -32768, 32767).astype(np.int16)
 
 
-def make_clip(tracked: TrackedVideo, *, name: str, subject: str) -> Clip:
+def clip_speech_features(
+    waveform: np.ndarray, fps: Fraction, count: int, acoustic_model: str
+) -> np.ndarray:
+    """Speech features of a clip's waveform, `count` rows."""
+    source = facial_jax.AudioSource((waveform, SAMPLE_RATE))
+    features = speech_features(source, load_acoustic_model(acoustic_model), fps)[:count]
+    padded = np.pad(features, ((0, count - len(features)), (0, 0)), mode="edge")
+    return padded.astype(np.float32)
+
+
+def make_clip(
+    tracked: TrackedVideo, *, name: str, subject: str, acoustic_model: str = BUNDLED
+) -> Clip:
     """What the data set stores of a tracked video.
 
     Raises:
@@ -89,10 +106,6 @@ def make_clip(tracked: TrackedVideo, *, name: str, subject: str) -> Clip:
     if not tracked.video.has_sound:
         raise ValueError(f"video: {tracked.video.path} has no sound; speech cannot be learnt of it")
     waveform = clip_waveform(tracked)
-    source = facial_jax.AudioSource((waveform, SAMPLE_RATE))
-    features = speech_features(source, load_acoustic_model(), tracked.fps)
-    t = len(tracked)
-    features = np.pad(features[:t], ((0, t - len(features[:t])), (0, 0)), mode="edge")
     a, i = tracked.attributes, tracked.identity
 
     def array(values):
@@ -103,7 +116,7 @@ def make_clip(tracked: TrackedVideo, *, name: str, subject: str) -> Clip:
         subject=subject,
         fps=str(tracked.fps),
         waveform=waveform,
-        features=array(features),
+        features=clip_speech_features(waveform, tracked.fps, len(tracked), acoustic_model),
         expression=array(a.expression),
         pose=array(a.pose),
         blink=array(a.blink),
@@ -138,10 +151,23 @@ def prepare(video: Video, config: Config, *, progress: Callable[..., Iterable] =
     model = facial_jax.procedural_face_model()
     tracked = track(video.path, model, fps=config.fps, size=config.size, progress=progress)
     subject = config.subject or video.subject
-    return write_tracked(config.output, tracked, name=video.clip, subject=subject)
+    return write_tracked(
+        config.output,
+        tracked,
+        name=video.clip,
+        subject=subject,
+        acoustic_model=config.acoustic_model,
+    )
 
 
-def write_tracked(output: Path, tracked: TrackedVideo, *, name: str, subject: str) -> Preflight:
+def write_tracked(
+    output: Path,
+    tracked: TrackedVideo,
+    *,
+    name: str,
+    subject: str,
+    acoustic_model: str = BUNDLED,
+) -> Preflight:
     """Writes the folder `name` of a tracked video, `clip.npz` last; returns the report on it.
 
     Raises:
@@ -153,11 +179,20 @@ def write_tracked(output: Path, tracked: TrackedVideo, *, name: str, subject: st
     (folder / "report.txt").write_text(checked.text())
     strip = fitted_strip(tracked, facial_jax.procedural_face_model())
     (folder / "report.html").write_text(report_html(tracked, checked, strip))
-    clip = make_clip(tracked, name=name, subject=subject)
+    clip = make_clip(tracked, name=name, subject=subject, acoustic_model=acoustic_model)
     write_crop(folder / "video.mp4", tracked)
-    acoustic = hashlib.sha256(Path(ACOUSTIC_WEIGHTS).read_bytes()).hexdigest()
-    save_tracked_clip(output, clip, acoustic=acoustic)
+    save_tracked_clip(output, clip, acoustic=acoustic_model_hash(acoustic_model))
     return checked
+
+
+def listen_again(folder: Path, acoustic_model: str) -> None:
+    """Gives a tracked clip the features of this acoustic model, where it has another one's."""
+    clip, acoustic = load_tracked_clip(folder / FILE_NAME)
+    wanted = acoustic_model_hash(acoustic_model)
+    if acoustic != wanted:
+        rows = clip_speech_features(clip.waveform, clip.frame_rate, len(clip), acoustic_model)
+        heard = dataclasses.replace(clip, features=rows)
+        save_tracked_clip(folder.parent, heard, acoustic=wanted)
 
 
 def prepare_or_leave_out(
@@ -223,7 +258,8 @@ def main(config: Config) -> None:
     """Prepares all videos; ends with 1 if one was left out."""
     try:
         videos = find_videos(config.videos)
-    except ValueError as error:
+        load_acoustic_model(config.acoustic_model)
+    except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     config.output.mkdir(parents=True, exist_ok=True)
     missing = [
@@ -233,6 +269,8 @@ def main(config: Config) -> None:
     ]
     if len(missing) < len(videos):
         tqdm.write(f"{len(videos) - len(missing)} of {len(videos)} videos were done before")
+        for video in set(videos) - set(missing):
+            listen_again(config.output / video.clip, config.acoustic_model)
     jobs = [(video, config) for video in missing]
     try:
         if config.workers > 1 or config.beam:

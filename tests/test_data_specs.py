@@ -84,7 +84,7 @@ def test_the_corpus_says_what_it_was_made_from(corpus):
     metadata = open_clips(corpus, "train").metadata
     assert metadata["made_from"]["clip_s"] == 2.0
     digest = hashlib.sha256(ACOUSTIC_WEIGHTS.read_bytes()).hexdigest()
-    assert metadata["acoustic"] == [ACOUSTIC_WEIGHTS.name, digest]
+    assert metadata["acoustic"] == ["bundled", digest]
 
 
 def test_making_and_reading_need_no_tensorflow(corpus):

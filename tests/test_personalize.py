@@ -4,6 +4,7 @@ import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import jax
@@ -218,6 +219,7 @@ def test_a_video_becomes_a_subject_that_speaks(personalized):
     folder, _, _ = personalized
     loaded = facial_jax.load_subject(folder)
     assert (loaded.name, loaded.fps, loaded.size) == ("a", 25, SIZE)
+    assert loaded.acoustic_model == "bundled"
     assert loaded.rendering_to_video.width == 4
     statistical = face_texture(loaded.face_model, loaded.identity.texture)
     assert np.isfinite(loaded.vertex_texture).all()
@@ -320,6 +322,22 @@ def test_bad_input_ends_with_one_line(changes, message, tmp_path, monkeypatch):
     monkeypatch.setattr(facial_jax, "enable_compilation_cache", lambda: None)
     with pytest.raises(SystemExit, match=message):
         personalize.main(personalize.Config(subject="a", work_dir=tmp_path, **changes))
+
+
+def test_another_acoustic_model_than_the_general_networks_is_refused(
+    tmp_path, video_config, general, monkeypatch
+):
+    monkeypatch.setenv("FACIAL_JAX_CACHE", str(tmp_path))
+    for name, message in (("deepspeech", "convert_deepspeech"), (str(general), "acoustic")):
+        config = dataclasses.replace(video_config, work_dir=tmp_path / "run", acoustic_model=name)
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            personalize.personalize_video(config)
+    model = load_facial_gan(general)
+    monkeypatch.setattr(
+        personalize, "load_acoustic_model", lambda name: SimpleNamespace(feature_count=29)
+    )
+    with pytest.raises(ValueError, match=f"29 speech features a row.* trained with {FEATURES}"):
+        personalize.check_acoustic_model("deepspeech", model)
 
 
 def test_what_is_learnt_of_the_mouth_is_the_general_networks(general):

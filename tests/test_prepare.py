@@ -3,6 +3,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import test_tracking_tracker as videos
@@ -14,7 +15,9 @@ from data_specs.splits import split_of_name
 from data_specs.talking_head.tracked_clip import load_tracked_clip, save_tracked_clip
 from data_specs.talking_head.videos import find_videos
 from experiments import prepare
-from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.audio.acoustic import acoustic_model_hash, load_acoustic_model
+from facial_jax.audio.network import AcousticConfig, AcousticNetwork
+from facial_jax.networks.parameters import save_variables
 from facial_jax.tracking import report
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.tracking.speech_sync import lip_lag, sure_correlation
@@ -64,6 +67,23 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     before = (output / "good" / "clip.npz").stat().st_mtime_ns
     prepare.main(prepare.Config(videos=(good,), output=output, size=64))
     assert (output / "good" / "clip.npz").stat().st_mtime_ns == before
+
+    # Another acoustic model listens to it without its being tracked again, and back.
+    small = AcousticConfig(width=8, dilations=(1,), outputs=5)
+    variables = AcousticNetwork(small).init(jax.random.key(0), np.zeros((1, 10, 26), np.float32))
+    weights = tmp_path / "other.safetensors"
+    save_variables(weights, variables, dataclasses.asdict(small))
+    video = (output / "good" / "video.mp4").stat().st_mtime_ns
+    again = prepare.Config(videos=(good,), output=output, acoustic_model=str(weights))
+    prepare.main(again)
+    other, its = load_tracked_clip(output / "good" / "clip.npz")
+    assert other.features.shape == (30, 5)
+    assert its == acoustic_model_hash(weights) != acoustic
+    prepare.main(dataclasses.replace(again, acoustic_model="bundled"))
+    np.testing.assert_array_equal(
+        load_tracked_clip(output / "good" / "clip.npz")[0].features, clip.features
+    )
+    assert (output / "good" / "video.mp4").stat().st_mtime_ns == video
 
     # The data set has the clip, and says which videos are not in it.
     with pytest.raises(SystemExit):

@@ -5,7 +5,6 @@ What a corpus holds depends on its configuration alone: not on the number of pro
 
 import collections
 import concurrent.futures
-import hashlib
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
 from data_specs.processes import end_with_parent
 from data_specs.splits import SPLITS, split_of_index
 from data_specs.synthetic_talking_head.corpus import make_clip
-from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
+from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
 from facial_jax.frame_rate import parse_frame_rate
 
 NEW_SPEAKERS = "new_speakers_"
@@ -41,8 +40,8 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
     seed: int = 0
     demo_style: bool = False
     """Everybody moves like the bundled subject."""
-    acoustic_weights: Path = ACOUSTIC_WEIGHTS
-    """The acoustic model that the speech features come from."""
+    acoustic_model: str = BUNDLED
+    """Where the speech features come from: see `load_acoustic_model`."""
 
     def __post_init__(self):
         self.fps = str(parse_frame_rate(self.fps))
@@ -52,7 +51,7 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
                 f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers from 0 on, "
                 f"got {self.new_speakers}"
             )
-        self.acoustic_hash = hashlib.sha256(Path(self.acoustic_weights).read_bytes()).hexdigest()
+        self.acoustic_hash = acoustic_model_hash(self.acoustic_model)
         self.name = (
             f"{self.speakers}and{self.new_speakers}speakers_{self.clips}x{self.clip_s:g}s_"
             f"{self.fps.replace('/', 'by')}fps_seed{self.seed}_"
@@ -81,11 +80,11 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             description="Made-up people talking: speech, faces and their motion from a seed.",
-            features=clip_features(load_acoustic_model(config.acoustic_weights).feature_count),
+            features=clip_features(load_acoustic_model(config.acoustic_model).feature_count),
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(
                 made_from=made_from,
-                acoustic=[Path(config.acoustic_weights).name, config.acoustic_hash],
+                acoustic=[config.acoustic_model, config.acoustic_hash],
                 clips={},
             ),
         )
@@ -102,8 +101,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, numbers: list[tuple[int, int]]):
         config, rows = self.builder_config, self.info.metadata["clips"].setdefault(split, [])
-        weights = str(config.acoustic_weights)
-        fixed = (config.seed, config.clip_s, config.fps, weights, config.demo_style)
+        fixed = (config.seed, config.clip_s, config.fps, config.acoustic_model, config.demo_style)
         made = _in_order(self._executor, [(*fixed, *number) for number in numbers])
         for key, clip in enumerate(made):
             rows.append(clip_entry(clip).to_row())
@@ -136,8 +134,7 @@ def build_corpus(
 
 
 def _make(task: tuple[int, float, str, str, bool, int, int]) -> Clip:
-    seed, seconds, fps, weights, demo_style, speaker, clip = task
-    model = load_acoustic_model(weights)
+    seed, seconds, fps, acoustic_model, demo_style, speaker, clip = task
     rate = parse_frame_rate(fps)
     return make_clip(
         seed,
@@ -145,7 +142,7 @@ def _make(task: tuple[int, float, str, str, bool, int, int]) -> Clip:
         clip,
         seconds=seconds,
         fps=rate,
-        acoustic_model=model,
+        acoustic_model=load_acoustic_model(acoustic_model),
         demo_style=demo_style,
     )
 

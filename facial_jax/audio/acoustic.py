@@ -1,6 +1,7 @@
 """Acoustic models: from a recording's log mel energies to features at 50 per second."""
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -100,6 +101,26 @@ def deepspeech_weights() -> Path:
     return cache_directory() / "deepspeech.safetensors"
 
 
+def acoustic_weights(model: str | Path) -> Path:
+    """The file of an acoustic model, by its name or as this file.
+
+    Raises FileNotFoundError where DeepSpeech was not converted yet.
+    """
+    names = {BUNDLED: ACOUSTIC_WEIGHTS, DEEPSPEECH: deepspeech_weights()}
+    path = Path(names.get(str(model), model))
+    if str(model) == DEEPSPEECH and not path.is_file():
+        raise FileNotFoundError(
+            f"DeepSpeech's weights are not at {path}: make them from output_graph.pb of "
+            "DeepSpeech 0.1.0 with `python -m experiments.convert_deepspeech output_graph.pb`"
+        )
+    return path
+
+
+def acoustic_model_hash(model: str | Path) -> str:
+    """SHA-256 of an acoustic model's file, in hexadecimal: tells what features come from."""
+    return hashlib.sha256(acoustic_weights(model).read_bytes()).hexdigest()
+
+
 @functools.cache
 def load_acoustic_model(model: str | Path = BUNDLED) -> AcousticModel:
     """An acoustic model by its name, or from its file.
@@ -112,13 +133,7 @@ def load_acoustic_model(model: str | Path = BUNDLED) -> AcousticModel:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged or holds another network.
     """
-    names = {BUNDLED: ACOUSTIC_WEIGHTS, DEEPSPEECH: deepspeech_weights()}
-    path = Path(names.get(str(model), model))
-    if str(model) == DEEPSPEECH and not path.is_file():
-        raise FileNotFoundError(
-            f"DeepSpeech's weights are not at {path}: make them from output_graph.pb of "
-            "DeepSpeech 0.1.0 with `python -m experiments.convert_deepspeech output_graph.pb`"
-        )
+    path = acoustic_weights(model)
     variables, fields = load_variables(path)
     try:
         if DEEPSPEECH in fields:
