@@ -3,9 +3,9 @@
     python -m benchmarks.bench_acoustic --speech obama2.wav --reference obama2_official.npz
 
 On real speech: how much of real DeepSpeech logits a ridge regression from 16-frame windows of our
-features explains, beside the same from plain MFCCs. On synthetic speech of voices and sentences
-that the training never had: the character error rate. And the time and memory from ten minutes
-of speech to features.
+features explains, beside the same from plain MFCCs, and from the phones that PocketSphinx hears. On
+synthetic speech of voices and sentences that the training never had: the character error rate. And
+the time and memory from ten minutes of speech to features.
 """
 
 import itertools
@@ -20,7 +20,7 @@ import numpy as np
 
 from facial_jax.audio.acoustic import BUNDLED, AcousticModel, load_acoustic_model
 from facial_jax.audio.features import feature_windows, speech_features
-from facial_jax.audio.mfcc import FRAME_RATE, cepstra, log_mel
+from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE, cepstra, frame_count, log_mel
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.frame_rate import resample_frames
@@ -78,14 +78,43 @@ def explained_by(rows: np.ndarray, deepspeech: np.ndarray) -> float:
     return ridge_explained(windows, smooth_over_time(deepspeech.astype(np.float64)))
 
 
-def measure_real_speech(model: AcousticModel, speech: Path, reference: Path) -> dict[str, float]:
-    """Explained share of real DeepSpeech logits, from our features and from MFCCs."""
+def measure_real_speech(
+    model: AcousticModel, speech: Path, reference: Path, *, pocketsphinx: bool
+) -> dict[str, float]:
+    """Explained share of real DeepSpeech logits, from our features and from others."""
     deepspeech = np.load(reference)["deepspeech"]
     energies = log_mel(AudioSource(speech).blocks())
-    return {
-        "explained from our features": explained_by(model(energies), deepspeech),
-        "explained from MFCCs": explained_by(cepstra(energies), deepspeech),
-    }
+    rows = {"our features": model(energies), "MFCCs": cepstra(energies)}
+    if pocketsphinx:
+        rows["PocketSphinx's phones"] = pocketsphinx_phones(AudioSource(speech))
+    return {f"explained from {name}": explained_by(x, deepspeech) for name, x in rows.items()}
+
+
+def pocketsphinx_phones(source: AudioSource) -> np.ndarray:
+    """(t, phones) at 50 per second, one-hot: PocketSphinx's all-phone decoding of the whole sound.
+
+    Its language weight, of 0.5 to 3, is the one that gives it the best result of this benchmark.
+    """
+    from pocketsphinx import Decoder, get_model_path
+
+    sound = np.concatenate(list(source.blocks(SAMPLE_RATE)))
+    decoder = Decoder(
+        hmm=get_model_path("en-us/en-us"),
+        allphone=get_model_path("en-us/en-us-phone.lm.bin"),
+        lm=None,
+        dict=None,
+        lw=1.0,
+        loglevel="FATAL",
+    )
+    decoder.start_utt()
+    decoder.process_raw((sound * 32767).astype(np.int16).tobytes(), full_utt=True)
+    decoder.end_utt()
+    segments = list(decoder.seg())
+    phones = sorted({segment.word for segment in segments})
+    heard = np.zeros((2 * frame_count(len(sound)), len(phones)), np.float32)
+    for segment in segments:  # at 100 frames per second
+        heard[segment.start_frame : segment.end_frame + 1, phones.index(segment.word)] = 1.0
+    return heard[::2]
 
 
 def measure_error_rate(model: AcousticModel, speakers: int = 30) -> dict[str, float]:
@@ -126,6 +155,7 @@ def main(
     speech: Path | None = None,
     reference: Path | None = None,
     weights: str = BUNDLED,
+    pocketsphinx: bool = False,
     error_rate: bool = True,
     speed: bool = True,
 ) -> None:
@@ -135,6 +165,7 @@ def main(
         speech: a real recording whose DeepSpeech logits are known.
         reference: npz with those logits as `deepspeech` (t, 29), at 30 per second.
         weights: the acoustic model: bundled, deepspeech, or a file.
+        pocketsphinx: measure the phones that PocketSphinx hears, too (needs that package).
         error_rate: measure the character error rate (needs the extra `train`).
         speed: measure time and memory.
     """
@@ -144,7 +175,7 @@ def main(
     if speed:
         results |= measure_speed(model)
     if speech is not None and reference is not None:
-        results |= measure_real_speech(model, speech, reference)
+        results |= measure_real_speech(model, speech, reference, pocketsphinx=pocketsphinx)
     if error_rate:
         results |= measure_error_rate(model)
     print(json.dumps({"device": jax.devices()[0].device_kind, **results}, indent=2))
