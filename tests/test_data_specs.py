@@ -12,9 +12,11 @@ from random_clips import random_clip
 from data_specs.clips import ARRAY_FIELDS, check_clip, clip_entry, open_clips
 from data_specs.splits import SPLITS, split_of_index, split_of_name
 from data_specs.synthetic_talking_head import builder as synthetic
+from data_specs.synthetic_talking_head import corpus as synthetic_clips
 from data_specs.synthetic_talking_head.builder import SyntheticTalkingHeadConfig, build_corpus
 from data_specs.synthetic_talking_head.corpus import make_clip
 from data_specs.synthetic_talking_head.speaker import make_speaker
+from data_specs.synthetic_talking_head.visemes import JAW_OPEN
 from data_specs.talking_head.builder import build_talking_head
 from data_specs.talking_head.tracked_clip import load_tracked_clip, save_tracked_clip
 from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
@@ -53,6 +55,17 @@ def test_a_clip_depends_on_its_numbers_alone(corpus):
     other = make_clip(1, 1, 1, **options)
     assert not np.array_equal(other.waveform, stored.waveform)
     assert not np.array_equal(other.identity, stored.identity)
+
+
+def test_where_nobody_speaks_the_mouth_stays_shut_and_the_head_moves(monkeypatch):
+    options = dict(seconds=4.0, fps=Fraction(25), acoustic_model=load_acoustic_model())
+    monkeypatch.setattr(synthetic_clips, "SILENT_SHARE", 1.0)
+    silent = make_clip(0, 1, 1, demo_style=True, **options)
+    assert silent.expression[:, JAW_OPEN].max() < 0.05
+    assert np.degrees(silent.pose[:, 1]).std() > 0.1
+    assert len(silent.waveform) == 64000
+    spoken = make_clip(0, 1, 1, **options)
+    assert spoken.expression[:, JAW_OPEN].max() > 0.3
 
 
 def test_every_example_is_well_formed(corpus):

@@ -19,6 +19,9 @@ from facial_jax.audio.acoustic import AcousticModel
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 
+SILENT_SHARE = 0.05
+"""Of the clips in the bundled subject's style: nobody speaks, and the room alone is heard."""
+
 
 def make_clip(
     seed: int,
@@ -33,12 +36,17 @@ def make_clip(
     """Clip `clip_index` of a speaker in the corpus with this seed; depends on nothing else.
 
     The speaker says some sentences, with short pauses between and now and then a long one. The
-    sound is what a microphone might have heard: see `recorded`.
+    sound is what a microphone might have heard: see `recorded`. In the bundled subject's style some
+    clips are silent throughout, so that the mouth learns to stay shut however loud a room's noise
+    comes out where there is no speech to be louder.
     """
     speaker = make_speaker(seed, speaker_index, demo_style=demo_style)
     rng = np.random.default_rng([seed, 4, speaker_index, clip_index])
     restart_engine()
     utterance = cut_utterance(talk(speaker, rng, seconds), seconds)
+    silent = np.random.default_rng([seed, 5, speaker_index, clip_index]).random() < SILENT_SHARE
+    if demo_style and silent:
+        utterance = silence(seconds, utterance.sample_rate)
     motion_seed = int(rng.integers(2**62))
     attributes = animate(utterance, speaker.style, fps=float(fps), seed=motion_seed)
     heard = recorded(utterance.samples, utterance.sample_rate, rng)
