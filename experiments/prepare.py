@@ -195,6 +195,22 @@ def listen_again(folder: Path, acoustic_model: str) -> None:
         save_tracked_clip(folder.parent, heard, acoustic=wanted)
 
 
+def done_before(video: Video, config: Config) -> bool:
+    """Whether a sound clip of the video is there; it has the wanted acoustic model's features then.
+
+    A damaged one is not.
+    """
+    folder = config.output / video.clip
+    if not (folder / FILE_NAME).exists():
+        return False
+    try:
+        listen_again(folder, config.acoustic_model)
+    except ValueError as error:
+        tqdm.write(f"{folder}: {error}")
+        return False
+    return True
+
+
 def prepare_or_leave_out(
     job: tuple[Video, Config], *, progress: Callable[..., Iterable] = iter
 ) -> Preflight | None:
@@ -262,15 +278,9 @@ def main(config: Config) -> None:
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     config.output.mkdir(parents=True, exist_ok=True)
-    missing = [
-        video
-        for video in videos
-        if config.again or not (config.output / video.clip / FILE_NAME).exists()
-    ]
+    missing = [video for video in videos if config.again or not done_before(video, config)]
     if len(missing) < len(videos):
         tqdm.write(f"{len(videos) - len(missing)} of {len(videos)} videos were done before")
-        for video in set(videos) - set(missing):
-            listen_again(config.output / video.clip, config.acoustic_model)
     jobs = [(video, config) for video in missing]
     try:
         if config.workers > 1 or config.beam:

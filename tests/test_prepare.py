@@ -85,6 +85,13 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     )
     assert (output / "good" / "video.mp4").stat().st_mtime_ns == video
 
+    # A damaged clip is tracked again.
+    (output / "good" / "clip.npz").write_bytes(b"half a file")
+    prepare.main(prepare.Config(videos=(good,), output=output, size=64, subject="someone"))
+    np.testing.assert_array_equal(
+        load_tracked_clip(output / "good" / "clip.npz")[0].pose, clip.pose
+    )
+
     # The data set has the clip, and says which videos are not in it.
     with pytest.raises(SystemExit):
         prepare.main(dataclasses.replace(config, data_set=tmp_path / "data"))
