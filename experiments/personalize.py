@@ -40,7 +40,6 @@ from tqdm.auto import tqdm
 import facial_jax
 from data_specs.clips import Clip, ClipSource, clip_entry, clip_to_example, open_clips
 from data_specs.splits import TRAIN, VALIDATION
-from data_specs.talking_head.tracked_clip import FILE_NAME, load_tracked_clip
 from data_specs.windows import MIN_FRAMES, subject_statistics
 from experiments import evaluate_rendering_to_video as evaluation
 from experiments import train_rendering_to_video as video_script
@@ -56,7 +55,7 @@ from experiments.facial_gan_training import (
 from experiments.personalization_report import report_page, side_by_side
 from experiments.prepare import listen_again, write_tracked
 from facial_jax.attributes import Identity
-from facial_jax.audio.acoustic import BUNDLED, load_acoustic_model
+from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
 from facial_jax.calibration import calibrate_movement
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.full_frame import save_full_frame_reference
@@ -225,14 +224,16 @@ def personalize_video(config: Config) -> Path:
     tracked_folder = work / "tracked" / "clip"
     settings = {"video": video_identity(config.video), "subject": config.subject}
     seconds["track"] = stage(tracked_folder, settings, lambda: track_video(config, work))
-    listen_again(tracked_folder, config.acoustic_model)
-    clip, acoustic = load_tracked_clip(tracked_folder / FILE_NAME)
+    clip = listen_again(tracked_folder, config.acoustic_model)
     first = first_held_out(clip)
 
     if "facial_gan" not in config.skip:
         folder = work / "facial_gan"
-        settings |= {"facial_gan": dataclasses.asdict(config.training), "general": config.general}
-        settings |= {"acoustic_model": acoustic}
+        settings |= {
+            "facial_gan": dataclasses.asdict(config.training),
+            "general": config.general,
+            "acoustic_model": acoustic_model_hash(config.acoustic_model),
+        }
         seconds["facial_gan"] = stage(
             folder, settings, lambda: save_fine_tuned(config, clip, first, folder)
         )

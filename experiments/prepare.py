@@ -95,9 +95,7 @@ def clip_speech_features(
     return padded.astype(np.float32)
 
 
-def make_clip(
-    tracked: TrackedVideo, *, name: str, subject: str, acoustic_model: str = BUNDLED
-) -> Clip:
+def make_clip(tracked: TrackedVideo, *, name: str, subject: str, acoustic_model: str) -> Clip:
     """What the data set stores of a tracked video.
 
     Raises:
@@ -161,12 +159,7 @@ def prepare(video: Video, config: Config, *, progress: Callable[..., Iterable] =
 
 
 def write_tracked(
-    output: Path,
-    tracked: TrackedVideo,
-    *,
-    name: str,
-    subject: str,
-    acoustic_model: str = BUNDLED,
+    output: Path, tracked: TrackedVideo, *, name: str, subject: str, acoustic_model: str
 ) -> Preflight:
     """Writes the folder `name` of a tracked video, `clip.npz` last; returns the report on it.
 
@@ -185,14 +178,15 @@ def write_tracked(
     return checked
 
 
-def listen_again(folder: Path, acoustic_model: str) -> None:
-    """Gives a tracked clip the features of this acoustic model, where it has another one's."""
+def listen_again(folder: Path, acoustic_model: str) -> Clip:
+    """The tracked clip of a folder; it is given this acoustic model's features if it has others."""
     clip, acoustic = load_tracked_clip(folder / FILE_NAME)
     wanted = acoustic_model_hash(acoustic_model)
     if acoustic != wanted:
         rows = clip_speech_features(clip.waveform, clip.frame_rate, len(clip), acoustic_model)
-        heard = dataclasses.replace(clip, features=rows)
-        save_tracked_clip(folder.parent, heard, acoustic=wanted)
+        clip = dataclasses.replace(clip, features=rows)
+        save_tracked_clip(folder.parent, clip, acoustic=wanted)
+    return clip
 
 
 def done_before(video: Video, config: Config) -> bool:

@@ -84,7 +84,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(
                 made_from=made_from,
-                acoustic=[config.acoustic_model, config.acoustic_hash],
+                acoustic=[Path(config.acoustic_model).name, config.acoustic_hash],
                 clips={},
             ),
         )

@@ -116,6 +116,7 @@ def acoustic_weights(model: str | Path) -> Path:
     return path
 
 
+@functools.cache
 def acoustic_model_hash(model: str | Path) -> str:
     """SHA-256 of an acoustic model's file, in hexadecimal: tells what features come from."""
     return hashlib.sha256(acoustic_weights(model).read_bytes()).hexdigest()
