@@ -1,15 +1,31 @@
-"""What every test has: strict promotion, and the reference files where they are at hand."""
+"""What every test has: strict promotion, what GPUs need, and the reference files that are there."""
 
+import os
 from pathlib import Path
+
+# Read when JAX starts, here and in the processes that tests start.
+# Several processes share a GPU: the first would take three quarters of its memory for itself.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# GPUs multiply float32 matrices in TF32, with three decimal digits; tolerances are for float32.
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 
 import jax
 import pytest
 
+# pytest's plugins may have imported JAX, which reads the variable at import.
+jax.config.update("jax_default_matmul_precision", os.environ["JAX_DEFAULT_MATMUL_PRECISION"])
 # Mixed dtypes and ranks are mistakes here: an explicit cast or `[..., None]` says what is meant.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def on_a_cpu():
+    """What the test computes, it computes on a CPU, though there may be a GPU."""
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,9 @@ def clips():
 
 def train(output, config=None, data=None):
     config, data = config or Config(), data or clips()
-    with jax.numpy_dtype_promotion("standard"):
+    # Bits are compared: GPUs sum in any order.
+    cpu = jax.local_devices(backend="cpu")[0]
+    with jax.default_device(cpu), jax.numpy_dtype_promotion("standard"):
         return train_facial_gan(
             config.training,
             NETWORKS,
@@ -81,7 +83,7 @@ def train(output, config=None, data=None):
             subject_statistics(data),
             Path(output),
             resolved_config=config,
-            devices=jax.devices()[:1],
+            devices=[cpu],
         )
 
 

@@ -1,7 +1,7 @@
 """The nvdiffrast backend: its kernels where a GPU is at hand, everything around them anywhere.
 
-Without a GPU, kernels written here in NumPy take the place of nvdiffrast's; JAX's callbacks on a
-CPU, batching, culling and gradients are then the real ones.
+On a CPU, also where a GPU is at hand, kernels written here in NumPy take the place of nvdiffrast's:
+they can read a CPU's buffers. JAX's callbacks, batching, culling and gradients are the real ones.
 """
 
 import contextlib
@@ -168,7 +168,7 @@ NUMPY_AS_TORCH = SimpleNamespace(
 
 
 @pytest.fixture(params=["numpy", "torch"])
-def stand_in(request, monkeypatch):
+def stand_in(request, monkeypatch, on_a_cpu):
     """The backend with NumPy kernels, its tensors NumPy's or PyTorch's own."""
     if request.param == "numpy":
         operations = CpuOperations(NUMPY_AS_TORCH, NumpyKernels(lambda array: array))
@@ -376,7 +376,7 @@ def test_a_pytorch_without_cuda_is_named(nothing_installed):
         nvdiffrast_backend._operations()
 
 
-def test_arrays_on_a_cpu_are_refused_where_a_gpu_is_at_hand(monkeypatch):
+def test_arrays_on_a_cpu_are_refused_where_a_gpu_is_at_hand(monkeypatch, on_a_cpu):
     operations = nvdiffrast_backend.NvdiffrastOperations(
         SimpleNamespace(from_dlpack=lambda _: SimpleNamespace(is_cuda=False, device="cpu")), None
     )

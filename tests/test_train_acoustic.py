@@ -157,7 +157,7 @@ def test_one_step_changes_every_parameter_and_lowers_the_loss(corpus):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_an_interrupted_training_goes_on_exactly(tmp_path, corpus):
+def test_an_interrupted_training_goes_on_exactly(tmp_path, corpus, on_a_cpu):
     def run(folder, config):
         folder.mkdir(exist_ok=True)
         for name in ("corpus_3_0.npz", "corpus_held_out_2_0.npz"):

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from facial_jax.attributes import Identity
 from facial_jax.face.eye_region import eye_region
 from facial_jax.face.topology import opposite_vertices, vertex_triangle_adjacency
+from facial_jax.precision import full_precision
 from facial_jax.rendering.mapping import map_frames
 
 # Squared lengths below this are degenerate triangles: their normal is zero, not NaN.
@@ -118,6 +119,7 @@ def _checked(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) 
     return array.astype(dtype)
 
 
+@full_precision
 def face_shape(
     model: FaceModel, identity: Float[Array, "80"], expression: Float[Array, "*t 64"]
 ) -> Float[Array, "*t n 3"]:
@@ -129,6 +131,7 @@ def face_shape(
     return neutral.reshape((1,) * (expression.ndim - 1) + neutral.shape) + offset
 
 
+@full_precision
 def face_texture(model: FaceModel, texture: Float[Array, "80"]) -> Float[Array, "n 3"]:
     """Per-vertex albedo T̄ + B_t·texture (FACIAL, Eq. 12), RGB around [0, 1], not clipped."""
     return model.mean_texture + model.texture_basis @ texture

@@ -318,8 +318,8 @@ def _draw_numbered(picture, c, boxes, end_numbers, size, block: int, homogeneous
         owner = jnp.zeros(block, jnp.int32)
         owner = owner.at[jnp.where(here, place, block)].max(indices, mode="drop")
         owner = lax.associative_scan(jnp.maximum, owner)
-        # Numbers past the last candidate repeat pixels of the last triangle. A CPU draws these again,
-        # which does no harm.
+        # Numbers past the last candidate repeat pixels of the last triangle. A CPU draws these
+        # again, which does no harm.
         number = jnp.arange(block, dtype=jnp.int32) + start
         exists, number = number < total, jnp.minimum(number, total - 1)
         pixel = _pixel_of_number(number - take(first_numbers, owner), owner, boxes, width)

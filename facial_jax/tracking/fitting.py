@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from facial_jax.attributes import EXPRESSION_SIZE, POSE_SIZE
 from facial_jax.compilation import jit
 from facial_jax.face.model import FaceModel, vertex_normals
+from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     camera_vertices,
     pinhole_camera,
@@ -153,6 +154,7 @@ def landmark_weights(
     return weights
 
 
+@full_precision
 def project_landmarks(
     landmarks: LandmarkModel, identity: Float[Array, "80"], frame: FrameParameters
 ) -> Float[Array, "68 2"]:
@@ -187,6 +189,7 @@ def _frame(parameters):
     return FrameParameters(pose=parameters[:POSE_SIZE], expression=parameters[POSE_SIZE:])
 
 
+@full_precision
 def _linearised(landmarks, shape, parameters, points, weights):
     """`landmark_residuals` (142,) and their derivatives by the frame's parameters (142, 70) and by
     the identity (142, 80)."""
@@ -219,6 +222,7 @@ def _standardised(errors, weights):
     return jnp.concatenate([single, opening]).reshape(RESIDUALS, *errors.shape[2:])
 
 
+@full_precision
 def landmark_residuals(
     landmarks: LandmarkModel,
     shape: Float[Array, "m 3"],
@@ -247,6 +251,7 @@ def _huber(residual):
 
 
 @jit
+@full_precision
 def _fit_batch(landmarks, identity, parameters, points, weights, angles):
     """Gauss-Newton for each frame of a batch, (b, 70); identity is given."""
     shape = landmarks.mean + landmarks.identity_basis @ identity
@@ -276,6 +281,7 @@ def _limited(step):
 
 
 @jit
+@full_precision
 def _fit_jointly(landmarks, identity, parameters, points, weights):
     """Gauss-Newton for the identity and all frames at once; the frames are eliminated first."""
     precision = prior_precision(landmarks)

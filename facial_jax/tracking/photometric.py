@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
+from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     camera_vertices,
     clip_positions,
@@ -89,6 +90,7 @@ def skin_vertices(model: FaceModel) -> Bool[np.ndarray, "n"]:
 
 
 @jit
+@full_precision
 def _triangles_in_front(model):
     """Which triangle, + 1, is seen at each pixel of the mean face from the front."""
     size = (192, 192)
@@ -108,6 +110,7 @@ def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
 
 
 @jit
+@full_precision
 def _vertices(model, identity, attributes, size):
     vertices = pose_vertices(face_shape(model, identity, attributes.expression), attributes)
     normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
@@ -214,6 +217,7 @@ def _render_skin(model, skin, appearance, size):
 
 
 @partial(jit, static_argnames=("size",))
+@full_precision
 def _errors(model, skin, appearance, images, size):
     rendered, weight = _render_skin(model, skin, appearance, size)
     error = jnp.abs(jnp.clip(rendered, 0.0, 1.0) - images).mean(axis=-1)
@@ -234,6 +238,7 @@ def photometric_error(
 
 
 @partial(jit, static_argnames=("steps",))
+@full_precision
 def refine_appearance(
     model: FaceModel,
     landmarks: LandmarkModel,

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
+from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
@@ -87,6 +88,7 @@ def video_texture(
 
 
 @jit
+@full_precision
 def _sample(
     model: FaceModel,
     identity: Identity,
