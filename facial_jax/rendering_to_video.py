@@ -15,25 +15,24 @@ from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.render import network_input, render
 from facial_jax.subject import Subject
 
-# Frames that are computed together, always: so a frame's numbers do not depend on the chunk's size.
-BATCH_FRAMES = 8
-
 
 def frame_chunks(
     subject: Subject, attributes: Attributes, *, chunk_frames: int
 ) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
     """The frames of these attributes, a chunk at a time, uint8 RGB.
 
-    `chunk_frames` is rounded up to a multiple of 8. The first and the last attributes are held
-    before the beginning and after the end, so that every frame has a whole window around it.
-    Raises ValueError where the subject has no rendering-to-video network.
+    `chunk_frames` is rounded up to a multiple of `batch_frames`. The first and the last attributes
+    are held before the beginning and after the end, so that every frame has a whole window around
+    it. Raises ValueError where the subject has no rendering-to-video network.
     """
     subject.check_renders()
-    dtype = compute_dtype(jax.default_backend())
+    backend = jax.default_backend()
+    dtype, batch = compute_dtype(backend), batch_frames(backend)
     params = jax.tree.map(lambda x: jnp.asarray(x, dtype), subject.rendering_to_video_params)
     count, half = len(attributes), subject.window_half
-    chunk = -(-max(chunk_frames, 1) // BATCH_FRAMES) * BATCH_FRAMES
+    chunk = -(-max(chunk_frames, 1) // batch) * batch
     size = (subject.size, subject.size)
+    scene = (*subject.rendered_face(), pinhole_camera(size))
     attributes = jax.tree.map(np.asarray, attributes)
     carry = jnp.zeros((2 * half - 1, *size, 4), jnp.float32)
     pending = None
@@ -44,14 +43,15 @@ def frame_chunks(
         index = np.clip(np.arange(start, start + chunk) - half, 0, count - 1)
         carry, frames = _next_frames(
             params,
-            *subject.rendered_face(),
-            pinhole_camera(size),
+            *scene,
             carry,
             attributes[index],
             generator=subject.rendering_to_video,
             size=size,
+            batch=batch,
         )
-        # The device works on this chunk while the one before is handed out.
+        # The device works on this chunk, and copies it, while the one before is handed out.
+        frames.copy_to_host_async()
         if pending is not None:
             yield from _kept(*pending)
         first = start - 2 * half + 1
@@ -67,12 +67,20 @@ def compute_dtype(backend: str) -> jnp.dtype:
     return jnp.dtype(jnp.float32 if backend == "cpu" else jnp.bfloat16)
 
 
+def batch_frames(backend: str) -> int:
+    """How many frames are computed together on a JAX backend: 16, but 8 on CPUs.
+
+    Always as many, so that a frame's numbers do not depend on the chunk's size.
+    """
+    return 8 if backend == "cpu" else 16
+
+
 def _kept(frames: Array, first: int, end: int) -> Iterator[np.ndarray]:
     if first < end:
         yield np.asarray(frames)[first:end]
 
 
-@jit(static_argnames=("generator", "size"))
+@jit(static_argnames=("generator", "size", "batch"))
 def _next_frames(
     params: dict,
     face_model: FaceModel,
@@ -83,23 +91,24 @@ def _next_frames(
     *,
     generator: nn.Module,
     size: tuple[int, int],
+    batch: int,
 ) -> tuple[Float[Array, "m h w 4"], UInt8[Array, "n h w 3"]]:
     """Renders the next pictures and generates the frames whose windows they complete."""
 
-    def render_batch(batch: Attributes) -> Float[Array, "b h w 4"]:
-        rendered = render(face_model, identity, batch, camera, size)
-        return network_input(rendered, batch.blink)
+    def render_batch(part: Attributes) -> Float[Array, "b h w 4"]:
+        rendered = render(face_model, identity, part, camera, size)
+        return network_input(rendered, part.blink)
 
     def generate_batch(start: Array) -> UInt8[Array, "b h w 3"]:
-        length = BATCH_FRAMES + carry.shape[0]
+        length = batch + carry.shape[0]
         pictures = jax.lax.dynamic_slice_in_dim(stream, start, length)
-        return generate_images(generator, params, stack_windows(pictures, BATCH_FRAMES))
+        return generate_images(generator, params, stack_windows(pictures, batch))
 
     count = len(attributes)
-    batched = jax.tree.map(lambda x: x.reshape(-1, BATCH_FRAMES, *x.shape[1:]), attributes)
+    batched = jax.tree.map(lambda x: x.reshape(-1, batch, *x.shape[1:]), attributes)
     pictures = jax.lax.map(render_batch, batched).reshape(count, *size, 4)
     stream = jnp.concatenate([carry, pictures])
-    frames = jax.lax.map(generate_batch, jnp.arange(0, count, BATCH_FRAMES))
+    frames = jax.lax.map(generate_batch, jnp.arange(0, count, batch))
     return stream[count:], frames.reshape(count, *size, 3)
 
 

@@ -3,17 +3,21 @@
 Frames are uint8 RGB of shape (h, w, 3). A file appears under its name only when it is whole.
 """
 
+import io
 import os
 import queue
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import jax
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.version import __version__
@@ -22,6 +26,31 @@ from facial_jax.version import __version__
 AAC_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
 AAC_BIT_RATE = 128_000
 QUEUED_CHUNKS = 2
+PROBE_FRAMES = 8
+PROBE_ERROR = 4.0  # mean difference of the pixels, of 255
+# With so many cores libx264 is not what is waited for: each encodes 200 frames of 512×512 a second.
+SOFTWARE_CORES = 8
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An H.264 encoder of FFmpeg's."""
+
+    name: str
+    # what FFmpeg calls it
+    options: dict[str, str]
+    # its own options
+
+
+# Constant quality. Threads, as many as the machine and the picture's height allow, work on frames
+# that follow each other, not on slices of one: the file is then of the same size on every machine,
+# where slices for 16 cores make it a tenth larger. Faster presets double the file.
+SOFTWARE = Encoder("libx264", {"crf": "18", "preset": "veryfast", "thread_type": "frame"})
+# NVIDIA's encoder at constant quality of the same number, and the profile that libx264 has.
+HARDWARE = Encoder(
+    "h264_nvenc", {"rc": "vbr", "cq": "18", "preset": "p4", "tune": "hq", "profile": "high"}
+)
+_hardware_works: dict[tuple[int, int], bool] = {}  # by size; found out once per process
 
 
 def check_output(path: str | os.PathLike) -> Path:
@@ -74,9 +103,13 @@ def write_video(
 ) -> None:
     """Encodes chunks of frames, each uint8 (n, h, w, 3), with the speech beside them.
 
-    Encoding runs in a thread of its own, a few chunks behind the one that makes the frames. The
-    file is tagged as synthetic. Whatever goes wrong, an interrupt included, `path` is either whole
-    or as it was before.
+    Encoding runs in a thread of its own, a few chunks behind the one that makes the frames, with
+    libx264, or in hardware where `choose_encoder` finds that faster: the same format and about the
+    same quality, other bytes. The file is tagged as synthetic. Whatever goes wrong, an interrupt
+    included, `path` is either whole or as it was before.
+
+    Raises:
+      RuntimeError: the encoder failed.
     """
     with whole_or_nothing(path) as partial, _Writer(partial, size, fps, audio) as writer:
         for chunk in chunks:
@@ -132,27 +165,100 @@ class _Writer:
             yield chunk
 
 
+def choose_encoder(size: tuple[int, int]) -> Encoder:
+    """What encodes frames of this (height, width) on this machine.
+
+    NVIDIA's encoder where JAX computes on a GPU, fewer than 8 cores are there for libx264, and a
+    few frames of this size come out of it as they went in, which is tried once in a process:
+    FFmpeg lists it without any GPU, and several GPUs (A100, H100) have none. Libx264 otherwise.
+    """
+    if jax.default_backend() != "gpu" or (os.cpu_count() or 1) >= SOFTWARE_CORES:
+        return SOFTWARE
+    if size not in _hardware_works:
+        _hardware_works[size] = _works(HARDWARE, size)
+    return HARDWARE if _hardware_works[size] else SOFTWARE
+
+
+def _works(encoder: Encoder, size: tuple[int, int]) -> bool:
+    """Whether frames of a moving pattern can be encoded, and look like themselves when decoded."""
+    rows, columns = (np.sin(np.arange(length) / 16) for length in size)
+    waves = rows[:, None, None] + columns[:, None] * np.array([1.0, 0.0, -1.0])
+    picture = np.uint8(128 + 60 * waves)
+    frames = [np.roll(picture, 3 * i, axis=1) for i in range(PROBE_FRAMES)]
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format="mp4") as container:
+            video = _VideoTrack(container, encoder, size, Fraction(25))
+            for image in frames:
+                video.encode(image)
+            video.end()
+        file.seek(0)
+        with av.open(file) as container:
+            decoded = [x.to_ndarray(format="rgb24") for x in container.decode(video=0)]
+    except (RuntimeError, ValueError, av.error.FFmpegError):  # a ValueError: no such encoder
+        return False
+    if np.shape(decoded) != np.shape(frames):
+        return False
+    return bool(np.abs(np.subtract(decoded, frames, dtype=np.int16)).mean() <= PROBE_ERROR)
+
+
 def _encode(path, chunks, size, fps, audio) -> None:
-    height, width = size
+    encoder = choose_encoder(size)
     # Data go to the file as they come and the index is moved to the front at the end.
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = synthetic_tag()
-        video = container.add_stream(
-            "libx264", rate=fps, options={"crf": "18", "preset": "veryfast"}
-        )
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        video.codec_context.time_base = 1 / fps
+        video = _VideoTrack(container, encoder, size, fps)
         sound = _SoundTrack(container, audio)
-        count = 0
         for chunk in chunks:
             for image in chunk:
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-                frame.pts, frame.time_base = count, 1 / fps
-                container.mux(video.encode(frame))
-                count += 1
-            sound.encode_until(count / fps)
-        container.mux(video.encode(None))
+                video.encode(image)
+            sound.encode_until(video.count / fps)
+        video.end()
         sound.encode_until(None)
+
+
+class _VideoTrack:
+    """The H.264 track."""
+
+    def __init__(
+        self,
+        container: av.container.OutputContainer,
+        encoder: Encoder,
+        size: tuple[int, int],
+        fps: Fraction,
+    ):
+        self._container, self._encoder, self._size = container, encoder, size
+        self._stream = container.add_stream(encoder.name, rate=fps, options=encoder.options)
+        self._stream.height, self._stream.width = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = self._time_base = 1 / fps
+        self._reformatter = VideoReformatter()
+        self.count = 0
+
+    def encode(self, image: np.ndarray) -> None:
+        """Encodes the next frame, uint8 RGB (h, w, 3)."""
+        frame = av.VideoFrame.from_numpy_buffer(image, format="rgb24")
+        # In this thread: handing parts of a small picture to others takes longer than the work.
+        frame = self._reformatter.reformat(frame, format="yuv420p", threads=1)
+        frame.pts, frame.time_base = self.count, self._time_base
+        self._mux(frame)
+        self.count += 1
+
+    def end(self) -> None:
+        """Encodes what the encoder has held back."""
+        self._mux(None)
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        try:
+            packets = self._stream.encode(frame)
+        except av.error.FFmpegError as error:
+            if self._encoder is HARDWARE:
+                _hardware_works[self._size] = False
+            raise RuntimeError(
+                f"the encoder {self._encoder.name} failed at frame {self.count} of "
+                f"{self._size[1]}×{self._size[0]} pixels: {error}"
+            ) from error
+        self._container.mux(packets)
 
 
 class _SoundTrack:

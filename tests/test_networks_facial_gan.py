@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from written_for import written_for
 
 from facial_jax.networks.facial_gan import (
     SMALL_DISCRIMINATOR,
@@ -111,35 +112,56 @@ def test_resize_keeps_the_ends_and_interpolates_between_them():
     expected = [0.0, 0.5, 1.0, 2.5, 4.0]
     np.testing.assert_allclose(resize_time(x, 5)[0, :, 0], expected, atol=1e-6)
     np.testing.assert_allclose(resize_time(x, 3), x)
+    np.testing.assert_allclose(resize_time(x[:, :1], 3), jnp.zeros((1, 3, 1)))
 
 
-def test_up_conv_equals_linen_transposed_convolution_in_value_and_gradient():
+def test_the_resized_rows_are_numpys_interpolation_whose_gradient_is_its_transpose():
+    x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+    at = np.linspace(0, 6, 12)
+    expected = np.stack(
+        [[np.interp(at, np.arange(7), x[b, :, c]) for c in range(3)] for b in range(2)]
+    ).transpose(0, 2, 1)
+    np.testing.assert_allclose(resize_time(jnp.asarray(x), 12), expected, atol=1e-6)
+    dy = np.random.default_rng(1).normal(size=(2, 12, 3)).astype(np.float32)
+    _, back = jax.vjp(lambda x: resize_time(x, 12), jnp.asarray(x))
+    np.testing.assert_allclose(np.vdot(back(dy)[0], x), np.vdot(dy, expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_up_conv_equals_linen_transposed_convolution_in_value_and_gradient(backend):
     ours, linen = TemporalUpConv(5), nn.ConvTranspose(5, (4,), (2,), ((2, 2),))
     x = jax.random.normal(jax.random.key(1), (2, 6, 3))
     variables = linen.init(jax.random.key(2), x)
     assert jax.tree.map(jnp.shape, ours.init(jax.random.key(2), x)) == jax.tree.map(
         jnp.shape, variables
     )
-    np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-6)
-    gradients = [
-        jax.grad(lambda v, m=module: jnp.sum(m.apply(v, x) ** 3))(variables)
-        for module in (ours, linen)
-    ]
+    with written_for(backend):
+        np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-6)
+        gradients = [
+            jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(
+                variables, x
+            )
+            for module in (ours, linen)
+        ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
 
 
-def test_first_conv_equals_linens_in_value_and_gradient():
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_first_conv_equals_linens_in_value_and_gradient(backend):
     ours, linen = FirstConv(5), nn.Conv(5, (3, 3), 2, ((1, 1), (1, 1)))
     x = jax.random.normal(jax.random.key(1), (2, 7, 10, 3))
     variables = jax.tree.map(lambda v: v + 0.1, linen.init(jax.random.key(2), x))
     assert jax.tree.map(jnp.shape, ours.init(jax.random.key(2), x)) == jax.tree.map(
         jnp.shape, variables
     )
-    np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-5)
-    gradients = [
-        jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(variables, x)
-        for module in (ours, linen)
-    ]
+    with written_for(backend):
+        np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-5)
+        gradients = [
+            jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(
+                variables, x
+            )
+            for module in (ours, linen)
+        ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), *gradients)
 
 

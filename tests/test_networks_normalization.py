@@ -5,13 +5,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from written_for import written_for
 
 from facial_jax.networks.normalization import BatchNorm, repeat_rows, sum_rows
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3), (2, 3, 4, 3)])
 @pytest.mark.parametrize("train", [True, False])
-def test_it_is_linens_batch_norm(shape, train):
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_it_is_linens_batch_norm(shape, train, backend):
     ours = BatchNorm(use_running_average=not train)
     linen = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)
     x = 1.0 + 2.0 * jax.random.normal(jax.random.key(0), shape)
@@ -32,13 +34,19 @@ def test_it_is_linens_batch_norm(shape, train):
 
         return jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(params, x)
 
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), run(ours), run(linen)
-    )
+    with written_for(backend):
+        results = run(ours), run(linen)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), *results)
 
 
-def test_sums_and_repetitions_are_each_others_gradients():
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_sums_and_repetitions_are_each_others_gradients(backend):
     x = jnp.arange(6.0).reshape(3, 2)
+    with written_for(backend):
+        _check_sums_and_repetitions(x)
+
+
+def _check_sums_and_repetitions(x):
     np.testing.assert_array_equal(sum_rows(x), [6.0, 9.0])
     np.testing.assert_array_equal(repeat_rows(jnp.array([1.0, 2.0]), x), [[1, 2]] * 3)
     np.testing.assert_array_equal(jax.grad(lambda x: jnp.sum(sum_rows(x) ** 2))(x), [[12, 18]] * 3)

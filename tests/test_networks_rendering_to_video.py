@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from written_for import written_for
 
 from facial_jax.networks.rendering_to_video import (
     SMALL_LOCAL_ENHANCER,
@@ -22,18 +23,58 @@ def random(shape, seed=0):
     return jax.random.normal(jax.random.key(seed), shape)
 
 
-def test_instance_norm_is_the_textbook_one_and_its_gradient_is_finite_on_flat_images():
-    x = random((2, 6, 5, 3)) * 3 + 1
+def textbook_instance_norm(x):
     mean, var = x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)
-    np.testing.assert_allclose(instance_norm(x), (x - mean) / np.sqrt(var + 1e-5), atol=1e-5)
-    flat = jax.grad(lambda x: jnp.sum(instance_norm(x) ** 3))(jnp.ones((1, 4, 4, 2)))
-    assert np.isfinite(flat).all()
+    return (x - mean) / jnp.sqrt(var + 1e-5)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_instance_norm_is_the_textbook_one_and_its_gradient_is_finite_on_flat_images(backend):
+    x, weight = random((2, 6, 5, 3)) * 3 + 1, random((2, 6, 5, 3), seed=1)
+    with written_for(backend):
+        np.testing.assert_allclose(instance_norm(x), textbook_instance_norm(x), atol=1e-5)
+        ours, textbook = (
+            jax.grad(lambda x, norm=norm: jnp.sum(weight * norm(x) ** 3))(x)
+            for norm in (instance_norm, textbook_instance_norm)
+        )
+        np.testing.assert_allclose(ours, textbook, rtol=1e-4, atol=1e-5)
+        flat = jax.grad(lambda x: jnp.sum(instance_norm(x) ** 3))(jnp.ones((1, 4, 4, 2)))
+        assert np.isfinite(flat).all()
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_instance_norm_sees_small_differences_far_from_zero(backend):
+    noise = np.random.default_rng(0).normal(size=(1, 64, 64, 2))
+    x = np.float32(1000 + noise)
+    with written_for(backend):
+        made = instance_norm(jnp.asarray(x))
+    exact = x.astype(np.float64)
+    exact = (exact - exact.mean((1, 2))) / np.sqrt(exact.var((1, 2)) + 1e-5)
+    np.testing.assert_allclose(made, exact, atol=2e-3)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_instance_norm_of_bfloat16_is_computed_in_float32_and_keeps_no_float32_image(backend):
+    x = random((1, 8, 8, 4)).astype(jnp.bfloat16)
+    with written_for(backend):
+        made, back = jax.vjp(instance_norm, x)
+        expected = textbook_instance_norm(x.astype(jnp.float32)).astype(jnp.bfloat16)
+        np.testing.assert_array_equal(made, expected)
+        (dx,) = back(made)
+    assert dx.dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves(back) if leaf.size == x.size} == {x.dtype}
 
 
 def test_reflect_pad_is_numpys():
     x = np.asarray(random((2, 5, 7, 2)))
     expected = np.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
     np.testing.assert_array_equal(reflect_pad(jnp.asarray(x), 3), expected)
+    dy = np.asarray(random((2, 11, 13, 2), seed=1))
+    by_hand = np.zeros_like(x)
+    rows, columns = (np.pad(np.arange(n), 3, mode="reflect") for n in (5, 7))
+    np.add.at(by_hand, (slice(None), rows[:, None], columns[None, :]), dy)
+    _, back = jax.vjp(lambda x: reflect_pad(x, 3), jnp.asarray(x))
+    np.testing.assert_allclose(back(jnp.asarray(dy))[0], by_hand, rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match="larger than 5"):
         reflect_pad(jnp.asarray(x), 5)
 
@@ -67,13 +108,18 @@ def transposed_conv_by_hand(x, kernel):
     return out[:, 1 : 2 * h + 1, 1 : 2 * w + 1]
 
 
-@pytest.mark.parametrize("size", [(3, 4), (16, 17)], ids=["products", "convolution"])
-def test_up_conv_is_a_transposed_convolution_in_value_and_gradient(size):
+@pytest.mark.parametrize(
+    ("size", "backend"),
+    [((3, 4), "cpu"), ((16, 17), "cpu"), ((3, 4), "gpu"), ((16, 17), "gpu")],
+    ids=["products", "convolution", "gpu-few", "gpu-many"],
+)
+def test_up_conv_is_a_transposed_convolution_in_value_and_gradient(size, backend):
     x, up = random((2, *size, 3)), UpConv(5)
     variables = up.init(jax.random.key(1), x)
     kernel = variables["params"]["kernel"]
     expected = transposed_conv_by_hand(np.asarray(x), np.asarray(kernel))
-    np.testing.assert_allclose(up.apply(variables, x), expected, atol=1e-6)
+    with written_for(backend):
+        np.testing.assert_allclose(up.apply(variables, x), expected, atol=1e-6)
 
     def dilated(params, x):
         return jax.lax.conv_general_dilated(
@@ -87,7 +133,8 @@ def test_up_conv_is_a_transposed_convolution_in_value_and_gradient(size):
 
     ours = jax.grad(lambda p, x: jnp.sum(up.apply({"params": p}, x) ** 3), (0, 1))
     theirs = jax.grad(lambda p, x: jnp.sum(dilated(p, x) ** 3), (0, 1))
-    (p, dx), (q, dy) = ours(variables["params"], x), theirs(variables["params"], x)
+    with written_for(backend):
+        (p, dx), (q, dy) = ours(variables["params"], x), theirs(variables["params"], x)
     np.testing.assert_allclose(p["kernel"], q["kernel"], rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(dx, dy, rtol=1e-4, atol=1e-7)
 
@@ -125,9 +172,10 @@ def test_computing_activations_again_changes_no_gradient_and_keeps_less_until_th
         return jax.jit(function, compiler_options=options)(variables)
 
     def kept_bytes(generator):
-        """What the forward pass leaves for the backward pass."""
+        """What the forward pass leaves for the backward pass beside the parameters."""
         kept = jax.eval_shape(lambda v: jax.vjp(lambda v: generator.apply(v, x), v)[1], variables)
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
+        counts = [sum(leaf.nbytes for leaf in jax.tree.leaves(x)) for x in (kept, variables)]
+        return counts[0] - counts[1]
 
     again = plain.clone(remat=True)
     jax.tree.map(

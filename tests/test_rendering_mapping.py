@@ -15,7 +15,7 @@ from facial_jax.rendering.rasterizer import rasterize
 @jax.jit
 def visits(flags):
     def count(state, pixels, wanted):
-        return add_at(state, pixels, wanted.astype(jnp.int32))
+        return add_at(state, pixels, wanted.astype(jnp.int32), wanted)
 
     return fold_pixels(flags, count, jnp.zeros(flags.shape, jnp.int32))
 

@@ -6,6 +6,7 @@ they can read a CPU's buffers. JAX's callbacks, batching, culling and gradients 
 
 import contextlib
 import functools
+import importlib.metadata
 import sys
 from types import SimpleNamespace
 
@@ -164,6 +165,7 @@ NUMPY_AS_TORCH = SimpleNamespace(
     empty=np.empty,
     tensor=np.array,
     int32=np.int32,
+    OutOfMemoryError=MemoryError,
 )
 
 
@@ -338,12 +340,34 @@ def test_empty_meshes_draw_nothing():
 @pytest.fixture
 def nothing_installed(monkeypatch):
     """JAX on a CPU only, PyTorch and nvdiffrast not there."""
-    nvdiffrast_backend._operations.cache_clear()
+
+    def forget():
+        nvdiffrast_backend._operations.cache_clear()
+        nvdiffrast_backend._missing.cache_clear()
+
+    forget()
     monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(platform="cpu")])
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "_nvdiffrast_c", None)
     yield monkeypatch
-    nvdiffrast_backend._operations.cache_clear()
+    forget()
+
+
+@pytest.fixture
+def installed(nothing_installed):
+    """A function that pretends that a version of nvdiffrast is there, and all that it needs."""
+    module = SimpleNamespace(__spec__=SimpleNamespace())
+    cuda = SimpleNamespace(is_available=lambda: True)
+    torch = SimpleNamespace(__spec__=SimpleNamespace(), __version__="9.9", cuda=cuda)
+    nothing_installed.setattr(jax, "devices", lambda: [SimpleNamespace(platform="gpu")])
+    nothing_installed.setattr(jax, "default_backend", lambda: "gpu")
+    nothing_installed.setitem(sys.modules, "torch", torch)
+    nothing_installed.setitem(sys.modules, "_nvdiffrast_c", module)
+
+    def install(version):
+        nothing_installed.setattr(importlib.metadata, "version", lambda name: version)
+
+    return install
 
 
 def test_all_that_is_missing_is_named_with_the_way_to_install_it(nothing_installed):
@@ -358,7 +382,7 @@ def test_all_that_is_missing_is_named_with_the_way_to_install_it(nothing_install
         with pytest.raises(RuntimeError) as error:
             call()
         for words in (
-            "JAX sees no CUDA device (pip install 'facial_jax[cuda]')",
+            "JAX sees no CUDA device (pip install 'facial_jax[cuda13]', or cuda12)",
             "PyTorch is not installed (pip install 'facial_jax[nvdiffrast]')",
             "pip install git+https://github.com/NVlabs/nvdiffrast.git",
         ):
@@ -374,6 +398,37 @@ def test_a_pytorch_without_cuda_is_named(nothing_installed):
     nothing_installed.setitem(sys.modules, "torch", FakeTorch)
     with pytest.raises(RuntimeError, match=r"PyTorch 9\.9\+cpu sees no CUDA device"):
         nvdiffrast_backend._operations()
+
+
+def test_auto_is_nvdiffrast_only_where_all_that_it_needs_is_there(installed):
+    installed("0.4.0")
+    assert backend("auto") is backend("nvdiffrast")
+
+
+def test_auto_is_xla_on_a_cpu_and_without_nvdiffrast(nothing_installed):
+    assert backend("auto") is backend("xla")
+    nothing_installed.setattr(jax, "default_backend", lambda: "gpu")
+    assert backend("auto") is backend("xla")
+
+
+def test_another_version_of_nvdiffrast_is_refused_and_auto_warns(installed):
+    installed("0.5.1")
+    with pytest.warns(UserWarning, match=r"nvdiffrast 0\.5\.1 is installed, of which only"):
+        assert backend("auto") is backend("xla")
+    with pytest.raises(RuntimeError, match=r"nvdiffrast 0\.5\.1 is installed"):
+        nvdiffrast_backend._operations()
+
+
+def test_a_full_card_is_explained(stand_in, monkeypatch):
+    operations = nvdiffrast_backend._operations()
+
+    def full(*arguments, **options):
+        raise operations._torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(operations, "rasterize", full)
+    positions, _, triangles = scene()
+    with pytest.raises(Exception, match="XLA_PYTHON_CLIENT_MEM_FRACTION"):
+        jax.block_until_ready(stand_in.rasterize(positions, triangles, SIZE))
 
 
 def test_arrays_on_a_cpu_are_refused_where_a_gpu_is_at_hand(monkeypatch, on_a_cpu):
@@ -397,7 +452,7 @@ def test_pytorch_works_on_the_stream_and_device_that_xla_names():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="expected one of xla, nvdiffrast, got 'opengl'"):
+    with pytest.raises(ValueError, match="expected one of xla, nvdiffrast, auto, got 'opengl'"):
         backend("opengl")
     positions, _, triangles = scene()
     ops = backend("nvdiffrast")

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import os
 import shutil
 import signal
@@ -71,6 +72,47 @@ def test_frames_do_not_depend_on_the_chunks(demo, attributes):
     assert frames.shape == (50, demo.size, demo.size, 3)
     for chunk_frames in (1, 24):
         assert np.abs(frames_of(demo, attributes, chunk_frames) - frames).max() <= 1
+
+
+def test_the_next_chunk_is_computed_and_copied_while_one_is_handed_out(
+    demo, attributes, monkeypatch
+):
+    events = []
+
+    class Frames:
+        def __init__(self, index):
+            self.index = index
+            events.append(f"compute {index}")
+
+        def copy_to_host_async(self):
+            events.append(f"copy {self.index}")
+
+    def wait(frames, *_):
+        events.append(f"wait for {frames.index}")
+        yield frames.index
+
+    numbers = itertools.count()
+
+    def compute(*_, **__):
+        return None, Frames(next(numbers))
+
+    monkeypatch.setattr(rendering_to_video, "_next_frames", compute)
+    monkeypatch.setattr(rendering_to_video, "_kept", wait)
+    for index in frame_chunks(demo, attributes[:33], chunk_frames=16):
+        events.append(f"handed out {index}")
+    assert events == [
+        *("compute 0", "copy 0"),
+        *("compute 1", "copy 1", "wait for 0", "handed out 0"),
+        *("compute 2", "copy 2", "wait for 1", "handed out 1"),
+        *("wait for 2", "handed out 2"),
+    ]
+
+
+def test_gpus_compute_larger_batches_of_the_same_frames(demo, attributes, monkeypatch):
+    assert rendering_to_video.batch_frames("cpu") < rendering_to_video.batch_frames("gpu")
+    frames = frames_of(demo, attributes[:20])
+    monkeypatch.setattr(rendering_to_video, "batch_frames", lambda backend: 16)
+    assert np.abs(frames_of(demo, attributes[:20]) - frames).max() <= 1
 
 
 def test_a_frame_depends_on_its_window_alone(demo, attributes):

@@ -2,11 +2,13 @@ import os
 from fractions import Fraction
 
 import av
+import jax
 import numpy as np
 import pytest
 
+from facial_jax import video
 from facial_jax.audio.waveform import AudioSource
-from facial_jax.video import check_output, write_video
+from facial_jax.video import Encoder, check_output, choose_encoder, write_video
 
 SIZE = (64, 64)
 
@@ -100,6 +102,129 @@ def test_an_error_of_the_encoder_reaches_the_caller(tmp_path):
             tmp_path / "talk.mp4", wrong(), size=SIZE, fps=Fraction(25), audio=tone(1, 16000)
         )
     assert os.listdir(tmp_path) == []
+
+
+def test_a_frame_is_not_cut_into_slices(tmp_path):
+    path = tmp_path / "talk.mp4"
+    chunks = iter([np.zeros((8, 512, 64, 3), np.uint8)])
+    write_video(path, chunks, size=(512, 64), fps=Fraction(25), audio=tone(8 / 25, 16000))
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    assert len(packets) == 8
+    for packet in packets:  # NAL units, each after its length in 4 bytes
+        slices, start = 0, 0
+        while start < len(packet):
+            slices += packet[start + 4] & 31 in (1, 5)
+            start += 4 + int.from_bytes(packet[start : start + 4], "big")
+        assert slices == 1
+
+
+@pytest.fixture
+def gpu_with_few_cores(monkeypatch):
+    """JAX says that it computes on a GPU, and the machine that it has two cores."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(video, "_hardware_works", {})
+
+
+# Takes the place of the hardware: it works, and can be told from libx264 in the file.
+STAND_IN = Encoder("mpeg4", {})
+
+
+@pytest.mark.parametrize(
+    ("backend", "cores", "codec"), [("gpu", 2, "mpeg4"), ("gpu", 16, "h264"), ("cpu", 2, "h264")]
+)
+def test_hardware_encodes_for_a_gpu_with_few_cores(
+    gpu_with_few_cores, monkeypatch, tmp_path, backend, cores, codec
+):
+    monkeypatch.setattr(video, "HARDWARE", STAND_IN)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    path = tmp_path / "talk.mp4"
+    write_video(path, grey_chunks(50), size=SIZE, fps=Fraction(25), audio=tone(2, 16000))
+    frames, times, sound_s = read(path)
+    np.testing.assert_allclose(times, np.arange(50) / 25, atol=1e-3)
+    np.testing.assert_allclose(frames.mean((1, 2, 3)), np.linspace(0, 255, 50), atol=6)
+    assert abs(sound_s - 2) <= 1 / 25
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == codec
+        assert container.metadata["comment"].startswith("synthetic")
+
+
+@pytest.mark.parametrize(
+    "hardware",
+    [
+        Encoder("h264_nvenc", video.HARDWARE.options | {"gpu": "99"}),  # listed, no such GPU
+        Encoder("no_such_encoder", {}),
+        Encoder("mpeg4", {"qmin": "31", "b": "1000"}),  # pictures are spoilt
+    ],
+)
+def test_software_encodes_where_hardware_does_not_work(
+    gpu_with_few_cores, monkeypatch, tmp_path, capfd, hardware
+):
+    monkeypatch.setattr(video, "HARDWARE", hardware)
+    path = tmp_path / "talk.mp4"
+    write_video(path, grey_chunks(50), size=SIZE, fps=Fraction(25), audio=tone(2, 16000))
+    assert len(read(path)[0]) == 50
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_hardware_is_tried_once_for_each_size(gpu_with_few_cores, monkeypatch):
+    tried = []
+    monkeypatch.setattr(video, "_works", lambda encoder, size: tried.append(size) or size[0] > 64)
+    chosen = [choose_encoder(size) for size in (SIZE, (512, 512), SIZE, (512, 512))]
+    assert chosen == [video.SOFTWARE, video.HARDWARE] * 2
+    assert tried == [SIZE, (512, 512)]
+
+
+def test_the_software_encoder_passes_the_trial_of_the_hardware():
+    for size in ((64, 64), (256, 256), (300, 400)):
+        assert video._works(video.SOFTWARE, size)
+
+
+class FailsInTheMiddle:
+    """An encoder's stream that reports an error of FFmpeg's at its tenth frame."""
+
+    def __init__(self, stream):
+        self.__dict__.update(stream=stream, calls=0)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.stream, name, value)
+
+    def encode(self, frame):
+        self.__dict__["calls"] += 1
+        if self.calls == 10:
+            raise av.error.ExternalError(-542398533, "Generic error in an external library")
+        return self.stream.encode(frame)
+
+
+def test_hardware_that_fails_in_mid_file_leaves_nothing_and_is_not_used_again(
+    gpu_with_few_cores, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(video, "HARDWARE", STAND_IN)
+    assert choose_encoder(SIZE) is STAND_IN
+    make = video._VideoTrack.__init__
+
+    def failing(track, *arguments):
+        make(track, *arguments)
+        if track._encoder is STAND_IN:
+            track._stream = FailsInTheMiddle(track._stream)
+
+    monkeypatch.setattr(video._VideoTrack, "__init__", failing)
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(b"the old video")
+    options = {"size": SIZE, "fps": Fraction(25)}
+    with pytest.raises(RuntimeError, match=r"encoder mpeg4 failed at frame 9 of 64×64 .*external"):
+        write_video(path, grey_chunks(50), audio=tone(2, 16000), **options)
+    assert path.read_bytes() == b"the old video"
+    assert os.listdir(tmp_path) == ["talk.mp4"]
+    write_video(path, grey_chunks(50), audio=tone(2, 16000), **options)
+    assert len(read(path)[0]) == 50
 
 
 def test_output_is_checked_before_any_work(tmp_path):

@@ -11,6 +11,7 @@ from facial_jax.attributes import Identity
 from facial_jax.face.eye_region import eye_region
 from facial_jax.face.topology import opposite_vertices, vertex_triangle_adjacency
 from facial_jax.precision import full_precision
+from facial_jax.rendering.mapping import map_frames
 
 # Squared lengths below this are degenerate triangles: their normal is zero, not NaN.
 _MIN_SQUARED_LENGTH = 1e-30
@@ -205,8 +206,8 @@ def vertex_normals(
     # One mesh at a time stays in a CPU's cache. The steps are loops of their own because within
     # one loop XLA merges them, and then computes a triangle's normal again for each of its uses.
     meshes = vertices.reshape(-1, *vertices.shape[-2:])
-    normals = lax.map(lambda v: triangle_normals(v, triangles), meshes)
-    normals = lax.map(normalize, lax.map(sum_around, normals))
+    normals = map_frames(lambda v: triangle_normals(v, triangles), meshes)
+    normals = map_frames(normalize, map_frames(sum_around, normals))
     return normals.reshape(vertices.shape)
 
 

@@ -1,4 +1,9 @@
-"""A convolution whose gradients are fast on CPUs."""
+"""Convolutions: with gradients that are fast on CPUs, and plain ones for accelerators.
+
+Both forms have the same parameters and numbers.  Accelerators have libraries of kernels for plain
+convolutions and their gradients; every product or slice in place of one is one more program to
+compile and to start.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,6 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from facial_jax.backend import on_cpu
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 _NO_PADDING = ((0, 0), (0, 0))
@@ -36,10 +43,13 @@ def conv2d(
     columnsᵀ · dy takes 16 ms. With stride 2 one product per kernel tap is up to twice as fast as
     XLA's gradient by the kernel; 4×4 kernels have faster gradients as 2×2 ones of folded pixels.
     """
-    return _convolve(x, kernel, stride, padding)
+    return plain_conv2d(x, kernel, stride, padding)
 
 
-def _convolve(x, kernel, stride, padding):
+def plain_conv2d(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "y x c d"], stride: int, padding: Padding
+) -> Float[Array, "b H W d"]:
+    """`lax.conv_general_dilated` in NHWC, with its own gradients."""
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
@@ -57,14 +67,14 @@ def _backward(stride, padding, residuals, dy):
     if stride == 1 and pixels <= FEW_PIXELS:
         dx = _input_gradient(kernel, dy, x.shape, padding)
     else:
-        (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride, padding), x)[1](dy)
+        (dx,) = jax.vjp(lambda x: plain_conv2d(x, kernel, stride, padding), x)[1](dy)
     if stride > 1 or pixels <= FEW_PIXELS:
         dkernel = _kernel_gradient(x, dy, kernel.shape, stride, padding)
     else:
         # Padded first: where 4×4 kernels give larger images than they see, XLA:CPU takes a hundred
         # times as long to do both at once.
         x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), *padding, (0, 0))))
-        (dkernel,) = jax.vjp(lambda kernel: _convolve(x, kernel, 1, _NO_PADDING), kernel)[1](dy)
+        (dkernel,) = jax.vjp(lambda kernel: plain_conv2d(x, kernel, 1, _NO_PADDING), kernel)[1](dy)
     return dx, dkernel
 
 
@@ -77,7 +87,7 @@ def _convolve_folded(x, kernel, padding):
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, : h // 2 * 2, : w // 2 * 2]
     kernel = kernel.reshape(ky // 2, 2, kx // 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
     kernel = kernel.reshape(ky // 2, kx // 2, 4 * c, d)
-    return _convolve(fold_pixels(x, 2), kernel, 1, _NO_PADDING)
+    return plain_conv2d(fold_pixels(x, 2), kernel, 1, _NO_PADDING)
 
 
 def _input_gradient(kernel, dy, shape, padding):
@@ -115,8 +125,44 @@ def _kernel_gradient(x, dy, shape, stride, padding):
 conv2d.defvjp(_forward, _backward)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def plain_up_conv(
+    x: Float[Array, "b *hw c"], kernel: Float[Array, "*yx c d"], padding: tuple[int, int]
+) -> Float[Array, "b *HW d"]:
+    """Transposed convolution with stride 2 over one or two axes: each becomes twice as long.
+
+    Input i is added, through kernel tap k, to output 2i + k − padding[0]; `padding` is what a
+    convolution from the output's size back to the input's would have before and after. It is that
+    convolution's gradient by its input, and its own gradients are that convolution and its
+    gradient by the kernel: the three for which accelerators have kernels.
+    """
+    spatial, d = [2 * n for n in x.shape[1:-1]], kernel.shape[-1]
+    output = jax.ShapeDtypeStruct((x.shape[0], *spatial, d), x.dtype)
+    return jax.linear_transpose(lambda y: _down(y, kernel, padding), output)(x)[0]
+
+
+def _down(y, kernel, padding):
+    axes = "HW"[: y.ndim - 2]
+    layout = (f"N{axes}C", f"{axes}OI", f"N{axes}C")
+    strides, paddings = (2,) * len(axes), (padding,) * len(axes)
+    return jax.lax.conv_general_dilated(y, kernel, strides, paddings, dimension_numbers=layout)
+
+
+def _up_forward(x, kernel, padding):
+    return plain_up_conv(x, kernel, padding), (x, kernel)
+
+
+def _up_backward(padding, residuals, dy):
+    x, kernel = residuals
+    by_kernel = jax.linear_transpose(lambda kernel: _down(dy, kernel, padding), kernel)
+    return _down(dy, kernel, padding), by_kernel(x)[0]
+
+
+plain_up_conv.defvjp(_up_forward, _up_backward)
+
+
 class Conv(nn.Module):
-    """`nn.Conv` on images by `conv2d`: the same parameters and numbers."""
+    """`nn.Conv` on images, by `conv2d` on CPUs: the same parameters and numbers."""
 
     features: int
     kernel_size: Sequence[int]
@@ -130,4 +176,5 @@ class Conv(nn.Module):
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
-        return conv2d(x, kernel, self.stride, self.padding) + bias[None, None, None]
+        convolve = conv2d if on_cpu() else plain_conv2d
+        return convolve(x, kernel, self.stride, self.padding) + bias[None, None, None]

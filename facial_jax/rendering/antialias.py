@@ -6,6 +6,7 @@ nearer one passes between their centres, the two colours are blended by where it
 which a rasterizer decides all or nothing, so comes to depend smoothly on the vertices.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from facial_jax.backend import on_cpu
 from facial_jax.rendering.mapping import add_at, fold_pixels, map_frames, take
 
 _MIN_W = 1e-6  # nearer to the camera's plane than this, a vertex has no useful projection
@@ -56,9 +58,7 @@ def _antialias(image, rast, positions, triangles, opposite):
 
         def add(result, pixels, wanted, pairs=pairs):
             corners, colors, changes = pairs.at(pixels, wanted, image, positions)
-            for which, change in zip(pairs.both(pixels), changes(corners, colors), strict=True):
-                result = add_at(result, which, change)
-            return result
+            return pairs.add_to_both(result, pixels, changes(corners, colors), wanted)
 
         result = fold_pixels(pairs.exist, add, result)
     return result.reshape(image.shape)
@@ -82,10 +82,9 @@ def _backward(saved, cotangent):
             both = pairs.both(pixels)
             _, pull = jax.vjp(changes, corners, colors)
             by_corners, by_colors = pull(tuple(take(cotangent, which) for which in both))
-            for which, change in zip(both, by_colors, strict=True):
-                by_image = add_at(by_image, which, change)
+            by_image = pairs.add_to_both(by_image, pixels, by_colors, wanted)
             for which, change in zip(pairs.corners(pixels), by_corners, strict=True):
-                by_positions = add_at(by_positions, which, change)
+                by_positions = add_at(by_positions, which, change, wanted)
             return by_image, by_positions
 
         state = fold_pixels(pairs.exist, add, state)
@@ -109,8 +108,20 @@ class _Pairs(NamedTuple):
 
     def both(self, pixels: Array) -> tuple[Array, Array]:
         """The two pixels of each pair."""
-        step = 1 if self.along_x else self.size[1]
-        return pixels, jnp.minimum(pixels + step, self.exist.size - 1)
+        return pixels, jnp.minimum(pixels + self._step, self.exist.size - 1)
+
+    @property
+    def _step(self) -> int:
+        """From the first pixel's number to the second one's."""
+        return 1 if self.along_x else self.size[1]
+
+    def add_to_both(self, image: Array, pixels: Array, changes: Sequence, wanted: Array) -> Array:
+        """The image (p, c) with changes added at the two pixels of each pair of a block."""
+        if not on_cpu():  # the block is the whole image, and what is not wanted is zero
+            return image + changes[0] + jnp.roll(changes[1], self._step, axis=0)
+        for which, change in zip(self.both(pixels), changes, strict=True):
+            image = add_at(image, which, change, wanted)
+        return image
 
     def _nearer(self, pixels: Array) -> tuple[Array, Array, Array]:
         """The pixel that shows the nearer triangle, that triangle, and whether it is the first."""

@@ -25,10 +25,16 @@ _BACKENDS = {
 
 
 def backend(name: str) -> Rasterizer:
-    """The backend "xla" (pure JAX, everywhere) or "nvdiffrast" (CUDA, optional).
+    """The backend "xla" (pure JAX, everywhere), "nvdiffrast" (CUDA, optional) or "auto".
+
+    "auto" is nvdiffrast where that can be used, else xla: for gradients through pictures, which
+    nvdiffrast makes faster. Its pictures differ from xla's at the edges of triangles.
 
     Raises ValueError for any other name. What nvdiffrast needs is looked for when it is first used.
     """
+    if name == "auto":
+        name = "nvdiffrast" if nvdiffrast_backend.available() else "xla"
     if name not in _BACKENDS:
-        raise ValueError(f"rasterizer: expected one of {', '.join(_BACKENDS)}, got {name!r}")
+        names = ", ".join((*_BACKENDS, "auto"))
+        raise ValueError(f"rasterizer: expected one of {names}, got {name!r}")
     return _BACKENDS[name]

@@ -12,6 +12,7 @@ import jaxlie
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import Attributes
+from facial_jax.precision import full_precision
 
 REFERENCE_SIZE_PX = 224  # Deep3DFaceRecon's image, for which its focal length is given
 REFERENCE_FOCAL_PX = 1015.0
@@ -113,6 +114,7 @@ def weak_perspective_camera(
     return WeakPerspectiveCamera(scale=scale, center_px=center_px)
 
 
+@full_precision
 def rotation_from_euler(angles_rad: Float[Array, "*b 3"]) -> Float[Array, "*b 3 3"]:
     """R = Rz·Ry·Rx from (pitch, yaw, roll), the rotations about x, y, z, in radians."""
     pitch, yaw, roll = jnp.moveaxis(angles_rad, -1, 0)

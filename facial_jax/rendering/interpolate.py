@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from facial_jax.rendering.mapping import add_at, fold_pixels, map_frames, take
+from facial_jax.rendering.mapping import add_at, fold_pixels, map_frames, set_pixels, take
 
 
 def interpolate(
@@ -72,8 +72,8 @@ def _backward(saved, cotangent):
         _, pull = jax.vjp(_blend, at_pixels, *values)
         by_pixel, *by_corner = pull(jnp.where(wanted[:, None], take(cotangent, pixels), 0.0))
         for k in range(3):
-            by_attributes = add_at(by_attributes, corners[:, k], by_corner[k])
-        return by_attributes, add_at(by_rast, pixels, by_pixel)
+            by_attributes = add_at(by_attributes, corners[:, k], by_corner[k], wanted)
+        return by_attributes, set_pixels(by_rast, pixels, by_pixel, wanted)
 
     initial = (jnp.zeros_like(attributes), jnp.zeros_like(rast))
     by_attributes, by_rast = fold_pixels(rast[:, 3] > 0, add, initial)

@@ -9,6 +9,8 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from facial_jax.precision import full_precision
+
 AMBIENT = 0.8  # added to every channel's first coefficient: zero illumination is not darkness
 
 # Factors π, 2π/√3, 2π/√8 of the degrees times normalisations 1/√(4π), √(3/4π), 3·√(5/12π).
@@ -37,6 +39,7 @@ def sh_basis(normals: Float[Array, "*b 3"]) -> Float[Array, "*b 9"]:
     )
 
 
+@full_precision
 def irradiance(
     normals: Float[Array, "*b n 3"], illumination: Float[Array, "3 9"]
 ) -> Float[Array, "*b n 3"]:

@@ -5,12 +5,14 @@ regular. The results are the same but for the order of summation.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool
+
+from facial_jax.backend import on_cpu
 
 _RUN = 16  # neighbouring pixels that are visited together
 _RUNS_AT_ONCE = 512
@@ -18,7 +20,7 @@ _RUNS_AT_ONCE = 512
 
 def map_frames(function: Callable, *arrays: Any) -> Any:
     """`function` of every frame: over the leading axis of pytrees of arrays, in order."""
-    if jax.default_backend() == "cpu":
+    if on_cpu():
         return lax.map(lambda frame: function(*frame), arrays)
     return jax.vmap(function)(*arrays)
 
@@ -31,11 +33,12 @@ def fold_pixels(
     Args:
         flags: which pixels are wanted.
         function: (state, pixels, wanted) → state, for a block of pixels (k,) int32 of which those
-            that are `wanted` (k,) count; the others may be any, even repeated.
+            that are `wanted` (k,) count; the others may be any, even repeated. Not on a CPU it is
+            called once, with all pixels in order.
         initial: the first state.
     """
     count = flags.shape[0]
-    if jax.default_backend() != "cpu":
+    if not on_cpu():
         return function(initial, jnp.arange(count, dtype=jnp.int32), flags)
     runs = -(-count // _RUN)
     padded = jnp.pad(flags, (0, runs * _RUN - count))
@@ -64,6 +67,32 @@ def take(array: Array, index: Array) -> Array:
     return array.at[index].get(mode="promise_in_bounds")
 
 
-def add_at(array: Array, index: Array, values: Array) -> Array:
-    """The array with values added at indices known to be in bounds, repeated ones every time."""
-    return array.at[index].add(values, mode="promise_in_bounds")
+def update_at(
+    array: Array,
+    how: Literal["add", "max", "min"],
+    index: Array,
+    values: Array,
+    wanted: Array,
+) -> Array:
+    """The array with values put in at indices known to be in bounds, repeated ones every time.
+
+    Values that are not wanted must change nothing, such as zeros that are added. A CPU puts them in
+    all the same; elsewhere they are left out, because updates of one place wait for each other
+    there, and most of what is not wanted is meant for one and the same.
+    """
+    if on_cpu():
+        return getattr(array.at[index], how)(values, mode="promise_in_bounds")
+    index = jnp.where(wanted, index, array.shape[0])
+    return getattr(array.at[index], how)(values, mode="drop")
+
+
+def add_at(array: Array, index: Array, values: Array, wanted: Array) -> Array:
+    """`update_at` that adds."""
+    return update_at(array, "add", index, values, wanted)
+
+
+def set_pixels(array: Array, pixels: Array, rows: Array, wanted: Array) -> Array:
+    """The array (p, c) with the rows of a block of `fold_pixels` at the wanted pixels."""
+    if on_cpu():
+        return array.at[jnp.where(wanted, pixels, array.shape[0])].set(rows, mode="drop")
+    return jnp.where(wanted[:, None], rows, array)

@@ -11,9 +11,13 @@ centres lie within a rounding of an edge may show the other triangle; it keeps u
 z/w passes no gradient; an edge with more than two triangles is no sure silhouette.
 """
 
+import contextlib
 import functools
+import importlib.metadata
 import importlib.util
 import threading
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -24,6 +28,7 @@ from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Float, Int
 
 _MAX_EXACT_INDEX = 1 << 24  # integers up to this are exact in float32
+_SUPPORTED = "0.4."  # the versions of nvdiffrast whose C++ interface, a private one, is used here
 
 _Shape = tuple[int, ...]
 
@@ -208,7 +213,7 @@ def _call(method: str, shapes: list[_Shape], *arrays: Array, **static: Any) -> l
 
     def callback(context, out_buffers, *buffers):
         tensors = [operations.tensor(buffer) for buffer in buffers]
-        with operations.on_stream(context, tensors[0]):
+        with operations.on_stream(context, tensors[0]), operations.memory_explained():
             results = getattr(operations, method)(*tensors, **static)
             for out, result in zip(out_buffers, results, strict=True):
                 operations.tensor(out)[...] = result
@@ -243,25 +248,55 @@ def _broadcast(axis_size: int, batched: list[bool], arrays: Any) -> tuple[Array,
 # The PyTorch side.
 
 
+def available() -> bool:
+    """Whether the backend can be used by itself: on a GPU, with all that it needs installed.
+
+    Warns once where an nvdiffrast is installed whose version is not supported.
+    """
+    if jax.default_backend() != "gpu":
+        return False
+    if importlib.util.find_spec("torch") is None or not _is_installed():
+        return False
+    return not _missing()
+
+
 @functools.cache
 def _operations() -> "NvdiffrastOperations":
     """nvdiffrast's operations; RuntimeError where anything is missing, and says what."""
+    if missing := _missing():
+        raise RuntimeError(f"The rasterizer 'nvdiffrast' cannot be used: {'; '.join(missing)}.")
+    torch = importlib.import_module("torch")
+    return NvdiffrastOperations(torch, importlib.import_module("_nvdiffrast_c"))
+
+
+def _is_installed() -> bool:
+    return importlib.util.find_spec("_nvdiffrast_c") is not None
+
+
+@functools.cache
+def _missing() -> tuple[str, ...]:
+    """What keeps nvdiffrast from being used, and how to mend it."""
     missing = []
     if all(device.platform != "gpu" for device in jax.devices()):
-        missing.append("JAX sees no CUDA device (pip install 'facial_jax[cuda]')")
+        missing.append("JAX sees no CUDA device (pip install 'facial_jax[cuda13]', or cuda12)")
     torch = importlib.util.find_spec("torch") and importlib.import_module("torch")
     if not torch:
         missing.append("PyTorch is not installed (pip install 'facial_jax[nvdiffrast]')")
     elif not torch.cuda.is_available():
         missing.append(f"PyTorch {torch.__version__} sees no CUDA device (install its CUDA build)")
-    if importlib.util.find_spec("_nvdiffrast_c") is None:
-        missing.append(
-            "nvdiffrast 0.4 or later is not installed (pip install setuptools wheel ninja && "
-            "pip install git+https://github.com/NVlabs/nvdiffrast.git --no-build-isolation)"
+    install = (
+        "pip install setuptools wheel ninja && "
+        "pip install git+https://github.com/NVlabs/nvdiffrast.git --no-build-isolation"
+    )
+    if not _is_installed():
+        missing.append(f"nvdiffrast 0.4 is not installed ({install})")
+    elif not (found := importlib.metadata.version("nvdiffrast")).startswith(_SUPPORTED):
+        said = (
+            f"nvdiffrast {found} is installed, of which only version 0.4 is known here ({install})"
         )
-    if missing:
-        raise RuntimeError(f"The rasterizer 'nvdiffrast' cannot be used: {'; '.join(missing)}.")
-    return NvdiffrastOperations(torch, importlib.import_module("_nvdiffrast_c"))
+        warnings.warn(said, stacklevel=2)
+        missing.append(said)
+    return tuple(missing)
 
 
 class NvdiffrastOperations:
@@ -288,6 +323,18 @@ class NvdiffrastOperations:
             )
         stream = self._torch.cuda.ExternalStream(context.stream, device=tensor.device)
         return self._torch.cuda.stream(stream)
+
+    @contextlib.contextmanager
+    def memory_explained(self) -> Iterator[None]:
+        """Says why PyTorch may find no memory on a card that seems to have some."""
+        try:
+            yield
+        except self._torch.OutOfMemoryError as error:
+            raise RuntimeError(
+                f"The rasterizer 'nvdiffrast' found no memory on the GPU ({error}). JAX takes "
+                "three quarters of it when it starts, and PyTorch has the rest: draw fewer frames "
+                "at a time, or set XLA_PYTHON_CLIENT_MEM_FRACTION=0.5 in the environment."
+            ) from error
 
     def rasterize(self, positions: Any, triangles: Any, *, size: tuple[int, int]) -> tuple:
         """(u, v, z/w, triangle + 1)."""

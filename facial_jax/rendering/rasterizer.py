@@ -25,7 +25,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from facial_jax.rendering.mapping import add_at, fold_pixels, map_frames, take
+from facial_jax.backend import on_cpu
+from facial_jax.rendering.mapping import (
+    add_at,
+    fold_pixels,
+    map_frames,
+    set_pixels,
+    take,
+    update_at,
+)
 
 _MIN_W = 1e-6  # nearer to the camera's plane than this, a vertex has no useful projection
 _GUARD_BAND = 16.0  # |x/w|, |y/w| up to this keep pixel positions exact enough to work with
@@ -99,7 +107,7 @@ def rasterize(
     if triangles.shape[0] > 1 << 24:
         raise ValueError(f"triangles: expected at most 2^24 of them, got {triangles.shape[0]}")
     if block is None:
-        block = max(4096, height * width // 4)
+        block = max(4096, height * width // 4 if on_cpu() else height * width)
     batch = positions.shape[:-2]
     if triangles.shape[0] == 0 or positions.shape[-2] == 0:
         return jnp.zeros((*batch, height, width, 4), positions.dtype)
@@ -144,7 +152,7 @@ def _rasterize(
         values = _fragment_values([take(positions, corners[:, k]) for k in range(3)], pixels, size)
         number = (triangle + 1).astype(values.dtype)
         rows = jnp.concatenate([values, number[:, None]], axis=-1)
-        return rast.at[jnp.where(wanted, pixels, winner.size)].set(rows, mode="drop")
+        return set_pixels(rast, pixels, rows, wanted)
 
     rast = jnp.zeros((*winner.shape, 4), positions.dtype)
     rast = fold_pixels(winner < triangles.shape[0], write, rast)
@@ -168,7 +176,7 @@ def _backward(size, cull, block, saved, cotangent):
         _, pull = jax.vjp(lambda *places: _fragment_values(list(places), pixels, size), *places)
         by_corner = pull(jnp.where(wanted[:, None], take(cotangent, pixels)[:, :3], 0.0))
         for k in range(3):
-            gradient = add_at(gradient, corners[:, k], by_corner[k])
+            gradient = add_at(gradient, corners[:, k], by_corner[k], wanted)
         return gradient
 
     return fold_pixels(numbers > 0, add, jnp.zeros_like(positions)), None
@@ -310,14 +318,17 @@ def _draw_numbered(picture, c, boxes, end_numbers, size, block: int, homogeneous
         owner = jnp.zeros(block, jnp.int32)
         owner = owner.at[jnp.where(here, place, block)].max(indices, mode="drop")
         owner = lax.associative_scan(jnp.maximum, owner)
-        # Numbers past the last candidate repeat pixels of the last triangle, which does no harm.
-        number = jnp.minimum(jnp.arange(block, dtype=jnp.int32) + start, total - 1)
+        # Numbers past the last candidate repeat pixels of the last triangle. A CPU draws these
+        # again, which does no harm.
+        number = jnp.arange(block, dtype=jnp.int32) + start
+        exists, number = number < total, jnp.minimum(number, total - 1)
         pixel = _pixel_of_number(number - take(first_numbers, owner), owner, boxes, width)
         near = _nearness_at_pixel(c, owner, pixel, width, homogeneous)
-        nearest = nearness.at[pixel].max(near, mode="promise_in_bounds")
+        nearest = update_at(nearness, "max", pixel, near, exists & (near > _NOTHING))
         wins = (near > _NOTHING) & (near == take(nearest, pixel))
         new = jnp.full_like(winners, triangle_count)
-        new = new.at[pixel].min(jnp.where(wins, owner, triangle_count), mode="promise_in_bounds")
+        candidate = jnp.where(wins, owner, triangle_count)
+        new = update_at(new, "min", pixel, candidate, exists & wins)
         winners = jnp.where(nearest > nearness, new, jnp.minimum(new, winners))
         return start + block, _Picture(nearest, winners)
 

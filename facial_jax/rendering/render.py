@@ -62,7 +62,7 @@ def render(
             hidden anyway; half the work.
         antialiased: blend all three pictures across silhouettes (see `antialias`). Off by default:
             the bundled rendering-to-video networks know hard edges.
-        rasterizer: the backend, "xla" or "nvdiffrast" (see `backend`).
+        rasterizer: the backend, "xla", "nvdiffrast" or "auto" (see `backend`).
     """
     shape = face_shape(model, identity.identity, attributes.expression)
     vertices = pose_vertices(shape, attributes)
@@ -127,7 +127,7 @@ def render_vertices(
         return RenderedFace(image=pixels[..., :3], attention=pixels[..., 3:], mask=covered)
 
     frames = vertices.shape[:-2]
-    if not frames or rasterizer != "xla":
+    if not frames or draw is not backend("xla"):
         return pictures(vertices, normals)
     # One frame through all the steps at a time, where that is the faster way.
     flat = map_frames(pictures, *(x.reshape(-1, *x.shape[-2:]) for x in (vertices, normals)))

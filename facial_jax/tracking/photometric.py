@@ -17,6 +17,7 @@ from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.precision import full_precision
+from facial_jax.rendering.backend import backend
 from facial_jax.rendering.camera import (
     camera_vertices,
     clip_positions,
@@ -24,8 +25,8 @@ from facial_jax.rendering.camera import (
     pose_vertices,
     project_to_pixels,
 )
-from facial_jax.rendering.interpolate import interpolate
 from facial_jax.rendering.lighting import AMBIENT, sh_basis, shade
+from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.rasterizer import rasterize
 from facial_jax.tracking.fitting import (
     FrameParameters,
@@ -202,18 +203,17 @@ def _render_skin(model, skin, appearance, size):
     )
     normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
     albedo = face_texture(model, appearance.texture)
-    camera = pinhole_camera(size)
+    camera, draw = pinhole_camera(size), backend("auto")
 
-    def one(frame):
-        vertices, normals = frame
+    def one(vertices, normals):
         colors = shade(albedo, normals, appearance.illumination)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
-        rast = rasterize(positions, model.triangles, size, cull_backfaces=True)
+        rast = draw.rasterize(positions, model.triangles, size, cull_backfaces=True)
         values = jnp.concatenate([colors, skin[:, None]], axis=-1)
-        pixels = interpolate(values, rast, model.triangles)
+        pixels = draw.interpolate(values, rast, model.triangles)
         return pixels[..., :3], jax.lax.stop_gradient(pixels[..., 3])
 
-    return jax.lax.map(one, (vertices, normals))
+    return map_frames(one, vertices, normals)
 
 
 @partial(jit, static_argnames=("size",))

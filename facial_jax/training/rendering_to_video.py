@@ -160,24 +160,38 @@ def video_train_step(
         maps = perceptual.apply(in_dtype(state.perceptual), in_dtype(image))
         return in_dtype(maps, jnp.float32)
 
-    def generator_objective(params):
-        fake = generate(params)
+    def weighted(losses):
+        return sum(getattr(weights, name) * loss for name, loss in losses.items()), losses
+
+    def picture_objective(fake):
         losses = {"l1": weighted_l1_loss(frame, fake, weight)}
         if perceptual is not None and weights.perceptual:
             losses["perceptual"] = perceptual_loss(perceive(frame), perceive(fake))
         if weights.gradient:
             losses["gradient"] = gradient_loss(frame, fake, weight)
-        if adversarial:
-            judged = judge(state.discriminator, fake)
-            truth = judge(state.discriminator, frame)
-            losses["gan"] = generator_loss(judged)
-            losses["feature_matching"] = feature_matching_loss(truth, judged)
-        total = sum(getattr(weights, name) * loss for name, loss in losses.items())
-        return total, (fake, losses)
+        return weighted(losses)
 
-    (_, (fake, losses)), gradients = jax.value_and_grad(generator_objective, has_aux=True)(
-        state.generator
-    )
+    # What the discriminator computes of a frame serves its own gradient and the generator's.
+    fake, back_to_generator = jax.vjp(generate, state.generator)
+    (_, losses), by_fake = jax.value_and_grad(picture_objective, has_aux=True)(fake)
+    if adversarial:
+        truth, back_from_truth = jax.vjp(lambda params: judge(params, frame), state.discriminator)
+        judged, back_from_judged = jax.vjp(judge, state.discriminator, fake)
+
+        def adversarial_objective(judged):
+            return weighted(
+                {
+                    "gan": generator_loss(judged),
+                    "feature_matching": feature_matching_loss(truth, judged),
+                }
+            )
+
+        (_, adversarial_losses), by_judged = jax.value_and_grad(
+            adversarial_objective, has_aux=True
+        )(judged)
+        losses |= adversarial_losses
+        by_fake += back_from_judged(by_judged)[1]
+    (gradients,) = back_to_generator(by_fake)
     updates, generator_optimizer = optimizer.update(
         mean_over_devices(gradients), state.generator_optimizer, state.generator
     )
@@ -195,12 +209,10 @@ def video_train_step(
     if not adversarial:
         return state, mean_over_devices(losses)
 
-    def discriminator_objective(params):
-        return discriminator_loss(judge(params, frame), judge(params, jax.lax.stop_gradient(fake)))
-
-    losses["discriminator"], gradients = jax.value_and_grad(discriminator_objective)(
-        state.discriminator
-    )
+    losses["discriminator"], (by_truth, by_judged) = jax.value_and_grad(
+        discriminator_loss, argnums=(0, 1)
+    )(truth, judged)
+    gradients = jax.tree.map(jnp.add, back_from_truth(by_truth)[0], back_from_judged(by_judged)[0])
     updates, d_optimizer = discriminator_optimizer.update(
         mean_over_devices(gradients), state.discriminator_optimizer, state.discriminator
     )

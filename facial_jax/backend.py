@@ -1,0 +1,8 @@
+"""Whether computations run on CPUs or on an accelerator: several are written differently there."""
+
+import jax
+
+
+def on_cpu() -> bool:
+    """True where JAX's default device is a CPU; asked while tracing, not at import."""
+    return jax.default_backend() == "cpu"
