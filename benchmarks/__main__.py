@@ -8,6 +8,7 @@ measures quality (`bench_fitting`, `bench_tracking`, `bench_mouth_sync`, `bench_
 is run by itself.
 """
 
+import dataclasses
 import os
 import sys
 import traceback
@@ -83,7 +84,9 @@ def rendering_to_video(settings: Settings) -> Iterator[Row]:
     )
     yield from bench.rows(published)
     if settings.on_cpu or not settings.quick:
-        small = bench.Arguments(repeats=settings.repeats, size=256, small=True, dtypes=dtypes)
+        small = dataclasses.replace(
+            published, repeats=settings.repeats, size=256, frames=8, small=True, training=True
+        )
         yield from bench.rows(small)
 
 
