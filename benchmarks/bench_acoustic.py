@@ -5,24 +5,24 @@
 On real speech: how much of real DeepSpeech logits a ridge regression from 16-frame windows of our
 features explains, beside the same from plain MFCCs, and from the phones that PocketSphinx hears. On
 synthetic speech of voices and sentences that the training never had: the character error rate. And
-the time and memory from ten minutes of speech to features.
+the time and memory from speech to features.
 """
 
+import dataclasses
 import itertools
 import json
 import resource
-import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import jax
 import numpy as np
 
+from benchmarks.measure import Row, measure, print_table
 from facial_jax.audio.acoustic import BUNDLED, AcousticModel, load_acoustic_model
 from facial_jax.audio.features import feature_windows, speech_features
 from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE, cepstra, frame_count, log_mel
 from facial_jax.audio.waveform import AudioSource
-from facial_jax.cache import enable_compilation_cache
 from facial_jax.frame_rate import resample_frames
 
 FOLDS = 5
@@ -132,23 +132,23 @@ def measure_error_rate(model: AcousticModel, speakers: int = 30) -> dict[str, fl
     return {"character error rate": errors / sum(map(len, corpus.texts))}
 
 
-def measure_speed(model: AcousticModel) -> dict[str, float]:
-    """Seconds and memory from ten minutes of sound to features, after compiling."""
-    rng = np.random.default_rng(0)
-    minute = (rng.normal(0.0, 0.1, 60 * 16000)).astype(np.float32)
-    began = time.monotonic()
-    speech_features(AudioSource((minute[:16000], 16000)), model, Fraction(25))
-    first = time.monotonic() - began
-    sound = np.tile(minute, 10)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.monotonic()
-    speech_features(AudioSource((sound, 16000)), model, Fraction(25))
-    return {
-        "first second of sound, compiling included (s)": first,
-        "ten minutes to features (s)": time.monotonic() - began,
-        "peak memory grew by (MiB)": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-        / 1024,
-    }
+def rows(model: AcousticModel, repeats: int) -> Iterator[Row]:
+    """From a minute and from ten minutes of sound to features."""
+    sound = np.random.default_rng(0).normal(0.0, 0.1, 600 * SAMPLE_RATE).astype(np.float32)
+    for minutes in (1, 10):
+        source = AudioSource((sound[: minutes * 60 * SAMPLE_RATE], SAMPLE_RATE))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        row = measure(
+            f"{minutes} min of sound to features, a minute",
+            speech_features,
+            source,
+            model,
+            Fraction(25),
+            items=minutes,
+            repeats=repeats,
+        )
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        yield dataclasses.replace(row, memory_mib=grown / 1024)
 
 
 def main(
@@ -169,16 +169,16 @@ def main(
         error_rate: measure the character error rate (needs the extra `train`).
         speed: measure time and memory.
     """
-    enable_compilation_cache()
     model = load_acoustic_model(weights)
-    results: dict[str, float] = {}
     if speed:
-        results |= measure_speed(model)
+        print_table(rows(model, repeats=5))
+    results: dict[str, float] = {}
     if speech is not None and reference is not None:
         results |= measure_real_speech(model, speech, reference, pocketsphinx=pocketsphinx)
     if error_rate:
         results |= measure_error_rate(model)
-    print(json.dumps({"device": jax.devices()[0].device_kind, **results}, indent=2))
+    if results:
+        print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

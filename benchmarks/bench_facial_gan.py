@@ -1,17 +1,13 @@
-"""Times FACIAL-GAN: training steps per second, and windows of 128 frames generated per second.
+"""Times FACIAL-GAN: training steps, and windows of 128 frames generated.
 
     python -m benchmarks.bench_facial_gan
 
 Each training step is a whole one, discriminator and generator with Adam, on windows with 29 speech
-features, run as `general_train` runs it on one device. Prints medians after a warm-up, and beside
-the wall clock the time of all CPU cores together, which other programs disturb less. The published
-PyTorch training step at batch 16 takes 1.26 s on two cores of an AVX-512 Xeon (PyTorch 2.13).
+features that are on the device already. The published PyTorch training step at batch 16 takes
+1.26 s on two cores of an AVX-512 Xeon (PyTorch 2.13), and 0.284 s on an H100 (PyTorch 2.11).
 """
 
-import functools
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
@@ -20,7 +16,8 @@ import numpy as np
 import optax
 import tyro
 
-from facial_jax.compilation import cpu_compiler_options, jit
+from benchmarks.measure import Row, measure, print_table, random_variables
+from facial_jax.compilation import jit
 from facial_jax.generation import WINDOW_FRAMES, context_windows
 from facial_jax.losses.facial_gan import paper_objective
 from facial_jax.networks.facial_gan import (
@@ -28,10 +25,11 @@ from facial_jax.networks.facial_gan import (
     SMALL_GENERATOR,
     FacialDiscriminator,
     FacialGenerator,
-    count_parameters,
 )
 from facial_jax.training.facial_gan import FacialBatch, facial_train_step, init_facial_train_state
 from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
+
+WIDTHS = {"published": ({}, {}), "small": (SMALL_GENERATOR, SMALL_DISCRIMINATOR)}
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Arguments:
     """Windows in a training batch."""
     windows: int = 16
     """Windows generated at once."""
-    widths: tuple[str, ...] = ("published", "small")
+    widths: tuple[str, ...] = tuple(WIDTHS)
 
 
 def make_batch(size: int) -> FacialBatch:
@@ -58,78 +56,69 @@ def make_batch(size: int) -> FacialBatch:
     )
 
 
-def measure(name: str, run: Callable[[], object], *, items: int, repeats: int) -> None:
-    """Prints how often per second `run` makes `items`, and what it costs."""
-    began = time.perf_counter()
-    jax.block_until_ready(run())
-    compile_s = time.perf_counter() - began
-    wall_s, cpu_s = [], []
-    for _ in range(repeats):
-        began, began_cpu = time.perf_counter(), time.process_time()
-        jax.block_until_ready(run())
-        wall_s.append(time.perf_counter() - began)
-        cpu_s.append(time.process_time() - began_cpu)
-    wall, cpu = statistics.median(wall_s), statistics.median(cpu_s)
-    print(
-        f"  {name}: {items / wall:.2f} per second ({1e3 * wall:.0f} ms, {1e3 * cpu:.0f} ms of CPU, "
-        f"compiled in {compile_s:.1f} s)",
-        flush=True,
+def rows(arguments: Arguments) -> Iterator[Row]:
+    """Generating, and training at each batch size, for each of the widths."""
+    for width in arguments.widths:
+        g, d = WIDTHS[width]
+        yield from _rows_of(width, FacialGenerator(**g), FacialDiscriminator(**d), arguments)
+
+
+def _rows_of(
+    width: str,
+    generator: FacialGenerator,
+    discriminator: FacialDiscriminator,
+    arguments: Arguments,
+) -> Iterator[Row]:
+    one = jax.tree.map(jnp.asarray, make_batch(1))
+    variables = random_variables(generator, context_windows(one.rows), one.initial_state)
+
+    def generate(variables, batch):
+        return generator.apply(variables, context_windows(batch.rows), batch.initial_state)
+
+    windows = jax.tree.map(jnp.asarray, make_batch(arguments.windows))
+    yield measure(
+        f"{width} widths, {arguments.windows} windows generated, a window",
+        jit(generate),
+        variables,
+        windows,
+        items=arguments.windows,
+        repeats=arguments.repeats,
+    )
+    optimizer, mesh = optax.adam(1e-4), data_mesh(jax.devices()[:1])
+    state = init_facial_train_state(
+        jax.random.key(0),
+        one,
+        generator,
+        discriminator,
+        optimizer,
+        generator_variables=variables,
+        discriminator_variables=random_variables(discriminator, one.attributes),
     )
 
-
-def main(arguments: Arguments) -> None:
-    """Prints the table."""
-    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, float32")
-    print(f"median of {arguments.repeats}, compiler options: {cpu_compiler_options()}")
-    fields = {"published": ({}, {}), "small": (SMALL_GENERATOR, SMALL_DISCRIMINATOR)}
-    optimizer, mesh = optax.adam(1e-4), data_mesh(jax.devices()[:1])
-    for width in arguments.widths:
-        generator, discriminator = (
-            module(**sizes)
-            for module, sizes in zip(
-                (FacialGenerator, FacialDiscriminator), fields[width], strict=True
-            )
-        )
-        state = init_facial_train_state(
-            jax.random.key(0), make_batch(1), generator, discriminator, optimizer
-        )
-        counts = [count_parameters(x["params"]) for x in (state.generator, state.discriminator)]
-        print(f"{width} widths: {counts[0]:,} parameters, and {counts[1]:,} of the discriminator")
-        variables = jax.tree.map(jnp.copy, state.generator)
-        generate = jit(
-            lambda variables, batch, generator=generator: generator.apply(
-                variables, context_windows(batch.rows), batch.initial_state
-            )
-        )
-        windows = jax.tree.map(jnp.asarray, make_batch(arguments.windows))
-        measure(
-            f"generating {arguments.windows} windows at once, windows",
-            functools.partial(generate, variables, windows),
-            items=arguments.windows,
-            repeats=arguments.repeats,
+    def device_step(state, batch):
+        return facial_train_step(
+            state,
+            batch,
+            generator=generator.clone(axis_name=AXIS),
+            discriminator=discriminator.clone(axis_name=AXIS),
+            optimizer=optimizer,
+            objective=paper_objective(),
+            axis_name=AXIS,
         )
 
-        def device_step(state, batch, generator=generator, discriminator=discriminator):
-            return facial_train_step(
-                state,
-                batch,
-                generator=generator.clone(axis_name=AXIS),
-                discriminator=discriminator.clone(axis_name=AXIS),
-                optimizer=optimizer,
-                objective=paper_objective(),
-                axis_name=AXIS,
-            )
+    step = data_parallel(device_step, mesh)
+    for size in arguments.batches:
+        held = [replicate(jax.tree.map(jnp.copy, state), mesh)]
+        batch = split_batch(make_batch(size), mesh)
 
-        step = data_parallel(device_step, mesh)
-        for size in arguments.batches:
-            held, batch = [replicate(jax.tree.map(jnp.copy, state), mesh)], make_batch(size)
+        def train(held=held, batch=batch):
+            held[0], losses = step(held[0], batch)
+            return held[0], losses
 
-            def train(step=step, held=held, batch=batch):
-                held[0], losses = step(held[0], split_batch(batch, mesh))
-                return held[0], losses
-
-            measure(f"training at batch {size}, steps", train, items=1, repeats=arguments.repeats)
+        yield measure(
+            f"{width} widths, training step, batch {size}", train, repeats=arguments.repeats
+        )
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    print_table(rows(tyro.cli(Arguments)))

@@ -1,26 +1,25 @@
 """Times FACIAL-GAN's networks: forward passes, and forward plus backward.
 
-    python -m benchmarks.bench_networks
-
-Prints medians after a warm-up, with the compile time apart.
+python -m benchmarks.bench_networks
 """
 
-import statistics
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import tyro
 
-from facial_jax.compilation import cpu_compiler_options
+from benchmarks.measure import Row, measure, print_table, random_variables
+from facial_jax.compilation import jit
 from facial_jax.networks.facial_gan import (
     SMALL_DISCRIMINATOR,
     SMALL_GENERATOR,
     FacialDiscriminator,
     FacialGenerator,
-    count_parameters,
 )
+
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -31,54 +30,36 @@ class Arguments:
     """Measurements of each, of which the median is printed."""
 
 
-def measure(name, module, inputs, *, repeats: int) -> None:
-    """Prints milliseconds, forward and forward plus backward."""
-    variables = jax.jit(module.init)(jax.random.key(0), *inputs)
+def rows(arguments: Arguments) -> Iterator[Row]:
+    """Forward, and forward plus backward, of 16 windows of 128 frames."""
+    key = jax.random.key(1)
+    audio = jax.random.normal(key, (BATCH, 128, 16, 29))
+    state, attributes = jnp.zeros((BATCH, 71)), jax.random.normal(key, (BATCH, 128, 71))
+    for width, g, d in (("small", SMALL_GENERATOR, SMALL_DISCRIMINATOR), ("published", {}, {})):
+        for name, module, inputs in (
+            ("generator", FacialGenerator(**g), (audio, state)),
+            ("discriminator", FacialDiscriminator(**d), (attributes,)),
+        ):
+            variables = random_variables(module, *inputs)
 
-    def forward(variables, inputs):
-        return module.apply(variables, *inputs)
+            def forward(variables, inputs, module=module):
+                return module.apply(variables, *inputs)
 
-    def objective(variables, inputs):
-        return jnp.square(module.apply(variables, *inputs)).mean()
+            def objective(variables, inputs, module=module):
+                return jnp.square(module.apply(variables, *inputs)).mean()
 
-    kinds = [("forward", forward), ("forward + backward", jax.grad(objective))]
-    shapes = ", ".join("×".join(map(str, x.shape)) for x in inputs)
-    print(f"{name}: {count_parameters(variables['params']):,} parameters, input {shapes}")
-    for kind, function in kinds:
-        began = time.perf_counter()
-        compiled = (
-            jax.jit(function, compiler_options=cpu_compiler_options())
-            .lower(variables, inputs)
-            .compile()
-        )
-        compile_s = time.perf_counter() - began
-        jax.block_until_ready(compiled(variables, inputs))
-        wall_ms, cpu_ms = [], []
-        for _ in range(repeats):
-            began, began_cpu = time.perf_counter(), time.process_time()
-            jax.block_until_ready(compiled(variables, inputs))
-            wall_ms.append(1e3 * (time.perf_counter() - began))
-            cpu_ms.append(1e3 * (time.process_time() - began_cpu))
-        median, cpu = statistics.median(wall_ms), statistics.median(cpu_ms)
-        print(f"  {kind}: {median:.2f} ms ({cpu:.2f} ms of CPU), compiled in {compile_s:.1f} s")
-
-
-def main(arguments: Arguments) -> None:
-    """Prints the table."""
-    device = jax.devices()[0].device_kind
-    print(f"jax {jax.__version__} on {device}, float32, median of {arguments.repeats}")
-    print(f"compiler options: {cpu_compiler_options()}")
-    key, repeats = jax.random.key(1), arguments.repeats
-    audio = jax.random.normal(key, (16, 128, 16, 29))
-    state, rows = jnp.zeros((16, 71)), jax.random.normal(key, (16, 128, 71))
-    for name, g, d in (
-        ("small", SMALL_GENERATOR, SMALL_DISCRIMINATOR),
-        ("published", {}, {}),
-    ):
-        generator, discriminator = FacialGenerator(**g), FacialDiscriminator(**d)
-        measure(f"FACIAL generator, {name}", generator, (audio, state), repeats=repeats)
-        measure(f"FACIAL discriminator, {name}", discriminator, (rows,), repeats=repeats)
+            for kind, function in (
+                ("forward", forward),
+                ("forward and backward", jax.grad(objective)),
+            ):
+                yield measure(
+                    f"{width} {name}, {BATCH} windows, {kind}",
+                    jit(function),
+                    variables,
+                    inputs,
+                    repeats=arguments.repeats,
+                )
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    print_table(rows(tyro.cli(Arguments)))

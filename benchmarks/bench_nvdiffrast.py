@@ -1,21 +1,20 @@
 """The nvdiffrast backend beside the XLA one and beside nvdiffrast called from PyTorch (CUDA only).
 
 Draws an antialiased picture of the built-in face in several poses, forward and with the gradients
-of an image loss by vertices and colours. Prints how far the results agree, and milliseconds per
-frame.
+of an image loss by vertices and colours. Prints how far the results agree, and what a frame takes.
 
     python -m benchmarks.bench_nvdiffrast | tee benchmarks/results/nvdiffrast_<device>.txt
 """
 
-import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from benchmarks.measure import CannotRunError, Row, measure, print_table
 from facial_jax.attributes import Attributes
 from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
@@ -27,6 +26,7 @@ from facial_jax.rendering.camera import (
     pose_vertices,
 )
 
+WAYS = tuple((name, cull) for name in ("nvdiffrast", "xla") for cull in (False, True))
 RESULTS = ("triangle ids", "image before antialiasing", "image", "by positions", "by colours")
 
 
@@ -101,16 +101,6 @@ def torch_functions(triangles: jax.Array, target: jax.Array):
     return forward, with_gradients
 
 
-def milliseconds(function: Callable, *arguments, repeats: int) -> float:
-    """Median wall-clock time of a call, after one to warm up."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        jax.block_until_ready(function(*arguments))
-        times.append(1e3 * (time.perf_counter() - start))
-    return float(np.median(times[1:]))
-
-
 def print_agreement(title: str, got: tuple, expected: tuple) -> None:
     """How near two results are; arrays of JAX or NumPy."""
     got, expected = ([np.asarray(a) for a in results] for results in (got, expected))
@@ -126,51 +116,82 @@ def print_agreement(title: str, got: tuple, expected: tuple) -> None:
         print(f"  gradient {name}: cosine {cosine:.6f}, ratio of lengths {ratio:.4f}")
 
 
-def main(size: int = 512, frames: int = 16, repeats: int = 20) -> None:
-    """Compares the backends on square images.
+@dataclass(frozen=True)
+class Arguments:
+    """Compares the backends on square images."""
 
-    Args:
-        size: width and height of the images.
-        frames: images drawn together.
-        repeats: calls timed; the median is printed.
-    """
-    model = procedural_face_model()
-    positions, colors = turning_face(model, frames, (size, size))
-    target = jax.random.uniform(jax.random.key(1), (frames, size, size, 3))
-    jax_ways = {
-        (name, cull): jax_functions(name, model, target, cull=cull)
-        for name in ("nvdiffrast", "xla")
-        for cull in (False, True)
+    size: int = 512
+    """Width and height of the images."""
+    frames: int = 16
+    """Images drawn together."""
+    repeats: int = 20
+    """Calls timed; the median is printed."""
+
+
+def rows(arguments: Arguments) -> Iterator[Row]:
+    """Forward and with gradients, by each way. Raises CannotRunError where nvdiffrast cannot."""
+    model, positions, colors, target = _scene(arguments)
+    ways = {
+        f"{name}{', front faces only' * cull}": (
+            jax_functions(name, model, target, cull=cull),
+            (positions, colors),
+        )
+        for name, cull in WAYS
     }
-    results = {way: run(positions, colors) for way, (_, run) in jax_ways.items()}
-
-    import torch  # after the backends, which say so where it is missing
-
-    device = jax.devices()[0]
-    print(
-        f"{device.device_kind}, jax {jax.__version__}, torch {torch.__version__}, "
-        f"nvdiffrast {version('nvdiffrast')}\n"
-        f"{positions.shape[1]} vertices, {len(model.triangles)} triangles, "
-        f"{frames} frames of {size} x {size}"
+    ways["nvdiffrast from PyTorch"] = (
+        torch_functions(model.triangles, target),
+        _tensors(positions, colors),
     )
-    torch_way = torch_functions(model.triangles, target)
-    tensors = [torch.from_dlpack(a).clone() for a in (positions, colors)]
-    by_torch = [a.detach().cpu().numpy() for a in torch_way[1](*tensors)]
+    for way, (functions, inputs) in ways.items():
+        for kind, function in zip(("forward", "with gradients"), functions, strict=True):
+            yield measure(
+                f"{positions.shape[1]:,} vertices, {arguments.size}²: {way}, {kind}",
+                function,
+                *inputs,
+                items=arguments.frames,
+                repeats=arguments.repeats,
+            )
+
+
+def print_agreements(arguments: Arguments) -> None:
+    """How near the ways' results are. Raises CannotRunError where nvdiffrast cannot run."""
+    model, positions, colors, target = _scene(arguments)
+    results = {
+        (name, cull): jax_functions(name, model, target, cull=cull)[1](positions, colors)
+        for name, cull in WAYS
+    }
+    by_torch = torch_functions(model.triangles, target)[1](*_tensors(positions, colors))
+    by_torch = [a.detach().cpu().numpy() for a in by_torch]
     print_agreement("nvdiffrast in jit, from PyTorch", results["nvdiffrast", False], by_torch)
     for cull in (False, True):
         title = f"nvdiffrast, xla{', front faces only' * cull}"
         print_agreement(title, results["nvdiffrast", cull], results["xla", cull])
 
-    print(f"\n{'per frame':<38}{'forward':>11}{'with gradients':>17}")
-    rows = {
-        f"{name}{', front faces only' * cull}": (ways, (positions, colors))
-        for (name, cull), ways in jax_ways.items()
-    }
-    rows["nvdiffrast from PyTorch"] = torch_way, tensors
-    for name, (ways, arguments) in rows.items():
-        times = [milliseconds(run, *arguments, repeats=repeats) / frames for run in ways]
-        print(f"{name:<38}{times[0]:8.3f} ms{times[1]:14.3f} ms", flush=True)
+
+def _scene(arguments: Arguments) -> tuple[FaceModel, jax.Array, jax.Array, jax.Array]:
+    """The face, its positions and colours in each frame, and other pictures of that size."""
+    size, frames = (arguments.size, arguments.size), arguments.frames
+    model = procedural_face_model()
+    positions, colors = turning_face(model, frames, size)
+    try:
+        backend("nvdiffrast").rasterize(positions[:1], model.triangles, size)
+    except RuntimeError as error:
+        raise CannotRunError(str(error)) from error
+    target = jax.random.uniform(jax.random.key(1), (frames, *size, 3))
+    return model, positions, colors, target
+
+
+def _tensors(*arrays: jax.Array) -> list:
+    import torch
+
+    return [torch.from_dlpack(array).clone() for array in arrays]
+
+
+def main(arguments: Arguments) -> None:
+    """Prints the table, and then the agreement."""
+    print_table(rows(arguments))
+    print_agreements(arguments)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(tyro.cli(Arguments))

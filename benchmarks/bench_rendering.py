@@ -1,18 +1,14 @@
-"""Milliseconds per frame of rendering a face: geometry, light, rasterizer and the whole.
+"""Times rendering a face, a frame: geometry, light, rasterizer, the whole, and its gradients.
 
-Prints the wall-clock time and, because other work on the machine disturbs it, the processor time of
-all threads, beside that of a yardstick that has nothing to do with this project.
-
-    python -m benchmarks.bench_rendering --size 256 --frames 16
-    taskset -c 0 python -m benchmarks.bench_rendering --face bfm-size --topology facemodel_info.mat
+python -m benchmarks.bench_rendering --size 256 --frames 16
+taskset -c 0 python -m benchmarks.bench_rendering --face bfm-size --topology facemodel_info.mat
 """
 
-import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +16,13 @@ import numpy as np
 import tyro
 
 from benchmarks.bfm_size_face import bfm_size_face_model
+from benchmarks.measure import Row, measure, print_table
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.antialias import antialias
 from facial_jax.rendering.camera import (
+    Camera,
     camera_vertices,
     clip_positions,
     pinhole_camera,
@@ -35,6 +33,34 @@ from facial_jax.rendering.lighting import shade
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.rasterizer import rasterize
 from facial_jax.rendering.render import render, render_vertices
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Times rendering a face on square images."""
+
+    face: Literal["built-in", "bfm-size"] = "built-in"
+    """The built-in face model, or a made-up one of the Basel Face Model's size."""
+    topology: Path | None = None
+    """facemodel_info.mat, for the published triangles of the latter."""
+    size: int | None = None
+    """Width and height of the images; 256 for the built-in face, 512 for the other."""
+    frames: int = 16
+    """Frames rendered together."""
+    repeats: int = 10
+    """Calls timed; the median is printed."""
+    steps: bool = True
+    """Each step by itself, too."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    model: FaceModel
+    identity: Identity
+    attributes: Attributes
+    camera: Camera
+    size: tuple[int, int]
+    measure: Callable[..., Row]
 
 
 def random_clip(frames: int, *, distance: float, seed: int = 0) -> tuple[Identity, Attributes]:
@@ -56,161 +82,114 @@ def random_clip(frames: int, *, distance: float, seed: int = 0) -> tuple[Identit
     )
 
 
-def median_ms(function: Callable, repeats: int) -> tuple[float, float]:
-    """Milliseconds of wall-clock and processor time that a call takes."""
-    wall, processor = [], []
-    for _ in range(repeats):
-        start, start_processor = time.perf_counter(), time.process_time()
-        jax.block_until_ready(function())
-        wall.append(time.perf_counter() - start)
-        processor.append(time.process_time() - start_processor)
-    return 1e3 * float(np.median(wall)), 1e3 * float(np.median(processor))
+def rows(arguments: Arguments) -> Iterator[Row]:
+    """The whole and its gradients, after each step by itself where asked for."""
+    built_in = arguments.face == "built-in"
+    model = procedural_face_model() if built_in else bfm_size_face_model(arguments.topology)
+    side = arguments.size or (256 if built_in else 512)
+    # Moved back so far that the face is a little over half as tall as the image.
+    identity, attributes = random_clip(arguments.frames, distance=3.0 if built_in else 5.7)
+    what = f"{len(model.mean_shape):,} vertices, {side}²"
+
+    def measure_frames(name: str, function: Callable, *inputs: Any) -> Row:
+        compiled = jax.jit(function)
+        options = {"items": arguments.frames, "repeats": arguments.repeats}
+        row = measure(f"{what}: {name}", compiled, *inputs, **options)
+        memory = compiled.lower(*inputs).compile().memory_analysis()
+        mib = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2**20
+        return replace(row, memory_mib=mib)
+
+    camera = pinhole_camera((side, side))
+    scene = _Scene(model, identity, attributes, camera, (side, side), measure_frames)
+    if arguments.steps:
+        yield from _step_rows(scene)
+    yield from _whole_rows(scene)
 
 
-def report(name: str, function: Callable, *arguments, frames: int, repeats: int):
-    """Times a function of all frames, prints it per frame, and returns its result."""
-    start = time.perf_counter()
-    compiled = jax.jit(function).lower(*arguments).compile()
-    compile_s = time.perf_counter() - start
-    result = jax.block_until_ready(compiled(*arguments))
-    wall, processor = median_ms(lambda: compiled(*arguments), repeats)
-    memory = compiled.memory_analysis()
-    mib = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2**20
-    print(
-        f"{name:<42}{wall / frames:8.2f} ms{processor / frames:9.2f} ms{compile_s:8.1f} s"
-        f"{mib:8.1f} MiB",
-        flush=True,
-    )
-    return result
-
-
-def benchmark(model: FaceModel, size: tuple[int, int], frames: int, distance: float, repeats: int):
-    """Times each step by itself, on all frames, and then the whole."""
-    identity, attributes = random_clip(frames, distance=distance)
-    camera = pinhole_camera(size)
-    options = {"frames": frames, "repeats": repeats}
+def _step_rows(scene: _Scene) -> Iterator[Row]:
+    model, identity, attributes = scene.model, scene.identity, scene.attributes
 
     def positions_of(vertices, attributes):
         world = pose_vertices(vertices, attributes)
-        return clip_positions(camera, camera_vertices(camera, world), size)
+        return clip_positions(scene.camera, camera_vertices(scene.camera, world), scene.size)
 
-    def each_frame(function):
-        return lambda *arguments: map_frames(function, *arguments)
+    def shape(identity, expression):
+        return face_shape(model, identity, expression)
+
+    def normals_of(vertices):
+        return vertex_normals(vertices, model.triangles, model.vertex_triangles)
+
+    def camera(vertices, attributes):
+        return map_frames(positions_of, vertices, attributes)
+
+    def light(normals):
+        return map_frames(lambda n: shade(albedo, n, identity.illumination), normals)
+
+    def front(positions):
+        return rasterize(positions, model.triangles, scene.size, cull_backfaces=True)
+
+    def both_sides(positions):
+        return rasterize(positions, model.triangles, scene.size)
+
+    def pixels(colors, rast):
+        return interpolate(colors, rast, model.triangles)
+
+    def smooth(image, rast, positions):
+        return antialias(image, rast, positions, model.triangles, model.opposite_vertices)
 
     numbers = np.random.default_rng(0).normal(size=1 << 20).astype(np.float32)
-    yardstick = median_ms(lambda: np.sort(numbers), 5)
-    print(f"yardstick: NumPy sorts 2^20 numbers in {yardstick[0]:.1f} ms, {yardstick[1]:.1f} ms")
-    print(f"{'per frame':<42}{'wall':>11}{'processor':>12}{'compile':>10}{'whole batch':>12}")
-    albedo = report(
-        "once a call: texture", partial(face_texture, model), identity.texture, **options
-    )
-    vertices = report(
-        "geometry: shape, the person's once a call",
-        partial(face_shape, model),
-        identity.identity,
-        attributes.expression,
-        **options,
-    )
-    normals = report(
-        "geometry: normals",
-        lambda v: vertex_normals(v, model.triangles, model.vertex_triangles),
-        vertices,
-        **options,
-    )
-    positions = report(
-        "geometry: camera", each_frame(positions_of), vertices, attributes, **options
-    )
-    colors = report(
-        "light", each_frame(lambda n: shade(albedo, n, identity.illumination)), normals, **options
-    )
-    rast = report(
-        "rasterize, front faces only",
-        lambda p: rasterize(p, model.triangles, size, cull_backfaces=True),
-        positions,
-        **options,
-    )
-    report(
-        "rasterize, all faces", lambda p: rasterize(p, model.triangles, size), positions, **options
-    )
-    image = report(
-        "interpolate", lambda c, r: interpolate(c, r, model.triangles), colors, rast, **options
-    )
-    report(
-        "antialias",
-        lambda i, r, p: antialias(i, r, p, model.triangles, model.opposite_vertices),
-        image,
-        rast,
-        positions,
-        **options,
-    )
-    report(
-        "whole: render()",
-        lambda i, a: render(model, i, a, camera, size),
-        identity,
-        attributes,
-        **options,
-    )
-    target = jnp.zeros((frames, *size, 3))
-    world = pose_vertices(vertices, attributes)
+    yield measure("a yardstick: NumPy sorts 2^20 numbers", np.sort, numbers, repeats=5)
+    texture = partial(face_texture, model)
+    yield scene.measure("texture, once a call", texture, identity.texture)
+    albedo = jax.jit(texture)(identity.texture)
+    yield scene.measure("shape", shape, identity.identity, attributes.expression)
+    vertices = jax.jit(shape)(identity.identity, attributes.expression)
+    yield scene.measure("normals", normals_of, vertices)
+    normals = jax.jit(normals_of)(vertices)
+    yield scene.measure("camera", camera, vertices, attributes)
+    positions = jax.jit(camera)(vertices, attributes)
+    yield scene.measure("light", light, normals)
+    colors = jax.jit(light)(normals)
+    yield scene.measure("rasterize, front faces only", front, positions)
+    rast = jax.jit(front)(positions)
+    yield scene.measure("rasterize", both_sides, positions)
+    yield scene.measure("interpolate", pixels, colors, rast)
+    image = jax.jit(pixels)(colors, rast)
+    yield scene.measure("antialias", smooth, image, rast, positions)
 
-    def by_vertices(vertices, antialiased):
-        seen = render_vertices(
-            model, vertices, albedo, identity.illumination, camera, size, antialiased=antialiased
-        )
+
+def _whole_rows(scene: _Scene) -> Iterator[Row]:
+    model, identity, attributes = scene.model, scene.identity, scene.attributes
+    target = jnp.zeros((*attributes.blink.shape, *scene.size, 3))
+    shape = face_shape(model, identity.identity, attributes.expression)
+    albedo, world = face_texture(model, identity.texture), pose_vertices(shape, attributes)
+
+    def whole(identity, attributes):
+        return render(model, identity, attributes, scene.camera, scene.size)
+
+    def by_vertices(antialiased):
+        def loss(vertices):
+            light, camera = identity.illumination, scene.camera
+            seen = render_vertices(
+                model, vertices, albedo, light, camera, scene.size, antialiased=antialiased
+            )
+            return jnp.abs(seen.image - target).mean()
+
+        return jax.value_and_grad(loss)
+
+    def by_all(identity, attributes):
+        seen = render(model, identity, attributes, scene.camera, scene.size, antialiased=True)
         return jnp.abs(seen.image - target).mean()
 
-    def from_coefficients(identity, attributes):
-        seen = render(model, identity, attributes, camera, size, antialiased=True)
-        return jnp.abs(seen.image - target).mean()
-
-    for antialiased in (False, True):
-        report(
-            "L1 and gradient by vertices" + (", antialiased" if antialiased else ""),
-            jax.value_and_grad(lambda v, antialiased=antialiased: by_vertices(v, antialiased)),
-            world,
-            **options,
-        )
-    report(
-        "L1 and gradient by all, antialiased",
-        jax.value_and_grad(from_coefficients, argnums=(0, 1)),
-        identity,
-        attributes,
-        **options,
-    )
-    covered = np.asarray(rast[..., 3] > 0)
-    height = np.mean([np.ptp(np.flatnonzero(frame.any(axis=1))) + 1 for frame in covered])
-    print(f"the face is {height:.0f} pixels tall and covers {covered.mean():.0%} of the pixels")
-
-
-def main(
-    face: Literal["built-in", "bfm-size"] = "built-in",
-    topology: Path | None = None,
-    size: int | None = None,
-    frames: int = 16,
-    repeats: int = 10,
-) -> None:
-    """Benchmarks a face on square images.
-
-    Args:
-        face: the built-in face model, or a made-up one of the Basel Face Model's size.
-        topology: facemodel_info.mat, for the published triangles.
-        size: width and height of the images; 256 for the built-in face, 512 for the other.
-        frames: frames rendered together.
-        repeats: calls timed; the median is printed.
-    """
-    built_in = face == "built-in"
-    model = procedural_face_model() if built_in else bfm_size_face_model(topology)
-    size = size or (256 if built_in else 512)
-    device = jax.devices()[0]
-    print(
-        f"device {device.device_kind} ({device.platform}), "
-        f"{len(os.sched_getaffinity(0))} processor cores, jax {jax.__version__}, "
-        f"{model.mean_shape.shape[0]} vertices, {model.triangles.shape[0]} triangles, "
-        f"{frames} frames of {size} x {size}"
-    )
-    # Moved back so far that the face is a little over half as tall as the image.
-    benchmark(model, (size, size), frames, 3.0 if built_in else 5.7, repeats)
+    clip = identity, attributes
+    for name, function, *inputs in (
+        ("render()", whole, *clip),
+        ("L1, gradient by vertices", by_vertices(False), world),
+        ("L1, gradient by vertices, antialiased", by_vertices(True), world),
+        ("L1, gradient by all, antialiased", jax.value_and_grad(by_all, (0, 1)), *clip),
+    ):
+        yield scene.measure(name, function, *inputs)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    print_table(rows(tyro.cli(Arguments)))

@@ -1,9 +1,11 @@
 """How fast, and in how much memory, speech becomes video: python -m benchmarks.bench_synthesis.
 
-Every measurement is a new process from an empty or a filled compilation cache, file to file.
+Every measurement of the command is a new process from an empty or a filled compilation cache, file
+to file. `rows` measures in this process what a frame takes.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -12,7 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # importing is a part of what is measured
+    from benchmarks.measure import Row
 
 SHORT_S, LONG_S = 60, 600
 
@@ -34,6 +42,34 @@ def write_speech(path: Path, seconds: float) -> None:
         file.setsampwidth(2)
         file.setframerate(16000)
         file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+def rows(seconds: float, sizes: tuple[int, ...], repeats: int) -> "Iterator[Row]":
+    """A frame of the demo subject at each size: of a whole synthesis, and of its frames alone."""
+    import facial_jax
+    from benchmarks.measure import measure
+    from facial_jax.rendering_to_video import frame_chunks
+    from facial_jax.synthesis import CHUNK_FRAMES, attributes_from_speech
+
+    with tempfile.TemporaryDirectory() as folder:
+        speech, output = Path(folder) / "speech.wav", Path(folder) / "talk.mp4"
+        write_speech(speech, seconds)
+        demo = facial_jax.load_subject("demo")
+        source = facial_jax.audio.waveform.AudioSource(speech)
+        attributes = attributes_from_speech(source, demo, fps=Fraction(25))
+        for size in sizes:
+            subject = dataclasses.replace(demo, size=size)
+
+            def file_to_file(subject=subject):
+                facial_jax.synthesize(speech, subject=subject, output=output, progress=False)
+
+            def frames_alone(subject=subject):
+                for _ in frame_chunks(subject, attributes, chunk_frames=CHUNK_FRAMES):
+                    pass
+
+            for name, run in (("frames alone", frames_alone), ("file to file", file_to_file)):
+                title = f"{seconds:g} s of speech, {size}², {name}, a frame"
+                yield measure(title, run, items=len(attributes), repeats=repeats)
 
 
 def measure_here(audio: str, runs: int) -> None:
