@@ -656,7 +656,7 @@ def test_antialiasing_is_nvdiffrasts_where_the_silhouettes_are(cuda):
     got, expected = blended(cuda), blended(backend("xla"))
     changed = [(np.abs(result[0] - image) > 1e-6).any(axis=-1) for result in (got, expected)]
     same = changed[0] == changed[1]
-    assert changed[1].sum() > 500
+    assert changed[1].sum() > 300
     assert (~same).sum() < 0.04 * changed[1].sum()
     difference = np.abs(got[0] - expected[0]).max(axis=-1)
     assert np.quantile(difference[same & changed[0]], 0.99) < 1e-3
