@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # importing is a part of what is measured
     from benchmarks.measure import Row
 
 SHORT_S, LONG_S = 60, 600
+LARGE_S, LARGE_SIZE = 10, 512  # the demo subject's network on pictures twice as high and wide
 
 
 def write_speech(path: Path, seconds: float) -> None:
@@ -72,28 +73,29 @@ def rows(seconds: float, sizes: tuple[int, ...], repeats: int) -> "Iterator[Row]
                 yield measure(title, run, items=len(attributes), repeats=repeats)
 
 
-def measure_here(audio: str, runs: int) -> None:
+def measure_here(audio: str, runs: int, size: int) -> None:
     """Synthesizes a file `runs` times; prints seconds of each and this process's peak memory."""
     start = time.perf_counter()
     import facial_jax
 
     seconds = [time.perf_counter() - start]
+    subject = dataclasses.replace(facial_jax.load_subject("demo"), size=size)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(runs):
             start = time.perf_counter()
-            facial_jax.synthesize(audio, output=Path(folder) / "talk.mp4", progress=False)
+            output = Path(folder) / "talk.mp4"
+            facial_jax.synthesize(audio, subject=subject, output=output, progress=False)
             seconds.append(time.perf_counter() - start)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"import_s": seconds[0], "runs_s": seconds[1:], "peak_mib": peak_mib}))
 
 
-def measure(audio: Path, cache: Path, runs: int = 1) -> dict:
+def measure(audio: Path, cache: Path, runs: int = 1, size: int = 256) -> dict:
     """`measure_here` in a new process."""
     command = [sys.executable, "-m", "benchmarks.bench_synthesis", "--measure", str(audio)]
+    command += ["--runs", str(runs), "--size", str(size)]
     environment = os.environ | {"FACIAL_JAX_CACHE": str(cache)}
-    done = subprocess.run(
-        [*command, "--runs", str(runs)], env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -102,9 +104,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=3, help="timed runs; the median counts")
+    parser.add_argument("--size", type=int, default=256, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        return measure_here(options.measure, options.runs)
+        return measure_here(options.measure, options.runs, options.size)
 
     import jax
     import numpy as np
@@ -117,10 +120,10 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        second, short, long = (folder / f"{s}s.wav" for s in (1, SHORT_S, LONG_S))
-        write_speech(second, 1)
-        write_speech(short, SHORT_S)
-        write_speech(long, LONG_S)
+        lengths = (1, LARGE_S, SHORT_S, LONG_S)
+        second, large, short, long = (folder / f"{s}s.wav" for s in lengths)
+        for path, length in zip((second, large, short, long), lengths, strict=True):
+            write_speech(path, length)
         cold = measure(second, folder / "cache")
         warm = measure(second, folder / "cache")
         for cache, run in (("empty ", cold), ("filled", warm)):
@@ -132,6 +135,10 @@ def main() -> None:
         median = float(np.median(runs["runs_s"][1:]))
         print(f"{SHORT_S} s of speech, file to file, compiled, median of {options.runs}      "
               f"{median:7.1f} s = {SHORT_S / median:.2f} x real time")  # fmt: skip
+        runs = measure(large, folder / "cache", options.runs + 1, LARGE_SIZE)
+        median = float(np.median(runs["runs_s"][1:]))
+        print(f"{LARGE_S} s of speech at {LARGE_SIZE}x{LARGE_SIZE}, likewise              "
+              f"        {median:7.1f} s = {25 * LARGE_S / median:.1f} frames a second")  # fmt: skip
         memory = [measure(audio, folder / "cache")["peak_mib"] for audio in (short, long)]
         print(f"peak resident memory, {SHORT_S} s of speech                {memory[0]:7.0f} MiB")
         print(f"peak resident memory, {LONG_S} s of speech               {memory[1]:7.0f} MiB"

@@ -1,12 +1,13 @@
 """Windows of 128 frames out of clips, as FACIAL-GAN is trained on (FACIAL, Sec. 5.1).
 
-Grain reads, cuts, shuffles and batches them ahead of the training step. Which window comes at which
-place, and what is random about it, follows from the seed and the place alone: an iterator whose
-state is put back goes on exactly where it was.
+Grain shuffles and batches their places; the windows are cut ahead of the training step by threads,
+or on the devices (`data_specs.resident_windows`). Which window comes at which place, and what is
+random about it, follows from the seed and the place alone: an iterator whose state is put back goes
+on exactly where it was.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import grain
@@ -43,7 +44,12 @@ attributes      (b, T, 71) float32, packed standardised attributes; the last val
 valid           (b, T) bool, False where it is
 clip, first     (b,) int32, where each window is from: clip of the source, first frame
 """
-Augment = Callable[[Windows, np.random.Generator], Windows]
+Draw = dict[str, np.ndarray]
+"""What a batch of windows is made of:
+
+places          (b, 3) int64: clip of the source, first frame, valid frames
+delta, unheard  of a `Perturbation`, if there is one
+"""
 
 
 @dataclass(frozen=True)
@@ -65,18 +71,27 @@ class Perturbation:
     start_share: float = 0.1
     # of the windows hears nothing before its first frame, as the first window of a recording does
 
-    def __call__(self, windows: Windows, rng: np.random.Generator) -> Windows:
-        """A perturbed copy of a batch."""
-        count, frames, size = windows["attributes"].shape
+    def draw(self, count: int, rng: np.random.Generator) -> Draw:
+        """By how much `count` windows are off (count, 71), and which of them hear nothing before
+        their first frame (count,)."""
         sizes = [POSE_SIZE, 1, EXPRESSION_SIZE]
         scale = np.repeat([self.pose, self.blink, self.expression], sizes).astype(np.float32)
-        decay = np.repeat([self.pose_frames, self.blink_frames, self.expression_frames], sizes)
         amount = np.maximum(rng.uniform(-1.0, 2.0, (count, 1)), 0.0).astype(np.float32)
-        delta = amount * scale * rng.standard_normal((count, size), np.float32)
+        delta = amount * scale * rng.standard_normal((count, ATTRIBUTE_SIZE), np.float32)
+        return {"delta": delta, "unheard": rng.random(count) < self.start_share}
+
+    def fading(self, frames: int) -> np.ndarray:
+        """(T, 71): how much of δ is left in each frame of a window."""
+        frames_of = [self.pose_frames, self.blink_frames, self.expression_frames]
+        decay = np.repeat(frames_of, [POSE_SIZE, 1, EXPRESSION_SIZE]).astype(np.float32)
         t = np.arange(1, frames + 1, dtype=np.float32)[:, None]
+        return np.exp(-t / decay)
+
+    def apply(self, windows: Windows, draw: Draw) -> Windows:
+        """A perturbed copy of a batch."""
+        delta, fading = draw["delta"], self.fading(windows["attributes"].shape[1])
         rows = windows["rows"].copy()
-        rows[rng.random(count) < self.start_share, :ROWS_BEFORE] = 0
-        fading = np.exp(-t / decay.astype(np.float32))
+        rows[draw["unheard"], :ROWS_BEFORE] = 0
         return windows | {
             "rows": rows,
             "initial_state": windows["initial_state"] + delta,
@@ -149,8 +164,13 @@ class WindowCutter:
     ):
         """Attributes are standardised by their clip's own statistics, or by their subject's in
         `statistics`."""
-        self._clips, self._frames, self._statistics = clips, frames, statistics
+        self.frames = frames
+        self._clips, self._statistics = clips, statistics
         self._read = functools.lru_cache(CACHED_CLIPS)(self._read_clip)
+
+    def whole_clips(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each clip's speech features (t, n), and its packed standardised attributes (t, 71)."""
+        return map(self._read_clip, range(len(self._clips)))
 
     def _read_clip(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         clip = self._clips[index]
@@ -162,9 +182,9 @@ class WindowCutter:
 
     def cut(self, places: np.ndarray) -> Windows:
         """The windows at these places, (b, 3 or more): clip, first frame, valid frames."""
-        size = (len(places), self._frames)
+        size = (len(places), self.frames)
         columns = self._read(int(places[0, 0]))[0].shape[1]
-        rows = np.zeros((size[0], self._frames + WINDOW_ROWS - 1, columns), np.float32)
+        rows = np.zeros((size[0], self.frames + WINDOW_ROWS - 1, columns), np.float32)
         initial_state = np.empty((size[0], ATTRIBUTE_SIZE), np.float32)
         attributes = np.empty((*size, ATTRIBUTE_SIZE), np.float32)
         for i, (clip, first, count) in enumerate(places[:, :3].tolist()):
@@ -179,22 +199,44 @@ class WindowCutter:
             "rows": rows,
             "initial_state": initial_state,
             "attributes": attributes,
-            "valid": np.arange(self._frames) < places[:, 2:3],
+            "valid": np.arange(self.frames) < places[:, 2:3],
             "clip": places[:, 0].astype(np.int32),
             "first": places[:, 1].astype(np.int32),
         }
 
 
 @dataclass(frozen=True)
-class _RandomCut(grain.transforms.RandomMap):
-    cutter: WindowCutter
-    augment: Augment | None
+class _RandomDraw(grain.transforms.RandomMap):
+    perturbation: Perturbation | None
 
-    def random_map(self, element: np.ndarray, rng: np.random.Generator) -> Windows:
-        places = element.copy()
+    def random_map(self, element: np.ndarray, rng: np.random.Generator) -> Draw:
+        places = element[:, :3].copy()
         places[:, 1] += rng.integers(element[:, 3] + 1)
-        windows = self.cutter.cut(places)
-        return windows if self.augment is None else self.augment(windows, rng)
+        if self.perturbation is None:
+            return {"places": places}
+        return {"places": places} | self.perturbation.draw(len(places), rng)
+
+
+def training_draws(
+    clips: ClipSource,
+    *,
+    batch: int,
+    seed: int,
+    epochs: int | None = None,
+    frames: int = WINDOW_FRAMES,
+    stride: int = STRIDE,
+    perturbation: Perturbation | None = None,
+) -> grain.MapDataset:
+    """What each batch of `training_windows` is made of, by its number: see there, and `Draw`."""
+    table = window_table(clips.entries, frames=frames, stride=stride)
+    places = grain.MapDataset.source(table).seed(seed).shuffle().repeat(epochs)
+    return places.batch(batch, drop_remainder=True).random_map(_RandomDraw(perturbation))
+
+
+def cut_windows(cutter: WindowCutter, perturbation: Perturbation | None, draw: Draw) -> Windows:
+    """The windows that were drawn."""
+    windows = cutter.cut(draw["places"])
+    return windows if perturbation is None else perturbation.apply(windows, draw)
 
 
 def training_windows(
@@ -206,7 +248,7 @@ def training_windows(
     frames: int = WINDOW_FRAMES,
     stride: int = STRIDE,
     statistics: Mapping[str, AttributeStatistics] | None = None,
-    augment: Augment | None = None,
+    perturbation: Perturbation | None = None,
 ) -> grain.IterDataset:
     """Batches of windows to train on, in another order each epoch.
 
@@ -217,19 +259,25 @@ def training_windows(
     Args:
         clips: where the windows are from.
         batch: windows in a batch; what is left at the end of the last epoch is dropped.
-        seed: of order, places and augmentation.
+        seed: of order, places and perturbation.
         epochs: how often each window comes; None is without end.
         frames: T, a window's length.
         stride: from one window's place to the next one's.
         statistics: what each subject's attributes are standardised by; None is each clip by its
             own.
-        augment: changes a window at random, such as a `Perturbation`.
+        perturbation: noise on the windows' initial states, if any.
     """
-    table = window_table(clips.entries, frames=frames, stride=stride)
+    draws = training_draws(
+        clips,
+        batch=batch,
+        seed=seed,
+        epochs=epochs,
+        frames=frames,
+        stride=stride,
+        perturbation=perturbation,
+    )
     cutter = WindowCutter(clips, frames=frames, statistics=statistics)
-    places = grain.MapDataset.source(table).seed(seed).shuffle().repeat(epochs)
-    batches = places.batch(batch, drop_remainder=True)
-    batches = batches.random_map(_RandomCut(cutter, augment))
+    batches = draws.map(functools.partial(cut_windows, cutter, perturbation))
     return batches.to_iter_dataset(grain.ReadOptions(_THREADS, _BATCHES_AHEAD))
 
 

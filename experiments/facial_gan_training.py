@@ -1,6 +1,8 @@
 """What general_train and personalize have in common: one training of FACIAL-GAN on clips."""
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +12,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
 from data_specs.clips import ClipSource
+from data_specs.resident_windows import (
+    WindowPlaces,
+    cut_resident_windows,
+    resident_bytes,
+    resident_clips,
+    resident_places,
+)
 from data_specs.windows import (
+    Draw,
     Perturbation,
+    WindowCutter,
     Windows,
+    cut_windows,
     evaluation_windows,
     steps_per_epoch,
-    training_windows,
+    training_draws,
 )
 from experiments.curves import draw_curves
 from experiments.training_progress import training_progress
@@ -40,6 +53,7 @@ from facial_jax.losses.facial_gan import (
 )
 from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
 from facial_jax.networks.parameters import module_config, save_variables
+from facial_jax.training.batches import Batches, fits_on_devices
 from facial_jax.training.checkpoints import Checkpoints
 from facial_jax.training.facial_gan import (
     FacialBatch,
@@ -47,14 +61,14 @@ from facial_jax.training.facial_gan import (
     facial_train_step,
     init_facial_train_state,
 )
-from facial_jax.training.loop import run_steps
+from facial_jax.training.loop import Training, run_steps
 from facial_jax.training.parallel import (
     AXIS,
     check_batch_size,
     data_mesh,
     data_parallel,
+    local_copy,
     replicate,
-    split_batch,
 )
 
 GENERATOR_FILE = "facial_gan.safetensors"
@@ -85,7 +99,8 @@ class TrainingConfig:
     """Of the paper's objective."""
     perturbation: Perturbation = NO_PERTURBATION
     """Noise on the windows' initial states."""
-    checkpoint_steps: int = 200
+    checkpoint_steps: int = 1000
+    """Steps between checkpoints."""
 
     @property
     def losses(self) -> FacialObjective:
@@ -145,56 +160,22 @@ def train_facial_gan(
     mesh = data_mesh(devices)
     check_batch_size(config.batch, mesh.size)
     output.mkdir(parents=True, exist_ok=True)
-    windows = training_windows(
-        clips,
-        batch=config.batch,
-        seed=config.seed,
-        stride=config.stride,
-        statistics=statistics,
-        augment=None if config.perturbation == NO_PERTURBATION else config.perturbation,
-    )
-    epoch = steps_per_epoch(clips, batch=config.batch, stride=config.stride)
-    steps = min(round(config.epochs * epoch), config.max_steps or round(config.epochs * epoch))
-    optimizer = optax.adam(
-        optax.cosine_decay_schedule(
-            config.learning_rate, steps, config.final_learning_rate / config.learning_rate
-        )
-    )
-    batches = iter(windows)
-    begin = batches.get_state()
-    state = init_facial_train_state(
-        jax.random.key(config.seed),
-        facial_batch(next(batches)),
-        networks.generator,
-        networks.discriminator,
-        optimizer,
-        generator_variables=networks.generator_variables,
-        discriminator_variables=networks.discriminator_variables,
-    )
-    state = replicate(state, mesh)
+    training = facial_gan_training(config, networks, clips, statistics, mesh)
     checkpoints = Checkpoints(output / "checkpoints", dataclasses.asdict(resolved_config))
-    state, position = checkpoints.restore(state) or (state, begin)
-    batches.set_state(position)
-    first = int(state.step)
-
-    def device_step(state, batch):
-        return facial_train_step(
-            state,
-            batch,
-            generator=networks.generator.clone(axis_name=AXIS),
-            discriminator=networks.discriminator.clone(axis_name=AXIS),
-            optimizer=optimizer,
-            objective=config.losses,
-            axis_name=AXIS,
-        )
-
-    mapped = data_parallel(device_step, mesh)
-    evaluate = make_evaluation(networks.generator, config.losses)
-    with training_progress(output / "tensorboard", first=first, steps=steps) as progress:
+    restored = checkpoints.restore(training.state)
+    state = training.state if restored is None else restored
+    training = training._replace(state=None)  # nothing holds what a step may use up
+    first, epoch = int(state.step), _epoch_steps(config, clips)
+    evaluate = make_evaluation(networks.generator, config.losses, validation, statistics)
+    with (
+        contextlib.closing(checkpoints),
+        training_progress(output / "tensorboard", first=first, steps=training.steps) as progress,
+    ):
         bar, board, look = progress
 
         def validate(done: int, state) -> None:
-            losses = evaluate(state.generator, validation, statistics)
+            variables = local_copy(state.generator)
+            losses = evaluate(variables)
             for name, value in losses.items():
                 board.add_scalar(f"validation/{name}", value, done)
             bar.write(
@@ -202,27 +183,24 @@ def train_facial_gan(
                 + ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
             )
             for number in range(min(DRAWN_CLIPS, len(validation))):
-                figure = draw_clip(
-                    networks.generator, state.generator, validation, number, statistics
-                )
+                figure = draw_clip(networks.generator, variables, validation, number, statistics)
                 figure.savefig(output / f"curves_{number}.png", dpi=60)
                 board.add_figure(f"curves/{number}", figure, done, close=True)
 
         state = run_steps(
-            lambda state, windows: mapped(state, split_batch(facial_batch(windows), mesh)),
+            training.step,
             state,
-            batches,
+            training.batches.between(first, training.steps),
             first=first,
-            last=steps,
+            last=training.steps,
             checkpoints=checkpoints,
             save_every=config.checkpoint_steps,
             look_every=20,
             look=look,
-            describe=lambda windows: describe_windows(windows, clips),
+            describe=training.describe,
             validate_every=epoch,
             validate=validate,
         )
-    checkpoints.close()
     model = FacialGan(
         variables=jax.device_get(state.generator),
         statistics=mean_statistics(statistics),
@@ -237,6 +215,77 @@ def train_facial_gan(
         half_precision=True,
     )
     return model
+
+
+def facial_gan_training(
+    config: TrainingConfig,
+    networks: Networks,
+    clips: ClipSource,
+    statistics: Mapping[str, AttributeStatistics],
+    mesh: Mesh,
+) -> Training:
+    """The networks at step 0, the step and the batches; arguments as `train_facial_gan`'s."""
+    epoch = _epoch_steps(config, clips)
+    steps = min(round(config.epochs * epoch), config.max_steps or round(config.epochs * epoch))
+    optimizer = optax.adam(
+        optax.cosine_decay_schedule(
+            config.learning_rate, steps, config.final_learning_rate / config.learning_rate
+        )
+    )
+    perturbation = None if config.perturbation == NO_PERTURBATION else config.perturbation
+    draws = training_draws(
+        clips,
+        batch=config.batch,
+        seed=config.seed,
+        stride=config.stride,
+        perturbation=perturbation,
+    )
+    cutter = WindowCutter(clips, statistics=statistics)
+    state = init_facial_train_state(
+        jax.random.key(config.seed),
+        facial_batch(cutter.cut(draws[0]["places"][:1])),
+        networks.generator,
+        networks.discriminator,
+        optimizer,
+        generator_variables=networks.generator_variables,
+        discriminator_variables=networks.discriminator_variables,
+    )
+
+    def device_step(state, batch):
+        return facial_train_step(
+            state,
+            batch,
+            generator=networks.generator.clone(axis_name=AXIS),
+            discriminator=networks.discriminator.clone(axis_name=AXIS),
+            optimizer=optimizer,
+            objective=config.losses,
+            axis_name=AXIS,
+        )
+
+    mapped = data_parallel(device_step, mesh)
+    if fits_on_devices(resident_bytes(clips), mesh):
+        data, begins = resident_clips(cutter, perturbation)
+        cut, resident = cut_resident_windows, True
+
+        def draw(step: int) -> WindowPlaces:
+            return resident_places(draws[step], begins)
+    else:
+        data, draw, resident = None, draws.__getitem__, False
+
+        def cut(data: None, draw: Draw) -> FacialBatch:
+            return facial_batch(cut_windows(cutter, perturbation, draw))
+
+    return Training(
+        state=replicate(state, mesh),
+        step=lambda state, drawn: mapped(state, drawn.batch),
+        batches=Batches(draw, cut, data, mesh=mesh, size=config.batch, resident=resident),
+        steps=steps,
+        describe=lambda step: describe_windows(draws[step], clips),
+    )
+
+
+def _epoch_steps(config: TrainingConfig, clips: ClipSource) -> int:
+    return steps_per_epoch(clips, batch=config.batch, stride=config.stride)
 
 
 def learn_habits(model: FacialGan, clips: ClipSource, others: ClipSource) -> FacialGan:
@@ -269,30 +318,41 @@ def facial_batch(windows: Windows) -> FacialBatch:
     )
 
 
-def describe_windows(windows: Windows, clips: ClipSource) -> str:
+def describe_windows(draw: Draw, clips: ClipSource) -> str:
     """Which clips a batch's windows are from, and where each begins."""
-    places = zip(windows["clip"].tolist(), windows["first"].tolist(), strict=True)
+    places = draw["places"][:, :2].tolist()
     return ", ".join(f"{clips.entries[clip].clip} from frame {first}" for clip, first in places)
 
 
-def make_evaluation(generator: FacialGenerator, objective: FacialObjective):
-    """A function of (variables, clips, statistics): the mean losses over all windows."""
+def make_evaluation(
+    generator: FacialGenerator,
+    objective: FacialObjective,
+    clips: ClipSource,
+    statistics: Mapping[str, AttributeStatistics],
+):
+    """A function of the generator's variables: the mean losses over all windows of the clips."""
 
+    @jit
     def losses_of(variables, batch):
         return facial_evaluation_step(variables, batch, generator=generator, objective=objective)
 
-    compiled = jit(losses_of)
+    @functools.cache
+    def batches() -> list[FacialBatch]:
+        windows = evaluation_windows(clips, batch=EVALUATION_BATCH, statistics=statistics)
+        return [facial_batch(batch) for batch in windows]
 
-    def evaluate(variables, clips: ClipSource, statistics) -> dict[str, float]:
-        sums, count = {}, 0
-        for windows in evaluation_windows(clips, batch=EVALUATION_BATCH, statistics=statistics):
-            size = len(windows["rows"])
-            losses = jax.device_get(compiled(variables, facial_batch(windows)))
-            for loss in dataclasses.fields(losses):
-                value = size * float(getattr(losses, loss.name))
-                sums[loss.name] = sums.get(loss.name, 0.0) + value
-            count += size
-        return {name: value / count for name, value in sums.items()}
+    def evaluate(variables) -> dict[str, float]:
+        sizes = [len(batch.rows) for batch in batches()]
+        # All are begun before the first is waited for.
+        losses = jax.device_get([losses_of(variables, batch) for batch in batches()])
+        return {
+            loss.name: sum(
+                size * float(getattr(one, loss.name))
+                for size, one in zip(sizes, losses, strict=True)
+            )
+            / sum(sizes)
+            for loss in dataclasses.fields(losses[0])
+        }
 
     return evaluate
 
@@ -301,7 +361,7 @@ def draw_clip(generator, variables, clips: ClipSource, number: int, statistics):
     """A figure of one clip's curves and what is generated for its speech."""
     clip = clips[number]
     model = FacialGan(
-        variables=jax.device_get(variables),
+        variables=variables,
         statistics=statistics[clip.subject],
         initial_state=np.asarray(pack_attributes(clip.attributes))[0],
         generator=generator,

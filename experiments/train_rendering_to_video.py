@@ -12,8 +12,9 @@ network. A training that was stopped, or killed, goes on from its last checkpoin
 again with the same options, and ends with the same numbers.
 """
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -24,8 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from jax.sharding import Mesh
 
-from experiments.training_progress import training_progress
+from experiments.training_progress import Progress, training_progress
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
 from facial_jax.face.model import face_landmarks, face_shape, person_face_model
@@ -46,15 +48,23 @@ from facial_jax.rendering.camera import (
 )
 from facial_jax.rendering.render import network_input, render
 from facial_jax.subject import save_rendering_to_video
+from facial_jax.training.batches import Batches, StepBatch, fits_on_devices
 from facial_jax.training.checkpoints import Checkpoints
-from facial_jax.training.loop import run_steps
+from facial_jax.training.loop import Training, run_steps
 from facial_jax.training.parallel import (
     AXIS,
     check_batch_size,
     data_mesh,
     data_parallel,
+    local_copy,
     replicate,
-    split_batch,
+)
+from facial_jax.training.reference_clip import (
+    FramePlaces,
+    ReferenceClip,
+    cut_video_batch,
+    frame_places,
+    pixel_weights,
 )
 from facial_jax.training.rendering_to_video import (
     Objective,
@@ -62,7 +72,6 @@ from facial_jax.training.rendering_to_video import (
     from_uint8,
     init_video_train_state,
     video_train_step,
-    window_indices,
 )
 
 
@@ -173,8 +182,9 @@ class Arguments:
     """What is trained and how."""
     output: Path | None = None
     """The trained network is written here too, such as into a subject's folder."""
-    preview_every: int = 500
-    """Steps between previews, checkpoints and measurements on the held-out part."""
+    preview_every: int | None = None
+    """Steps between previews, checkpoints and measurements on the held-out part; a tenth of all
+    where it is not given, but at least 500."""
     stop_after: int | None = None
     """Stop at this step, as if interrupted."""
 
@@ -248,7 +258,8 @@ def render_clip(reference: Reference, cache: Path) -> Clip:
             partial = path.with_name("partial.npy")
             np.save(partial, array)
             partial.replace(path)
-    return Clip(np.asarray(frames), np.load(pictures_file), np.load(regions_file), clip_starts)
+    pictures, regions = (np.load(path, mmap_mode="r") for path in (pictures_file, regions_file))
+    return Clip(frames, pictures, regions, clip_starts)
 
 
 def to_uint8(x):
@@ -265,19 +276,18 @@ def blob(points, size):
     return jnp.exp(-2 * (jnp.square(x)[:, None, :] + jnp.square(y)[:, :, None]) ** 2)
 
 
+def reference_clip(clip: Clip, config: VideoTrainingConfig) -> ReferenceClip:
+    """The clip as batches are cut of it."""
+    return ReferenceClip(
+        *map(np.asarray, (clip.frames, clip.pictures, clip.regions)),
+        pixel_weights=pixel_weights(config.mouth_weight, config.eye_weight),
+    )
+
+
 def make_batch(clip: Clip, frames: np.ndarray, held: np.ndarray, config) -> VideoBatch:
     """Windows, real frames and pixel weights of the frames with these numbers."""
-    number = np.searchsorted(clip.clip_starts, frames, side="right") - 1
-    first = clip.clip_starts[number]
-    end = np.append(clip.clip_starts[1:], len(clip.frames))[number]
-    index = window_indices(frames, first, end, config.window_half, held)
-    b, n = index.shape
-    pictures = clip.pictures[index]
-    h, w = pictures.shape[2:4]
-    condition = pictures.transpose(0, 2, 3, 1, 4).reshape(b, h, w, n * 4)
-    region = clip.regions[frames].astype(np.float32) / 255
-    weight = 1 + region @ np.array([config.mouth_weight, config.eye_weight], np.float32)
-    return VideoBatch(condition=condition, frame=clip.frames[frames], weight=weight[..., None])
+    places = frame_places(frames, held, clip.clip_starts, len(clip.frames), config.window_half)
+    return cut_video_batch(reference_clip(clip, config), places)
 
 
 def sample_frames(clip: Clip, step: int, config: VideoTrainingConfig) -> np.ndarray:
@@ -295,36 +305,12 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def sample_batch(clip: Clip, step: int, config: VideoTrainingConfig) -> VideoBatch:
-    """The batch of a step; depends on nothing but the seed and the step's number."""
+def sample_places(clip: Clip, step: int, config: VideoTrainingConfig) -> FramePlaces:
+    """What a step's batch is made of; depends on nothing but the seed and the step's number."""
     rng, p = np.random.default_rng((config.seed, 1, step)), config.held_probability
     held = rng.choice([-1, 0, 1], config.batch_size, p=[p, 1 - 2 * p, p])
-    return make_batch(clip, sample_frames(clip, step, config), held, config)
-
-
-class StepBatch(NamedTuple):
-    """A training step's batch, and its number (0 the first)."""
-
-    step: int
-    batch: VideoBatch
-
-
-class Batches:
-    """The batches of all steps, from the one that comes next."""
-
-    def __init__(self, clip: Clip, config: VideoTrainingConfig, step: int):
-        self._clip, self._config, self._step = clip, config, step
-
-    def __iter__(self):
-        return self
-
-    def __next__(self) -> StepBatch:
-        step, self._step = self._step, self._step + 1
-        return StepBatch(step, sample_batch(self._clip, step, self._config))
-
-    def get_state(self) -> dict[str, int]:
-        """The number of the next step."""
-        return {"step": self._step}
+    frames = sample_frames(clip, step, config)
+    return frame_places(frames, held, clip.clip_starts, len(clip.frames), config.window_half)
 
 
 def held_out_count(clip: Clip, config: VideoTrainingConfig) -> int:
@@ -332,25 +318,42 @@ def held_out_count(clip: Clip, config: VideoTrainingConfig) -> int:
     return max(1, round(len(clip.frames) * config.held_out_fraction))
 
 
-def measure(clip: Clip, generate, params, config) -> tuple[float, float, np.ndarray]:
+class HeldOut(NamedTuple):
+    """Up to eight of the frames that are never trained on."""
+
+    batch: VideoBatch
+    # on a device
+    frames: np.ndarray
+    # (n, h, w, 3)
+    mouth: np.ndarray
+    # (n, h, w) float32, 1 at the mouth
+    rendered: np.ndarray
+    # (n, h, w, 3)
+
+
+def held_out_frames(clip: Clip, config: VideoTrainingConfig) -> HeldOut:
+    """Frames of the held-out part, evenly spread."""
+    count = len(clip.frames)
+    first = count - held_out_count(clip, config)
+    numbers = np.unique(np.linspace(first, count - 1, 8).astype(int))
+    batch = make_batch(clip, numbers, np.zeros_like(numbers), config)
+    return HeldOut(
+        batch=jax.tree.map(jnp.asarray, batch),
+        frames=clip.frames[numbers],
+        mouth=clip.regions[numbers, ..., 0].astype(np.float32) / 255,
+        rendered=clip.pictures[numbers, ..., :3],
+    )
+
+
+def measure(held_out: HeldOut, generate, params) -> tuple[float, float, np.ndarray]:
     """PSNR in dB and mouth PSNR on held-out frames, and a preview: rendered | generated | real."""
-    held_out = held_out_count(clip, config)
-    first = len(clip.frames) - held_out
-    numbers = np.unique(np.linspace(first, len(clip.frames) - 1, 8).astype(int))
-    errors, mouth_errors, mouth_weights, rows = [], [], [], []
-    for number in numbers:
-        batch = make_batch(clip, np.array([number]), np.array([0]), config)
-        image = np.asarray(generate(params, batch))[0]
-        error = np.square((image.astype(np.float32) - clip.frames[number]) / 255).mean(-1)
-        mouth = clip.regions[number, ..., 0].astype(np.float32) / 255
-        errors.append(error.mean())
-        mouth_errors.append((error * mouth).sum())
-        mouth_weights.append(mouth.sum())
-        rendered = clip.pictures[number, ..., :3]
-        rows.append(np.concatenate([rendered, image, clip.frames[number]], axis=1))
+    images = np.asarray(generate(params, held_out.batch))
+    errors = np.square((images.astype(np.float32) - held_out.frames) / 255).mean(-1)
     psnr = -10 * np.log10(np.mean(errors))
-    mouth_psnr = -10 * np.log10(np.sum(mouth_errors) / np.sum(mouth_weights))
-    return float(psnr), float(mouth_psnr), np.concatenate(rows[:: max(1, len(rows) // 3)][:3])
+    mouth_psnr = -10 * np.log10((errors * held_out.mouth).sum() / held_out.mouth.sum())
+    rows = np.concatenate([held_out.rendered, images, held_out.frames], axis=2)
+    preview = np.concatenate(rows[:: max(1, len(rows) // 3)][:3])
+    return float(psnr), float(mouth_psnr), preview
 
 
 def step_count(clip: Clip, config: VideoTrainingConfig) -> int:
@@ -393,41 +396,33 @@ def perceptual_network(config: VideoTrainingConfig) -> tuple[VggFeatures | None,
     return *vgg19_features(load_state_dict(config.vgg)), f"VGG-19 of {config.vgg}"
 
 
-def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -> None:
-    """Trains until the last step, from the last checkpoint if there is one.
+def networks(config: VideoTrainingConfig) -> tuple[LocalEnhancer, MultiscaleDiscriminator]:
+    """The generator and the discriminator."""
+    return LocalEnhancer(**config.generator), MultiscaleDiscriminator(**config.discriminator)
 
-    `devices`: over which batches are split; all if None.
-    """
-    from matplotlib import image as png
 
-    config, work = arguments.config, arguments.work_dir
-    mesh = data_mesh(devices)
-    check_batch_size(config.batch_size, mesh.size)
-    work.mkdir(parents=True, exist_ok=True)
-    perceptual, perceptual_variables, said = perceptual_network(config)
-    print(f"perceptual term: {said}", flush=True)
-    reference = load_reference(arguments.data)
-    clip = render_clip(reference, work)
+def video_training(
+    config: VideoTrainingConfig,
+    clip: Clip,
+    mesh: Mesh,
+    perceptual: VggFeatures | None,
+    perceptual_variables: Any,
+) -> Training:
+    """The networks at step 0, the step and the batches."""
     steps = step_count(clip, config)
-    generator = LocalEnhancer(**config.generator)
-    discriminator = MultiscaleDiscriminator(**config.discriminator)
+    generator, discriminator = networks(config)
     optimizer, discriminator_optimizer = optimizers(config, steps)
-
     state = init_video_train_state(
         jax.random.key(config.seed),
-        sample_batch(clip, 0, config),
+        make_batch(clip, np.zeros(1, int), np.zeros(1, int), config),
         generator,
         discriminator,
         optimizer,
         discriminator_optimizer,
         perceptual_variables,
     )
-    state = replicate(state, mesh)
-    checkpoints = Checkpoints(work / "checkpoints", asdict(config))
-    state, _ = checkpoints.restore(state) or (state, None)
-    first = int(state.step)
 
-    def mapped(adversarial: bool):
+    def mapped(adversarial: bool) -> Callable:
         step = functools.partial(
             video_train_step,
             generator=generator.clone(remat=config.remat),
@@ -449,50 +444,104 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
     def train_step(state, drawn: StepBatch):
         adversarial = drawn.step >= config.reconstruction_steps
         step = adversarial_step if adversarial else reconstruction_step
-        return step(state, split_batch(drawn.batch, mesh))
+        return step(state, drawn.batch)
+
+    state, data = replicate(state, mesh), reference_clip(clip, config)
+    batches = Batches(
+        lambda step: sample_places(clip, step, config),
+        cut_video_batch,
+        data,
+        mesh=mesh,
+        size=config.batch_size,
+        resident=fits_on_devices(sum(x.nbytes for x in jax.tree.leaves(data)), mesh),
+    )
+    return Training(
+        state=state,
+        step=train_step,
+        batches=batches,
+        steps=steps,
+        describe=lambda step: f"frames {sample_frames(clip, step, config).tolist()}",
+    )
+
+
+def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -> None:
+    """Trains until the last step, from the last checkpoint if there is one.
+
+    `devices`: over which batches are split; all if None.
+    """
+    config, work = arguments.config, arguments.work_dir
+    mesh = data_mesh(devices)
+    check_batch_size(config.batch_size, mesh.size)
+    work.mkdir(parents=True, exist_ok=True)
+    perceptual, perceptual_variables, said = perceptual_network(config)
+    print(f"perceptual term: {said}", flush=True)
+    reference = load_reference(arguments.data)
+    clip = render_clip(reference, work)
+    training = video_training(config, clip, mesh, perceptual, perceptual_variables)
+    held_out = held_out_frames(clip, config)
+    checkpoints = Checkpoints(work / "checkpoints", asdict(config))
+    state = checkpoints.restore(training.state)
+    state = training.state if state is None else state
+    training = training._replace(state=None)  # the first step uses it up
+    first, last = int(state.step), min(training.steps, arguments.stop_after or training.steps)
+    every = arguments.preview_every or max(500, training.steps // 10)
+    generator, _ = networks(config)
 
     @jit
     def generate(params, batch):
         image = generator.apply({"params": params}, from_uint8(batch)[0])
         return to_uint8((image + 1) / 2)
 
-    with training_progress(work / "tensorboard", first=first, steps=steps) as progress:
-        bar, board, look = progress
+    def save_network(params) -> None:
+        for path in (work / "rendering_to_video.safetensors", arguments.output):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_rendering_to_video(
+                    path,
+                    generator,
+                    params,
+                    window_half=config.window_half,
+                    vertex_texture=reference.vertex_texture,
+                )
+
+    with (
+        contextlib.closing(checkpoints),
+        training_progress(work / "tensorboard", first=first, steps=training.steps) as progress,
+    ):
 
         def validate(done: int, state) -> None:
-            average = jax.device_get(state.average)
-            psnr, mouth_psnr, preview = measure(clip, generate, average, config)
-            bar.write(f"step {done}, held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB")
-            board.add_scalar("validation/psnr_db", psnr, done)
-            board.add_scalar("validation/mouth_psnr_db", mouth_psnr, done)
-            board.add_image("rendered_generated_real", preview, done, dataformats="HWC")
-            png.imsave(work / f"preview_{done:06d}.png", preview)
-            for path in (work / "rendering_to_video.safetensors", arguments.output):
-                if path is not None:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    save_rendering_to_video(
-                        path,
-                        generator,
-                        average,
-                        window_half=config.window_half,
-                        vertex_texture=reference.vertex_texture,
-                    )
+            average = local_copy(state.average)
+            show_preview(progress, work, done, *measure(held_out, generate, average))
+            save_network(jax.device_get(average))
 
         run_steps(
-            train_step,
+            training.step,
             state,
-            Batches(clip, config, first),
+            training.batches.between(first, last),
             first=first,
-            last=min(steps, arguments.stop_after or steps),
+            last=last,
             checkpoints=checkpoints,
-            save_every=arguments.preview_every,
+            save_every=every,
             look_every=20,
-            look=look,
-            describe=lambda drawn: f"frames {sample_frames(clip, drawn.step, config).tolist()}",
-            validate_every=arguments.preview_every,
+            look=progress.look,
+            describe=training.describe,
+            validate_every=every,
             validate=validate,
         )
-    checkpoints.close()
+
+
+def show_preview(
+    progress: Progress, work: Path, done: int, psnr: float, mouth_psnr: float, preview: np.ndarray
+) -> None:
+    """Says how good the network is on held-out frames, and keeps the picture."""
+    from matplotlib import image as png
+
+    bar, board, _ = progress
+    bar.write(f"step {done}, held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB")
+    board.add_scalar("validation/psnr_db", psnr, done)
+    board.add_scalar("validation/mouth_psnr_db", mouth_psnr, done)
+    board.add_image("rendered_generated_real", preview, done, dataformats="HWC")
+    png.imsave(work / f"preview_{done:06d}.png", preview)
 
 
 def preset_arguments(name: str) -> Arguments:

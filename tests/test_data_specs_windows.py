@@ -2,11 +2,18 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from random_clips import random_clip
 
 from data_specs.clips import ClipEntry, ClipSource, clip_entry, clip_to_example
+from data_specs.resident_windows import (
+    cut_resident_windows,
+    resident_bytes,
+    resident_clips,
+    resident_places,
+)
 from data_specs.windows import (
     Perturbation,
     WindowCutter,
@@ -14,6 +21,7 @@ from data_specs.windows import (
     evaluation_windows,
     steps_per_epoch,
     subject_statistics,
+    training_draws,
     training_windows,
     window_table,
 )
@@ -44,7 +52,7 @@ def two_speakers():
 
 
 def batches(clips, count, state=None, **options):
-    options = {"batch": 4, "seed": 3, "frames": FRAMES, "augment": Perturbation()} | options
+    options = {"batch": 4, "seed": 3, "frames": FRAMES, "perturbation": Perturbation()} | options
     iterator = iter(training_windows(clips, **options))
     if state is not None:
         iterator.set_state(state)
@@ -102,7 +110,7 @@ def test_windows_stay_off_frames_without_a_face():
     valid[70:75] = valid[150:] = False
     clip = random_clip("a", "s", 200, valid=valid)
     clip.pose[~valid] = np.nan
-    windows, _ = batches(source(clip), 40, augment=None)
+    windows, _ = batches(source(clip), 40, perturbation=None)
     assert all(np.isfinite(x["attributes"]).all() for x in windows)
     assert all(np.isfinite(x["initial_state"]).all() for x in windows)
     used = {f for x in windows for first in x["first"] for f in range(first - 1, first + FRAMES)}
@@ -164,8 +172,9 @@ def test_a_subjects_statistics_are_those_of_all_their_valid_frames():
 
 
 def test_a_perturbed_truth_goes_back_to_where_it_was():
-    clean, _ = batches(two_speakers(), 1, batch=64, augment=None)
-    perturbed = Perturbation(start_share=0.5)(clean[0], np.random.default_rng(0))
+    clean, _ = batches(two_speakers(), 1, batch=64, perturbation=None)
+    perturbation = Perturbation(start_share=0.5)
+    perturbed = perturbation.apply(clean[0], perturbation.draw(64, np.random.default_rng(0)))
     off = perturbed["initial_state"] - clean[0]["initial_state"]
     moved = np.abs(off).max(axis=1) > 0
     assert 0.45 < moved.mean() < 0.9
@@ -175,6 +184,29 @@ def test_a_perturbed_truth_goes_back_to_where_it_was():
     silent = (perturbed["rows"][:, :8] == 0).all(axis=(1, 2))
     assert 0.3 < silent.mean() < 0.8
     np.testing.assert_array_equal(perturbed["rows"][:, 8:], clean[0]["rows"][:, 8:])
+
+
+@pytest.mark.parametrize("perturbation", [None, Perturbation(start_share=0.5)])
+def test_windows_cut_on_a_device_are_those_of_the_host_to_the_bit(perturbation):
+    valid = np.arange(130) < 100
+    clips = source(
+        random_clip("a0", "a", 60),
+        random_clip("b0", "b", 130, seed=1, valid=valid),
+        random_clip("a1", "a", 40, seed=2),
+    )
+    options = {"batch": 8, "seed": 3, "perturbation": perturbation}
+    for frames in (16, 64):  # of 64 frames, windows of short clips are held at their end
+        draws = training_draws(clips, frames=frames, **options)
+        statistics = subject_statistics(clips)
+        cutter = WindowCutter(clips, frames=frames, statistics=statistics)
+        data, begins = resident_clips(cutter, perturbation)
+        assert data.features.nbytes + data.attributes.nbytes == resident_bytes(clips) + 30 * 400
+        cut = jax.jit(cut_resident_windows)
+        host = training_windows(clips, frames=frames, statistics=statistics, **options)
+        for number, windows in zip(range(12), host, strict=False):
+            found = cut(data, resident_places(draws[number], begins))
+            for name in ("rows", "initial_state", "attributes", "valid"):
+                np.testing.assert_array_equal(getattr(found, name), windows[name], err_msg=name)
 
 
 def test_clips_are_read_once():

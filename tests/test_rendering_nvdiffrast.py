@@ -16,11 +16,18 @@ import numpy as np
 import pytest
 from jax.experimental.buffer_callback import ExecutionContext
 
+from facial_jax.attributes import Attributes
 from facial_jax.face.model import face_model_from_arrays
+from facial_jax.face.procedural import procedural_face_model
 from facial_jax.face.topology import opposite_vertices
 from facial_jax.rendering import nvdiffrast_backend
 from facial_jax.rendering.backend import backend
-from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.camera import (
+    camera_vertices,
+    clip_positions,
+    pinhole_camera,
+    pose_vertices,
+)
 from facial_jax.rendering.render import render_vertices
 
 SIZE = (9, 11)
@@ -158,8 +165,14 @@ class CpuOperations(nvdiffrast_backend.NvdiffrastOperations):
         return "context"
 
 
+class NumpyOperations(CpuOperations):
+    """The same on NumPy arrays."""
+
+    def tensor(self, buffer):
+        return np.asarray(buffer)
+
+
 NUMPY_AS_TORCH = SimpleNamespace(
-    from_dlpack=np.asarray,
     arange=np.arange,
     cat=np.concatenate,
     empty=np.empty,
@@ -173,7 +186,7 @@ NUMPY_AS_TORCH = SimpleNamespace(
 def stand_in(request, monkeypatch, on_a_cpu):
     """The backend with NumPy kernels, its tensors NumPy's or PyTorch's own."""
     if request.param == "numpy":
-        operations = CpuOperations(NUMPY_AS_TORCH, NumpyKernels(lambda array: array))
+        operations = NumpyOperations(NUMPY_AS_TORCH, NumpyKernels(lambda array: array))
     else:
         torch = pytest.importorskip("torch", reason="PyTorch, an optional extra, is not installed")
         operations = CpuOperations(torch, NumpyKernels(torch.from_numpy))
@@ -298,6 +311,41 @@ def test_antialias_hands_every_array_and_gradient_to_its_place(stand_in):
     want = jax.value_and_grad(expected, argnums=(0, 1, 2))(*arguments)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("cull", [False, True])
+@pytest.mark.parametrize("batch", [(), (2,), (1, 2)])
+def test_a_picture_in_one_call_is_that_of_three(stand_in, batch, cull):
+    positions, attributes, triangles = scene(*batch)
+    weights = np.random.default_rng(6).normal(size=(*batch, *SIZE, 3)).astype(np.float32)
+
+    def weighted(image, covered):
+        both = jnp.concatenate([image, covered], axis=-1)
+        return (weights * both**2).sum(), (image, covered)
+
+    def in_one(positions, attributes):
+        drawn = stand_in.draw_antialiased(
+            positions, attributes, triangles, triangles, SIZE, cull_backfaces=cull
+        )
+        return weighted(*drawn)
+
+    def in_three(positions, attributes):
+        rast = stand_in.rasterize(positions, triangles, SIZE, cull_backfaces=cull)
+        ones = jnp.ones_like(attributes[..., :1])
+        plain = jnp.concatenate([attributes, ones], axis=-1)
+        plain = stand_in.interpolate(plain, rast, triangles)
+        image = stand_in.antialias(plain, rast, positions, triangles, triangles)
+        return weighted(image[..., :2], image[..., 2:])
+
+    (got, by_got), (expected, by_expected) = (
+        jax.jit(jax.value_and_grad(f, argnums=(0, 1), has_aux=True))(positions, attributes)
+        for f in (in_one, in_three)
+    )
+    assert got[1][0].shape == (*batch, *SIZE, 2)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(by_got, by_expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
 
 
 def test_render_draws_the_same_face_with_either_backend(stand_in):
@@ -547,6 +595,75 @@ def test_nvdiffrast_and_xla_agree_on_ids_images_and_gradients(cuda, cull):
         cosine, ratio = alike(a, b)
         assert cosine > 0.98
         assert ratio == pytest.approx(1, abs=0.05)
+
+
+def turned_face(size):
+    """Two turns of the built-in face, its vertices on nvdiffrast's grid of 1/16 of a pixel."""
+    model, camera = procedural_face_model(), pinhole_camera(size)
+    pose = jnp.zeros((2, 6)).at[:, 1].set(jnp.array([-0.4, 0.1]))
+    attributes = Attributes(expression=jnp.zeros((2, 64)), pose=pose, blink=jnp.zeros(2))
+    shape = jnp.broadcast_to(model.mean_shape, (2, *model.mean_shape.shape))
+    seen = camera_vertices(camera, pose_vertices(shape, attributes))
+    positions = np.array(clip_positions(camera, seen, size), np.float64)
+    for axis, pixels in enumerate(size[::-1]):
+        grid = 8 * pixels  # steps of 1/16 of a pixel from the image's middle to its edge
+        projected = positions[..., axis] / positions[..., 3]
+        positions[..., axis] = np.round(projected * grid) / grid * positions[..., 3]
+    return model, jnp.asarray(positions, jnp.float32)
+
+
+@pytest.mark.parametrize("cull", [False, True])
+def test_with_vertices_on_its_grid_nvdiffrast_shows_and_moves_the_same_triangles(cuda, cull):
+    size = (256, 256)
+    model, positions = turned_face(size)
+
+    def gradient_by_barycentrics(ops, seen):
+        def rasterize(positions):
+            return ops.rasterize(positions, model.triangles, size, cull_backfaces=cull)
+
+        rast, pull = jax.vjp(rasterize, positions)
+        weights = np.random.default_rng(3).normal(size=rast.shape) * seen * [1, 1, 0, 0]
+        return pull(jnp.asarray(weights, jnp.float32))[0]
+
+    ids = [
+        np.asarray(ops.rasterize(positions, model.triangles, size, cull_backfaces=cull))[..., 3:]
+        for ops in (cuda, backend("xla"))
+    ]
+    same = ids[0] == ids[1]
+    assert (ids[0] > 0).mean() > 0.2
+    assert same[ids[0] > 0].mean() > 0.999
+    cosine, _ = alike(
+        *(np.asarray(gradient_by_barycentrics(ops, same)) for ops in (cuda, backend("xla")))
+    )
+    assert cosine > 0.99
+
+
+def test_antialiasing_is_nvdiffrasts_where_the_silhouettes_are(cuda):
+    size = (256, 256)
+    model, positions = turned_face(size)
+    rast = cuda.rasterize(positions, model.triangles, size)
+    rng = np.random.default_rng(4)
+    image, weights = (rng.uniform(size=(2, *size, 3)).astype(np.float32) for _ in range(2))
+
+    def blended(ops):
+        def antialias(image, positions):
+            mesh = model.triangles, model.opposite_vertices
+            return ops.antialias(image, rast, positions, *mesh)
+
+        result, pull = jax.vjp(antialias, jnp.asarray(image), positions)
+        return [np.asarray(a) for a in (result, *pull(jnp.asarray(weights)))]
+
+    got, expected = blended(cuda), blended(backend("xla"))
+    changed = [(np.abs(result[0] - image) > 1e-6).any(axis=-1) for result in (got, expected)]
+    same = changed[0] == changed[1]
+    assert changed[1].sum() > 300
+    assert (~same).sum() < 0.04 * changed[1].sum()
+    difference = np.abs(got[0] - expected[0]).max(axis=-1)
+    assert np.quantile(difference[same & changed[0]], 0.99) < 1e-3
+    assert alike(got[1] - weights, expected[1] - weights)[0] > 0.95
+    cosine, ratio = alike(got[2], expected[2])
+    assert cosine > 0.999
+    assert ratio == pytest.approx(1, abs=0.01)
 
 
 def test_results_are_those_of_nvdiffrast_called_from_pytorch(cuda):

@@ -20,6 +20,7 @@ from experiments import train_rendering_to_video as script
 from facial_jax.losses import rendering_to_video as losses
 from facial_jax.networks.parameters import load_variables
 from facial_jax.networks.rendering_to_video import LocalEnhancer, MultiscaleDiscriminator
+from facial_jax.training.parallel import data_mesh
 from facial_jax.training.rendering_to_video import (
     VideoBatch,
     from_uint8,
@@ -277,12 +278,32 @@ def test_batches_hold_windows_of_one_clip_beside_their_frames():
     assert batch.weight[0, 1, 1, 0] == 1
 
 
+@pytest.mark.parametrize("resident", [True, False])
+def test_batches_on_the_devices_are_those_of_the_host_to_the_bit(resident):
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, (12, 16, 16, n), np.uint8) for n in (3, 4, 2)]
+    clip = script.Clip(*arrays, np.array([0, 6], np.int32))
+    config = dataclasses.replace(TINY, held_probability=0.3, window_half=3, eye_weight=3.3)
+    with mock.patch.object(script, "fits_on_devices", return_value=resident):
+        training = script.video_training(config, clip, data_mesh(jax.devices()[:1]), None, None)
+    for step, batch in training.batches.between(0, 6):
+        places = script.sample_places(clip, step, config)
+        pictures = arrays[1][places.window]
+        condition = np.stack([np.concatenate(list(window), axis=-1) for window in pictures])
+        np.testing.assert_array_equal(batch.condition, condition)
+        np.testing.assert_array_equal(batch.frame, arrays[0][places.frame])
+        region = arrays[2][places.frame].astype(np.float32) / 255
+        weight = 1 + region @ np.array([config.mouth_weight, config.eye_weight], np.float32)
+        np.testing.assert_array_equal(batch.weight, weight[..., None])
+        assert batch.condition.dtype == batch.frame.dtype == np.uint8
+
+
 def test_a_steps_batch_depends_on_seed_and_step_alone_and_never_on_held_out_frames():
     clip, config = numbered_clip(), script.VideoTrainingConfig(held_out_fraction=0.25)
-    first, again = (script.sample_batch(clip, 7, config) for _ in range(2))
-    np.testing.assert_array_equal(first.condition, again.condition)
-    frames = np.concatenate([script.sample_batch(clip, i, config).frame for i in range(60)])
-    assert set(frames[:, 0, 0, 0]) == set(range(9))
+    first, again = (script.sample_places(clip, 7, config) for _ in range(2))
+    np.testing.assert_array_equal(first.window, again.window)
+    frames = np.concatenate([script.sample_places(clip, i, config).frame for i in range(60)])
+    assert set(frames) == set(range(9))
 
 
 def test_regions_are_brightest_in_the_middle_of_their_landmarks():

@@ -5,47 +5,29 @@ import numpy as np
 import pytest
 
 from facial_jax.training.checkpoints import Checkpoints
-from facial_jax.training.loop import run_steps
+from facial_jax.training.loop import STEPS_IN_FLIGHT, run_steps
 
-ZERO = {"sum": jnp.float32(0)}
-
-
-class Numbers:
-    """0, 1, 2, … with a position that can be put back."""
-
-    def __init__(self, first=0):
-        self.next = first
-
-    def __next__(self):
-        self.next += 1
-        return self.next - 1
-
-    def __iter__(self):
-        return self
-
-    def get_state(self):
-        return {"next": self.next}
+ZERO = {"sum": jnp.float32(0), "done": jnp.int32(0)}
 
 
 def run(folder, last, step, *, save_every=3, validate_every=4, first=0, state=None, looks=None):
     seen = [] if looks is None else looks
     checkpoints = Checkpoints(folder, {})
     found = checkpoints.restore(ZERO)
-    position = first
     if found is not None:
-        state, position = found[0], found[1]["next"]
+        state, first = found, int(found["done"])
     try:
         return run_steps(
             step,
             ZERO if state is None else state,
-            Numbers(position),
-            first=position,
+            range(first, last),
+            first=first,
             last=last,
             checkpoints=checkpoints,
             save_every=save_every,
             look_every=2,
             look=lambda done, losses: seen.append((done, losses["loss"])),
-            describe=lambda batch: f"number {batch}",
+            describe=lambda step: f"number {step}",
             validate_every=validate_every,
             validate=lambda done, state: seen.append((done, "validated")),
         )
@@ -54,7 +36,8 @@ def run(folder, last, step, *, save_every=3, validate_every=4, first=0, state=No
 
 
 def add(state, batch):
-    return {"sum": state["sum"] + batch}, {"loss": np.float32(batch)}
+    state = {"sum": state["sum"] + batch, "done": state["done"] + 1}
+    return state, {"loss": np.float32(batch)}
 
 
 def test_losses_are_averaged_between_looks_and_validation_comes_at_its_steps(tmp_path):
@@ -84,7 +67,43 @@ def test_a_loss_that_is_not_finite_names_step_and_batch_and_saves_nothing(tmp_pa
     with pytest.raises(FloatingPointError, match=r"step 5: .* got loss nan; the batch: number 4"):
         run(tmp_path, 9, breaking, save_every=1)
     checkpoints = Checkpoints(tmp_path, {})
-    found, position = checkpoints.restore(ZERO)
+    found = checkpoints.restore(ZERO)
     checkpoints.close()
     assert float(found["sum"]) == 0 + 1 + 2 + 3
-    assert position == {"next": 4}
+    assert int(found["done"]) == 4
+
+
+def test_a_loss_is_asked_for_only_once_some_more_steps_were_begun(tmp_path):
+    begun, asked = [], []
+
+    class Loss:
+        """Stands for a number that an accelerator may not have computed yet."""
+
+        def __init__(self, step):
+            self.step = step
+
+        def __array__(self, dtype=None, copy=None):
+            asked.append((self.step, len(begun)))
+            return np.asarray(self.step, np.float32)
+
+    def step(state, batch):
+        begun.append(batch)
+        return add(state, batch)[0], {"loss": Loss(batch)}
+
+    looks = []
+    run(tmp_path, 30, step, save_every=100, validate_every=20, looks=looks)
+    ahead = [min(n + STEPS_IN_FLIGHT + 1, 20 if n < 20 else 30) for n in range(30)]
+    assert asked == list(enumerate(ahead))
+    assert [done for done, _ in looks] == [*range(2, 21, 2), 20, *range(22, 31, 2), 30]
+    assert looks[:2] == [(2, 0.5), (4, 2.5)]
+
+
+def test_a_bad_loss_of_a_step_begun_long_ago_stops_before_the_checkpoint(tmp_path):
+    def breaking(state, batch):
+        return add(state, batch)[0], {"loss": jnp.float32(np.inf if batch == 4 else 1)}
+
+    with pytest.raises(FloatingPointError, match=r"step 5: .* got loss inf; the batch: number 4"):
+        run(tmp_path, 9, breaking, save_every=7, validate_every=100)
+    checkpoints = Checkpoints(tmp_path, {})
+    assert checkpoints.restore(ZERO) is None
+    checkpoints.close()

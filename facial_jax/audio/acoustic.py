@@ -67,7 +67,7 @@ class BundledAcousticModel:
         rows = jax.ShapeDtypeStruct((1, chunk_rows + 2 * config.context, MEL_BANDS), np.float32)
         expected = jax.eval_shape(network.init, jax.random.key(0), rows)
         check_variables(variables, expected, "the acoustic network's weights")
-        self._variables = variables
+        self._variables = jax.device_put(variables)
         self._apply = jit(network.apply)
 
     @property

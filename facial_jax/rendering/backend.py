@@ -3,23 +3,52 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
 from facial_jax.rendering import antialias, interpolate, nvdiffrast_backend, rasterizer
 
 
 class Rasterizer(NamedTuple):
-    """A backend's three operations; their namesakes in this package say what they mean."""
+    """A backend's operations; their namesakes in this package say what they mean."""
 
     rasterize: Callable
     interpolate: Callable
     antialias: Callable
+    draw_antialiased: Callable
+
+
+def draw_antialiased(
+    positions: Float[Array, "*b n 4"],
+    attributes: Float[Array, "*b n c"],
+    triangles: Int[Array, "f 3"],
+    opposite: Int[Array, "f 3"],
+    size: tuple[int, int],
+    *,
+    cull_backfaces: bool = False,
+) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b h w 1"]]:
+    """Vertex attributes at the pixels, zero around, silhouettes blended; and the coverage likewise.
+
+    `rasterize`, `interpolate` and `antialias`, which say what the arguments are, one after another.
+    Differentiable in reverse mode in positions and attributes.
+    """
+    rast = rasterizer.rasterize(positions, triangles, size, cull_backfaces=cull_backfaces)
+    plain = interpolate.interpolate(attributes, rast, triangles)
+    covered = (rast[..., 3:] > 0).astype(plain.dtype)
+    both = jnp.concatenate([plain, covered], axis=-1)
+    both = antialias.antialias(both, rast, positions, triangles, opposite)
+    return both[..., :-1], both[..., -1:]
 
 
 _BACKENDS = {
-    "xla": Rasterizer(rasterizer.rasterize, interpolate.interpolate, antialias.antialias),
+    "xla": Rasterizer(
+        rasterizer.rasterize, interpolate.interpolate, antialias.antialias, draw_antialiased
+    ),
     "nvdiffrast": Rasterizer(
         nvdiffrast_backend.rasterize,
         nvdiffrast_backend.interpolate,
         nvdiffrast_backend.antialias,
+        nvdiffrast_backend.draw_antialiased,
     ),
 }
 

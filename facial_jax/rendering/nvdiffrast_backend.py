@@ -1,14 +1,17 @@
 """Rasterizer backend: nvdiffrast's CUDA kernels inside jit.  Optional; CUDA only.
 
-`rasterize`, `interpolate` and `antialias` take and give what their namesakes in this package do,
-and may be jitted, vmapped and differentiated in reverse mode. Their work is done by the kernels of
-Laine et al., "Modular primitives for high-performance differentiable rendering" (2020), on XLA's
-own buffers and CUDA stream: `buffer_callback` hands over the buffers, PyTorch wraps them without a
-copy (DLPack), and results are copied from device memory to device memory.
+`rasterize`, `interpolate`, `antialias` and `draw_antialiased` take and give what their namesakes in
+this package do, and may be jitted, vmapped and differentiated in reverse mode. Their work is done
+by the kernels of Laine et al., "Modular primitives for high-performance differentiable rendering"
+(2020), on XLA's own buffers and CUDA stream: `buffer_callback` hands over the buffers, PyTorch
+wraps them without a copy (DLPack), and results are copied from device memory to device memory.
 
-Where nvdiffrast differs from the XLA backend: it snaps vertices to 1/16 of a pixel, so pixels whose
-centres lie within a rounding of an edge may show the other triangle; it keeps u and v in [0, 1];
-z/w passes no gradient; an edge with more than two triangles is no sure silhouette.
+Where nvdiffrast differs from the XLA backend: it snaps vertices to 1/16 of a pixel, so that a pixel
+whose centre lies that near to an edge may show the other triangle, even one seen almost edge-on,
+whose u and v change a thousand times as fast as others'; it keeps u and v in [0, 1]; it blends
+across a silhouette that passes up to 1/16 of a pixel beyond a pixel's centre; z/w passes no
+gradient; an edge with more than two triangles is no sure silhouette. Where both show the same
+triangles, their gradients are the same.
 """
 
 import contextlib
@@ -50,12 +53,8 @@ def rasterize(
         ValueError: if positions are not float32, the image is empty or there are more than 2^24
             triangles (their indices would not be exact in float32).
     """
+    _check_rasterized(positions, triangles, size)
     height, width = size
-    if height < 1 or width < 1:
-        raise ValueError(f"size: expected (height, width) of at least one pixel, got {size}")
-    if triangles.shape[0] > _MAX_EXACT_INDEX:
-        raise ValueError(f"triangles: expected at most 2^24 of them, got {triangles.shape[0]}")
-    _require_float32(positions=positions)
     batch = positions.shape[:-2]
     if triangles.shape[0] == 0 or positions.size == 0:
         return jnp.zeros((*batch, height, width, 4), jnp.float32)
@@ -110,6 +109,47 @@ def antialias(
     return flat.reshape(image.shape)
 
 
+def draw_antialiased(
+    positions: Float[Array, "*b n 4"],
+    attributes: Float[Array, "*b n c"],
+    triangles: Int[Array, "f 3"],
+    opposite: Int[Array, "f 3"],
+    size: tuple[int, int],
+    *,
+    cull_backfaces: bool = False,
+) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b h w 1"]]:
+    """As `facial_jax.rendering.backend.draw_antialiased`, in one call of PyTorch each way.
+
+    Three calls would wait for Python, and copy what one operation hands to the next. Raises as
+    `rasterize`. `opposite` is not used: nvdiffrast finds the triangles' neighbours on the GPU.
+    """
+    del opposite
+    _check_rasterized(positions, triangles, size)
+    _require_float32(attributes=attributes)
+    batch, channels = positions.shape[:-2], attributes.shape[-1]
+    if triangles.shape[0] == 0 or positions.size == 0:
+        return jnp.zeros((*batch, *size, channels)), jnp.zeros((*batch, *size, 1))
+    # What is drawn of ones is the coverage.
+    attributes = jnp.concatenate([attributes, jnp.ones_like(attributes[..., :1])], axis=-1)
+    image = _picture(
+        positions.reshape(-1, *positions.shape[-2:]),
+        attributes.reshape(-1, *attributes.shape[-2:]),
+        triangles.astype(jnp.int32),
+        tuple(size),
+        cull_backfaces,
+    ).reshape(*batch, *size, channels + 1)
+    return image[..., :-1], image[..., -1:]
+
+
+def _check_rasterized(positions: Array, triangles: Array, size: tuple[int, int]) -> None:
+    height, width = size
+    if height < 1 or width < 1:
+        raise ValueError(f"size: expected (height, width) of at least one pixel, got {size}")
+    if triangles.shape[0] > _MAX_EXACT_INDEX:
+        raise ValueError(f"triangles: expected at most 2^24 of them, got {triangles.shape[0]}")
+    _require_float32(positions=positions)
+
+
 def _require_float32(**arrays: Array) -> None:
     for name, array in arrays.items():
         if array.dtype != jnp.float32:
@@ -121,13 +161,16 @@ def _require_float32(**arrays: Array) -> None:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _rasterize(positions: Array, triangles: Array, size: tuple[int, int], cull: bool) -> Array:
-    if not cull:
-        arguments = (positions, triangles)
-    else:
-        arguments = (positions, _faces_camera(positions, triangles), triangles)
-    method = "rasterize_drawn" if cull else "rasterize"
-    (rast,) = _call(method, [(*size, 4)], *arguments, size=size)
+    arguments = _rasterized(positions, triangles, cull)
+    (rast,) = _call("rasterize", [(*size, 4)], *arguments, size=size)
     return rast
+
+
+def _rasterized(positions: Array, triangles: Array, cull: bool) -> tuple[Array, ...]:
+    """What nvdiffrast's rasterizer is given, the triangles last."""
+    if not cull:
+        return positions, triangles
+    return positions, _faces_camera(positions, triangles), triangles
 
 
 def _rasterize_forward(positions, triangles, size, cull):
@@ -185,6 +228,34 @@ def _antialias_backward(saved, cotangent):
 
 
 _antialias.defvjp(_antialias_forward, _antialias_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _picture(
+    positions: Array, attributes: Array, triangles: Array, size: tuple[int, int], cull: bool
+) -> Array:
+    shape = (*size, attributes.shape[-1])
+    arguments = _rasterized(positions, triangles, cull)
+    (image,) = _call("picture", [shape], attributes, *arguments, size=size)
+    return image
+
+
+def _picture_forward(positions, attributes, triangles, size, cull):
+    shape = (*size, attributes.shape[-1])
+    arguments = _rasterized(positions, triangles, cull)
+    shapes = [shape, shape, (*size, 4)]
+    image, plain, rast = _call("picture_and_steps", shapes, attributes, *arguments, size=size)
+    return image, (positions, attributes, plain, rast, triangles)
+
+
+def _picture_backward(size, cull, saved, cotangent):
+    positions, attributes, plain, rast, triangles = saved
+    shapes = [positions.shape[1:], attributes.shape[1:]]
+    arguments = (positions, attributes, plain, rast, cotangent, triangles)
+    return *_call("picture_gradient", shapes, *arguments), None
+
+
+_picture.defvjp(_picture_forward, _picture_backward)
 
 
 def _faces_camera(positions: Array, triangles: Array) -> Array:
@@ -309,11 +380,13 @@ class NvdiffrastOperations:
         self._torch = torch
         self._plugin = plugin
         self._contexts: dict[int, Any] = {}  # by device index
+        self._streams: dict[tuple[int, Any], Any] = {}  # by address and device
         self._lock = threading.Lock()
 
     def tensor(self, buffer: Any) -> Any:
         """An XLA buffer as a tensor, without a copy."""
-        return self._torch.from_dlpack(buffer)
+        # The capsule, not the buffer: all work is on XLA's stream, so no stream need wait.
+        return self._torch.from_dlpack(buffer.__dlpack__())
 
     def on_stream(self, context: Any, tensor: Any) -> Any:
         """A context manager in which PyTorch works on XLA's stream."""
@@ -321,8 +394,10 @@ class NvdiffrastOperations:
             raise RuntimeError(
                 f"The rasterizer 'nvdiffrast' needs arrays on a CUDA device, got {tensor.device}."
             )
-        stream = self._torch.cuda.ExternalStream(context.stream, device=tensor.device)
-        return self._torch.cuda.stream(stream)
+        key = context.stream, tensor.device
+        if key not in self._streams:
+            self._streams[key] = self._torch.cuda.ExternalStream(key[0], device=key[1])
+        return self._torch.cuda.stream(self._streams[key])
 
     @contextlib.contextmanager
     def memory_explained(self) -> Iterator[None]:
@@ -336,15 +411,20 @@ class NvdiffrastOperations:
                 "at a time, or set XLA_PYTHON_CLIENT_MEM_FRACTION=0.5 in the environment."
             ) from error
 
-    def rasterize(self, positions: Any, triangles: Any, *, size: tuple[int, int]) -> tuple:
-        """(u, v, z/w, triangle + 1)."""
+    def rasterize(self, positions: Any, *drawn: Any, size: tuple[int, int]) -> tuple:
+        """(u, v, z/w, triangle + 1).
+
+        `drawn`: the triangles; or, (b, f), which of them are drawn, not 0, and then the triangles.
+        """
+        *some, triangles = drawn
+        if some:
+            return (self._rasterize_some(positions, *some, triangles, size),)
         none = self._torch.empty((0, 2), dtype=self._torch.int32)
         return (self._draw(positions, triangles, size, none),)
 
-    def rasterize_drawn(
-        self, positions: Any, drawn: Any, triangles: Any, *, size: tuple[int, int]
-    ) -> tuple:
-        """The same with only those triangles whose `drawn`, (b, f), is not 0."""
+    def _rasterize_some(
+        self, positions: Any, drawn: Any, triangles: Any, size: tuple[int, int]
+    ) -> Any:
         torch = self._torch
         batch, vertices = positions.shape[:2]
         count = triangles.shape[0]
@@ -367,7 +447,7 @@ class NvdiffrastOperations:
             covered = rast[..., 3] > 0
             rast[..., 3] -= covered * (number * count)[:, None, None]
             images.append(rast)
-        return (torch.cat(images),)
+        return images[0] if len(images) == 1 else torch.cat(images)
 
     def _draw(self, positions: Any, triangles: Any, size: tuple[int, int], ranges: Any) -> Any:
         # nvdiffrast waits for the stream while it holds Python's lock, and what the stream waits
@@ -417,6 +497,35 @@ class NvdiffrastOperations:
         return self._plugin.antialias_grad(
             image, rast, positions, triangles, cotangent, silhouettes
         )
+
+    def picture(self, attributes: Any, positions: Any, *drawn: Any, size: tuple) -> tuple:
+        """The antialiased image of attributes; `drawn` as in `rasterize`."""
+        return self.picture_and_steps(attributes, positions, *drawn, size=size)[:1]
+
+    def picture_and_steps(self, attributes: Any, positions: Any, *drawn: Any, size: tuple) -> tuple:
+        """The same, the image before antialiasing, and (u, v, z/w, triangle + 1)."""
+        triangles = drawn[-1]
+        (rast,) = self.rasterize(positions, *drawn, size=size)
+        (plain,) = self.interpolate(attributes, rast, triangles)
+        (image,) = self.antialias(plain, rast, positions, triangles)
+        return image, plain, rast
+
+    def picture_gradient(
+        self,
+        positions: Any,
+        attributes: Any,
+        plain: Any,
+        rast: Any,
+        cotangent: Any,
+        triangles: Any,
+    ) -> tuple:
+        """The gradients of `picture` to positions and attributes."""
+        by_plain, by_silhouettes = self.antialias_gradient(
+            plain, rast, positions, cotangent, triangles
+        )
+        by_attributes, by_rast = self.interpolate_gradient(attributes, rast, by_plain, triangles)
+        (by_rasterized,) = self.rasterize_gradient(positions, rast, by_rast, triangles)
+        return by_rasterized + by_silhouettes, by_attributes
 
     def _blend(self, image: Any, rast: Any, positions: Any, triangles: Any) -> tuple:
         # Built every time, in a fraction of the operation's own time: XLA reuses its buffers, so an

@@ -111,19 +111,15 @@ def render_vertices(
     def pictures(vertices, normals):
         colors = jnp.clip(shade(albedo, normals, illumination), 0.0, 1.0)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
-        rast = draw.rasterize(positions, model.triangles, size, cull_backfaces=cull_backfaces)
         channels = [colors, jnp.broadcast_to(eyes, (*colors.shape[:-1], 1))]
-        pixels = draw.interpolate(jnp.concatenate(channels, axis=-1), rast, model.triangles)
-        covered = (rast[..., 3:] > 0).astype(pixels.dtype)
+        channels, options = jnp.concatenate(channels, axis=-1), {"cull_backfaces": cull_backfaces}
         if antialiased:
-            pixels = draw.antialias(
-                jnp.concatenate([pixels, covered], axis=-1),
-                rast,
-                positions,
-                model.triangles,
-                model.opposite_vertices,
-            )
-            pixels, covered = pixels[..., :4], pixels[..., 4:]
+            mesh = model.triangles, model.opposite_vertices
+            pixels, covered = draw.draw_antialiased(positions, channels, *mesh, size, **options)
+        else:
+            rast = draw.rasterize(positions, model.triangles, size, **options)
+            pixels = draw.interpolate(channels, rast, model.triangles)
+            covered = (rast[..., 3:] > 0).astype(pixels.dtype)
         return RenderedFace(image=pixels[..., :3], attention=pixels[..., 3:], mask=covered)
 
     frames = vertices.shape[:-2]

@@ -1,9 +1,11 @@
 """Checkpoints of a training with Orbax: what it takes to go on as if nothing had happened.
 
-A checkpoint holds the train state (parameters, batch statistics, optimizers, step), the position of
-the data iterator, and the resolved configuration, of which the seed is a part: every random number
-of a training follows from the seed and the position. Orbax writes each into a folder of another
-name and renames it when it is whole, so a training killed at any moment finds its last checkpoint.
+A checkpoint holds the train state (parameters, batch statistics, optimizers, step) and the resolved
+configuration, of which the seed is a part: every batch and every random number of a training
+follows from the seed and the step. Orbax writes each into a folder of another name and renames it
+when it is whole, so a training killed at any moment finds its last whole checkpoint. It writes
+while the training goes on. In a training of many processes all of them save and restore, from one
+folder that all of them see.
 """
 
 import json
@@ -14,7 +16,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-_STATE, _DATA, _CONFIG = "state", "data", "config"
+_STATE, _CONFIG = "state", "config"
 
 
 class Checkpoints:
@@ -24,14 +26,14 @@ class Checkpoints:
         """`config` is the training's resolved configuration, of values that JSON can hold."""
         self._folder, self._config = Path(folder).absolute(), _as_json(config)
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, cleanup_tmp_directories=True, enable_async_checkpointing=False
+            max_to_keep=keep, cleanup_tmp_directories=True, enable_async_checkpointing=True
         )
         self._manager = ocp.CheckpointManager(
-            self._folder, options=options, item_names=(_STATE, _DATA, _CONFIG)
+            self._folder, options=options, item_names=(_STATE, _CONFIG)
         )
 
-    def save(self, step: int, state: Any, data: dict[str, Any]) -> None:
-        """Writes the state after `step` steps, and where the data iterator is (`get_state()`)."""
+    def save(self, step: int, state: Any) -> None:
+        """Copies the state after `step` steps, and begins to write it."""
         if step == self._manager.latest_step():
             return
         self._manager.save(
@@ -39,14 +41,13 @@ class Checkpoints:
             args=ocp.args.Composite(
                 **{
                     _STATE: ocp.args.StandardSave(state),
-                    _DATA: ocp.args.JsonSave(data),
                     _CONFIG: ocp.args.JsonSave(self._config),
                 }
             ),
         )
 
-    def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """The last checkpoint's state and data position; None where there is no checkpoint.
+    def restore(self, like: Any) -> Any | None:
+        """The last checkpoint's state; None where there is no checkpoint.
 
         Args:
             like: a state of the same tree, shapes, dtypes and devices, such as a fresh one.
@@ -67,16 +68,13 @@ class Checkpoints:
                 "choose another folder"
             )
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        found = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                **{_STATE: ocp.args.StandardRestore(abstract), _DATA: ocp.args.JsonRestore()}
-            ),
-        )
-        return found[_STATE], found[_DATA]
+        return self._manager.restore(
+            step, args=ocp.args.Composite(**{_STATE: ocp.args.StandardRestore(abstract)})
+        )[_STATE]
 
     def close(self) -> None:
-        """Lets go of the folder."""
+        """Waits until all is written, and lets go of the folder."""
+        self._manager.wait_until_finished()
         self._manager.close()
 
 

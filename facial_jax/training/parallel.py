@@ -14,7 +14,7 @@ AXIS = "data"
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A 1-D mesh of these devices, or of all."""
+    """A 1-D mesh of these devices, or of all, those of other processes included."""
     return Mesh(np.asarray(jax.devices() if devices is None else devices), (AXIS,))
 
 
@@ -30,31 +30,63 @@ def data_parallel(step: Callable[[Any, Any], tuple[Any, Any]], mesh: Mesh) -> Ca
         The same function of the whole batch, whose leaves are split along their first axis. The
         state that it is given is used up.
     """
-    split = PartitionSpec(AXIS)
+    return jit(_on_shares(step, mesh, (PartitionSpec(), PartitionSpec())), donate_argnums=0)
+
+
+def cut_on_devices(cut: Callable[[Any, Any], Any], mesh: Mesh) -> Callable:
+    """A function that makes batches of data, compiled for all devices of the mesh.
+
+    Args:
+        cut: (data, places) to a batch; both have the batch as their first axis.
+        mesh: from `data_mesh`.
+
+    Returns:
+        The same function of data that are whole on every device (`replicate`) and of places split
+        over them (`split_batch`), as the batch will be.
+    """
+    return jit(_on_shares(cut, mesh, PartitionSpec(AXIS)))
+
+
+def _on_shares(function: Callable[[Any, Any], Any], mesh: Mesh, out_specs: Any) -> Callable:
     # Like pmap, without the check of what varies over devices: it would sum the gradients itself.
-    mapped = jax.shard_map(
-        step,
+    return jax.shard_map(
+        function,
         mesh=mesh,
-        in_specs=(PartitionSpec(), split),
-        out_specs=(PartitionSpec(), PartitionSpec()),
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        out_specs=out_specs,
         check_vma=False,
     )
-    return jit(mapped, donate_argnums=0)
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """The tree on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    """The tree on every device; every process gives the same one."""
+    return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec()), tree)
+
+
+def local_copy(tree: Any) -> Any:
+    """A replicated tree on one device of this process, which no other process need know of."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 def split_batch(batch: Any, mesh: Mesh) -> Any:
-    """The batch, its first axis split over the devices.
+    """The batch, its first axis split over the devices; each process gives its `own_rows`.
 
     Raises:
         ValueError: the batch cannot be split evenly.
     """
-    check_batch_size(jax.tree.leaves(batch)[0].shape[0], mesh.size)
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(AXIS)))
+    check_batch_size(jax.tree.leaves(batch)[0].shape[0], len(mesh.local_devices))
+    return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec(AXIS)), batch)
+
+
+def own_rows(batch: int, mesh: Mesh) -> np.ndarray:
+    """Which rows of a batch of so many belong to the devices of this process, in their order.
+
+    Raises:
+        ValueError: the batch cannot be split evenly.
+    """
+    check_batch_size(batch, mesh.size)
+    own = [device.process_index == jax.process_index() for device in mesh.devices.flat]
+    return np.flatnonzero(np.repeat(own, batch // mesh.size))
 
 
 def check_batch_size(batch: int, devices: int) -> None:
