@@ -70,8 +70,9 @@ def clips():
     return source(random_clip("a0", "a", 150), random_clip("b0", "b", 150, seed=1))
 
 
-def train(output, config=None, data=None):
+def train(output, config=None, data=None, devices=None):
     config, data = config or Config(), data or clips()
+    devices = devices or jax.devices()[:1]
     with jax.numpy_dtype_promotion("standard"):
         return train_facial_gan(
             config.training,
@@ -80,8 +81,8 @@ def train(output, config=None, data=None):
             source(random_clip("a1", "a", 130, seed=2)),
             subject_statistics(data),
             Path(output),
-            resolved_config=config,
-            devices=jax.devices()[:1],
+            resolved_config=dataclasses.asdict(config),
+            devices=devices,
         )
 
 
