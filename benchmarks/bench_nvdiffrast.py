@@ -126,6 +126,8 @@ class Arguments:
     """Images drawn together."""
     repeats: int = 20
     """Calls timed; the median is printed."""
+    culled: bool = True
+    """Front faces only, too."""
 
 
 def rows(arguments: Arguments) -> Iterator[Row]:
@@ -137,6 +139,7 @@ def rows(arguments: Arguments) -> Iterator[Row]:
             (positions, colors),
         )
         for name, cull in WAYS
+        if arguments.culled or not cull
     }
     ways["nvdiffrast from PyTorch"] = (
         torch_functions(model.triangles, target),
