@@ -27,7 +27,7 @@ from facial_jax.rendering.camera import (
 )
 
 WAYS = tuple((name, cull) for name in ("nvdiffrast", "xla") for cull in (False, True))
-RESULTS = ("triangle ids", "image before antialiasing", "image", "by positions", "by colours")
+SIZE, AGREEMENT_FRAMES = (512, 512), 4
 
 
 def turning_face(
@@ -47,28 +47,29 @@ def turning_face(
     return positions, colors
 
 
+def on_nvdiffrasts_grid(positions: np.ndarray | jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Clip-space positions (…, 4) whose pixel positions are moved to the nearest 1/16."""
+    positions = np.array(positions, np.float64)
+    for axis, pixels in enumerate(size[::-1]):
+        grid = 8 * pixels  # steps of 1/16 of a pixel from the image's middle to its edge
+        projected = positions[..., axis] / positions[..., 3]
+        positions[..., axis] = np.round(projected * grid) / grid * positions[..., 3]
+    return jnp.asarray(positions, jnp.float32)
+
+
 def jax_functions(name: str, model: FaceModel, target: jax.Array, *, cull: bool):
-    """A backend's picture, and its picture with the gradients of the loss; both jitted."""
-    ops = backend(name)
-    triangles, opposite = model.triangles, model.opposite_vertices
-    size = target.shape[1:3]
+    """A backend's picture and coverage, and with the gradients of the loss; both jitted."""
+    ops, size = backend(name), target.shape[1:3]
 
     def picture(positions, colors):
-        rast = ops.rasterize(positions, triangles, size, cull_backfaces=cull)
-        plain = ops.interpolate(colors, rast, triangles)
-        return ops.antialias(plain, rast, positions, triangles, opposite), (rast[..., 3], plain)
+        mesh = model.triangles, model.opposite_vertices
+        return ops.draw_antialiased(positions, colors, *mesh, size, cull_backfaces=cull)
 
     def loss(positions, colors):
-        image, (ids, plain) = picture(positions, colors)
-        return ((image - target) ** 2).sum(), (ids, plain, image)
+        image, covered = picture(positions, colors)
+        return ((image - target) ** 2).sum(), (image, covered)
 
-    gradients = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
-
-    def with_gradients(positions, colors):
-        (_, results), by = gradients(positions, colors)
-        return *results, *by
-
-    return jax.jit(picture), jax.jit(with_gradients)
+    return jax.jit(picture), jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
 
 
 def torch_functions(triangles: jax.Array, target: jax.Array):
@@ -81,9 +82,11 @@ def torch_functions(triangles: jax.Array, target: jax.Array):
     size = target.shape[1:3]
 
     def picture(positions, colors):
+        # What is drawn of ones is the coverage.
+        attributes = torch.cat([colors, torch.ones_like(colors[..., :1])], dim=-1)
         rast, _ = dr.rasterize(context, positions, triangles, resolution=size, grad_db=False)
-        plain, _ = dr.interpolate(colors, rast, triangles)
-        return dr.antialias(plain, rast, positions, triangles), (rast[..., 3], plain)
+        plain, _ = dr.interpolate(attributes, rast, triangles)
+        return dr.antialias(plain, rast, positions, triangles)
 
     def forward(positions, colors):
         with torch.no_grad():
@@ -93,27 +96,51 @@ def torch_functions(triangles: jax.Array, target: jax.Array):
 
     def with_gradients(positions, colors):
         positions, colors = (a.detach().requires_grad_() for a in (positions, colors))
-        image, (ids, plain) = picture(positions, colors)
-        by = torch.autograd.grad(((image - target) ** 2).sum(), (positions, colors))
+        image = picture(positions, colors)
+        loss = ((image[..., :3] - target) ** 2).sum()
+        by = torch.autograd.grad(loss, (positions, colors))
         torch.cuda.synchronize()
-        return ids, plain, image, *by
+        return image, *by
 
     return forward, with_gradients
 
 
-def print_agreement(title: str, got: tuple, expected: tuple) -> None:
-    """How near two results are; arrays of JAX or NumPy."""
-    got, expected = ([np.asarray(a) for a in results] for results in (got, expected))
-    same = got[0] == expected[0]
-    print(f"\n{title}\n  {RESULTS[0]}: equal on {same.mean():.4%} of the pixels")
-    for name, a, b in zip(RESULTS[1:3], got[1:3], expected[1:3], strict=True):
-        difference = np.abs(a - b)
-        print(f"  {name}: differs by {difference.mean():.2e} on average", end="")
-        print(f", where ids are equal by at most {difference[same].max():.2e}")
-    for name, a, b in zip(RESULTS[3:], got[3:], expected[3:], strict=True):
-        cosine = (a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b)
-        ratio = np.linalg.norm(a) / np.linalg.norm(b)
-        print(f"  gradient {name}: cosine {cosine:.6f}, ratio of lengths {ratio:.4f}")
+def print_agreement(title: str, model: FaceModel, positions: jax.Array, *, cull: bool) -> None:
+    """How far nvdiffrast and XLA show the same triangles, and move them alike where they do."""
+    frames, size = len(positions), SIZE
+    ways = backend("nvdiffrast"), backend("xla")
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(frames, *size, 4)).astype(np.float32)
+    image = jnp.asarray(rng.uniform(size=(frames, *size, 3)), jnp.float32)
+
+    def rasterize(ops, positions):
+        return ops.rasterize(positions, model.triangles, size, cull_backfaces=cull)
+
+    ids = [np.asarray(rasterize(ops, positions))[..., 3:] for ops in ways]
+    same, covered = ids[0] == ids[1], ids[0] > 0
+    weights = weights * [1, 1, 0, 0]  # nvdiffrast's z/w passes no gradient
+
+    def by_barycentrics(ops, weights):
+        return jax.vjp(lambda p: rasterize(ops, p), positions)[1](jnp.asarray(weights, jnp.float32))
+
+    rast = rasterize(ways[0], positions)
+
+    def by_silhouettes(ops):
+        mesh = model.triangles, model.opposite_vertices
+        return jax.vjp(lambda p: ops.antialias(image, rast, p, *mesh), positions)[1](image)
+
+    print(
+        f"{title}{', front faces only' * cull}: the same triangle at {same[covered].mean():.3%} of "
+        "the covered pixels; cosine of the gradients by positions through the barycentrics "
+        f"{_cosine(*(by_barycentrics(ops, weights) for ops in ways)):.4f}, of the same triangles "
+        f"alone {_cosine(*(by_barycentrics(ops, weights * same) for ops in ways)):.6f}, through "
+        f"antialiasing what nvdiffrast drew {_cosine(*(by_silhouettes(ops) for ops in ways)):.6f}"
+    )
+
+
+def _cosine(a: tuple, b: tuple) -> float:
+    (a,), (b,) = (np.asarray(x, np.float64) for x in a), (np.asarray(x, np.float64) for x in b)
+    return (a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b)
 
 
 @dataclass(frozen=True)
@@ -159,16 +186,15 @@ def rows(arguments: Arguments) -> Iterator[Row]:
 def print_agreements(arguments: Arguments) -> None:
     """How near the ways' results are. Raises CannotRunError where nvdiffrast cannot run."""
     model, positions, colors, target = _scene(arguments)
-    results = {
-        (name, cull): jax_functions(name, model, target, cull=cull)[1](positions, colors)
-        for name, cull in WAYS
-    }
-    by_torch = torch_functions(model.triangles, target)[1](*_tensors(positions, colors))
-    by_torch = [a.detach().cpu().numpy() for a in by_torch]
-    print_agreement("nvdiffrast in jit, from PyTorch", results["nvdiffrast", False], by_torch)
+    image, covered = jax_functions("nvdiffrast", model, target, cull=False)[0](positions, colors)
+    by_torch = torch_functions(model.triangles, target)[0](*_tensors(positions, colors))
+    difference = np.abs(np.concatenate([image, covered], axis=-1) - by_torch.cpu().numpy()).max()
+    print(f"nvdiffrast in jit and from PyTorch: pictures differ by at most {difference:.1e}")
+    some = positions[:: max(1, arguments.frames // AGREEMENT_FRAMES)]
     for cull in (False, True):
-        title = f"nvdiffrast, xla{', front faces only' * cull}"
-        print_agreement(title, results["nvdiffrast", cull], results["xla", cull])
+        print_agreement("nvdiffrast and xla", model, some, cull=cull)
+        on_grid = on_nvdiffrasts_grid(some, SIZE)
+        print_agreement("  vertices on a grid of 1/16 of a pixel", model, on_grid, cull=cull)
 
 
 def _scene(arguments: Arguments) -> tuple[FaceModel, jax.Array, jax.Array, jax.Array]:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from jax.experimental.buffer_callback import ExecutionContext
 
+from benchmarks.bench_nvdiffrast import on_nvdiffrasts_grid
 from facial_jax.attributes import Attributes
 from facial_jax.face.model import face_model_from_arrays
 from facial_jax.face.procedural import procedural_face_model
@@ -604,12 +605,7 @@ def turned_face(size):
     attributes = Attributes(expression=jnp.zeros((2, 64)), pose=pose, blink=jnp.zeros(2))
     shape = jnp.broadcast_to(model.mean_shape, (2, *model.mean_shape.shape))
     seen = camera_vertices(camera, pose_vertices(shape, attributes))
-    positions = np.array(clip_positions(camera, seen, size), np.float64)
-    for axis, pixels in enumerate(size[::-1]):
-        grid = 8 * pixels  # steps of 1/16 of a pixel from the image's middle to its edge
-        projected = positions[..., axis] / positions[..., 3]
-        positions[..., axis] = np.round(projected * grid) / grid * positions[..., 3]
-    return model, jnp.asarray(positions, jnp.float32)
+    return model, on_nvdiffrasts_grid(clip_positions(camera, seen, size), size)
 
 
 @pytest.mark.parametrize("cull", [False, True])
