@@ -15,7 +15,7 @@ work folder; a second run only measures.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +117,7 @@ def fine_tune(config: Config, subject: str) -> tuple[FacialGan, FacialGan]:
         others,
         subject_statistics(clips),
         config.work_dir / subject,
-        resolved_config=config.training,
+        resolved_config=asdict(config.training),
     )
     return model, learn_habits(model, clips, others)
 

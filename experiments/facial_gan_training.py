@@ -70,6 +70,7 @@ from facial_jax.training.parallel import (
     local_copy,
     replicate,
 )
+from facial_jax.training.processes import is_first
 
 GENERATOR_FILE = "facial_gan.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
@@ -139,7 +140,7 @@ def train_facial_gan(
     statistics: Mapping[str, AttributeStatistics],
     output: Path,
     *,
-    resolved_config: Any,
+    resolved_config: dict[str, Any],
     devices: list[jax.Device] | None = None,
 ) -> FacialGan:
     """Trains, or goes on from the folder's last checkpoint, and writes both networks to `output`.
@@ -151,7 +152,8 @@ def train_facial_gan(
         validation: looked at after each epoch, never trained on.
         statistics: what each subject's attributes are standardised by.
         output: the run's folder.
-        resolved_config: the script's whole configuration, a dataclass; kept in the checkpoints.
+        resolved_config: all that the result depends on, as JSON can hold it; kept in the
+            checkpoints.
         devices: to train on; all if None.
 
     Returns:
@@ -161,7 +163,7 @@ def train_facial_gan(
     check_batch_size(config.batch, mesh.size)
     output.mkdir(parents=True, exist_ok=True)
     training = facial_gan_training(config, networks, clips, statistics, mesh)
-    checkpoints = Checkpoints(output / "checkpoints", dataclasses.asdict(resolved_config))
+    checkpoints = Checkpoints(output / "checkpoints", resolved_config)
     restored = checkpoints.restore(training.state)
     state = training.state if restored is None else restored
     training = training._replace(state=None)  # nothing holds what a step may use up
@@ -171,18 +173,19 @@ def train_facial_gan(
         contextlib.closing(checkpoints),
         training_progress(output / "tensorboard", first=first, steps=training.steps) as progress,
     ):
-        bar, board, look = progress
+        say, board, look = progress
 
         def validate(done: int, state) -> None:
             variables = local_copy(state.generator)
             losses = evaluate(variables)
             for name, value in losses.items():
                 board.add_scalar(f"validation/{name}", value, done)
-            bar.write(
+            say(
                 f"epoch {done / epoch:.1f}, validation: "
                 + ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
             )
-            for number in range(min(DRAWN_CLIPS, len(validation))):
+            drawn = min(DRAWN_CLIPS, len(validation)) if is_first() else 0
+            for number in range(drawn):
                 figure = draw_clip(networks.generator, variables, validation, number, statistics)
                 figure.savefig(output / f"curves_{number}.png", dpi=60)
                 board.add_figure(f"curves/{number}", figure, done, close=True)
@@ -202,18 +205,19 @@ def train_facial_gan(
             validate=validate,
         )
     model = FacialGan(
-        variables=jax.device_get(state.generator),
+        variables=jax.device_get(local_copy(state.generator)),
         statistics=mean_statistics(statistics),
         initial_state=resting_state(clips, statistics),
         generator=networks.generator,
     )
-    save_facial_gan(output / GENERATOR_FILE, model, half_precision=True)
-    save_variables(
-        output / DISCRIMINATOR_FILE,
-        jax.device_get(state.discriminator),
-        module_config(networks.discriminator),
-        half_precision=True,
-    )
+    if is_first():
+        save_facial_gan(output / GENERATOR_FILE, model, half_precision=True)
+        save_variables(
+            output / DISCRIMINATOR_FILE,
+            jax.device_get(local_copy(state.discriminator)),
+            module_config(networks.discriminator),
+            half_precision=True,
+        )
     return model
 
 

@@ -4,8 +4,18 @@
 checkpoints, TensorBoard's files, curves beside the truth, and in the end the networks, from which
 `personalize` goes on. A run that was stopped, or killed, goes on from its last checkpoint when it
 is started again with the same options, and ends with the same numbers.
+
+On many GPUs of many hosts, one process for each, or on all hosts of a Cloud TPU slice:
+
+    srun --ntasks-per-node=8 --gpus-per-node=8 python -m experiments.general_train paper \\
+        --data FOLDER --distributed
+    gcloud compute tpus tpu-vm ssh NAME --worker=all \\
+        --command "python -m experiments.general_train paper --data FOLDER --distributed"
+
+Data and run's folder are folders that all of them see.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +33,7 @@ from facial_jax.networks.facial_gan import (
     FacialDiscriminator,
     FacialGenerator,
 )
+from facial_jax.training.processes import join_processes
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Config:
     with_local: bool = True
     """False: the paper's ablation without G^loc."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    distributed: bool = False
+    """This is one of many processes that train as one: `facial_jax.training.processes`."""
 
     @property
     def networks(self) -> Networks:
@@ -74,6 +87,10 @@ DEMO = Config(
 
 def main(config: Config) -> None:
     """The whole run."""
+    if config.distributed:
+        join_processes()
+    resolved = dataclasses.asdict(config)
+    del resolved["distributed"]  # any number of processes may go on with a run
     clips = open_clips(config.data, TRAIN)
     train_facial_gan(
         config.training,
@@ -82,7 +99,7 @@ def main(config: Config) -> None:
         open_clips(config.data, VALIDATION),
         subject_statistics(clips),
         config.output,
-        resolved_config=config,
+        resolved_config=resolved,
     )
 
 

@@ -371,7 +371,7 @@ def fine_tune(
         validation,
         subject_statistics(clips),
         work,
-        resolved_config=config.training,
+        resolved_config=dataclasses.asdict(config.training),
     )
     return learn_habits(model, clips, speech)
 

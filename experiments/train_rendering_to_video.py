@@ -59,6 +59,7 @@ from facial_jax.training.parallel import (
     local_copy,
     replicate,
 )
+from facial_jax.training.processes import first_before_others, is_first, join_processes
 from facial_jax.training.reference_clip import (
     FramePlaces,
     ReferenceClip,
@@ -187,6 +188,8 @@ class Arguments:
     where it is not given, but at least 500."""
     stop_after: int | None = None
     """Stop at this step, as if interrupted."""
+    distributed: bool = False
+    """This is one of many processes that train as one: `facial_jax.training.processes`."""
 
 
 class Reference(NamedTuple):
@@ -469,6 +472,8 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
 
     `devices`: over which batches are split; all if None.
     """
+    if arguments.distributed:
+        join_processes()
     config, work = arguments.config, arguments.work_dir
     mesh = data_mesh(devices)
     check_batch_size(config.batch_size, mesh.size)
@@ -476,7 +481,8 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
     perceptual, perceptual_variables, said = perceptual_network(config)
     print(f"perceptual term: {said}", flush=True)
     reference = load_reference(arguments.data)
-    clip = render_clip(reference, work)
+    with first_before_others("rendering"):
+        clip = render_clip(reference, work)
     training = video_training(config, clip, mesh, perceptual, perceptual_variables)
     held_out = held_out_frames(clip, config)
     checkpoints = Checkpoints(work / "checkpoints", asdict(config))
@@ -494,7 +500,7 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
 
     def save_network(params) -> None:
         for path in (work / "rendering_to_video.safetensors", arguments.output):
-            if path is not None:
+            if path is not None and is_first():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_rendering_to_video(
                     path,
@@ -536,12 +542,13 @@ def show_preview(
     """Says how good the network is on held-out frames, and keeps the picture."""
     from matplotlib import image as png
 
-    bar, board, _ = progress
-    bar.write(f"step {done}, held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB")
+    say, board, _ = progress
+    say(f"step {done}, held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB")
     board.add_scalar("validation/psnr_db", psnr, done)
     board.add_scalar("validation/mouth_psnr_db", mouth_psnr, done)
     board.add_image("rendered_generated_real", preview, done, dataformats="HWC")
-    png.imsave(work / f"preview_{done:06d}.png", preview)
+    if is_first():
+        png.imsave(work / f"preview_{done:06d}.png", preview)
 
 
 def preset_arguments(name: str) -> Arguments:

@@ -8,11 +8,14 @@ from typing import NamedTuple
 from tensorboardX import SummaryWriter
 from tqdm.auto import tqdm
 
+from facial_jax.training.processes import is_first
+
 
 class Progress(NamedTuple):
     """Where a training shows itself."""
 
-    bar: tqdm
+    say: Callable[[str], None]
+    # shows a line beside the bar
     board: SummaryWriter
     look: Callable[[int, dict[str, float]], None]
     # shows the losses after so many steps, and how many are done in a second
@@ -20,11 +23,22 @@ class Progress(NamedTuple):
 
 @contextmanager
 def training_progress(folder: Path, *, first: int, steps: int) -> Iterator[Progress]:
-    """From step `first` of `steps`; TensorBoard's files go into `folder`."""
-    board = SummaryWriter(str(folder), purge_step=first + 1)
-    with tqdm(initial=first, total=steps, unit="step", desc="training", smoothing=0.05) as bar:
+    """From step `first` of `steps`; TensorBoard's files go into `folder`.
+
+    Of the processes that train together only the first one shows and writes anything.
+    """
+    shown = is_first()
+    board = SummaryWriter(str(folder), purge_step=first + 1, write_to_disk=shown)
+    options = {"unit": "step", "desc": "training", "smoothing": 0.05, "disable": not shown}
+    with tqdm(initial=first, total=steps, **options) as bar:
+
+        def say(line: str) -> None:
+            if shown:
+                bar.write(line)
 
         def look(done: int, losses: dict[str, float]) -> None:
+            if not shown:
+                return
             bar.update(done - bar.n)
             bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
             for name, value in losses.items():
@@ -32,5 +46,5 @@ def training_progress(folder: Path, *, first: int, steps: int) -> Iterator[Progr
             if rate := bar.format_dict["rate"]:
                 board.add_scalar("training/steps_per_s", rate, done)
 
-        yield Progress(bar, board, look)
+        yield Progress(say, board, look)
     board.close()

@@ -70,11 +70,11 @@ def clips():
     return source(random_clip("a0", "a", 150), random_clip("b0", "b", 150, seed=1))
 
 
-def train(output, config=None, data=None):
+def train(output, config=None, data=None, devices=None):
     config, data = config or Config(), data or clips()
     # Bits are compared: GPUs sum in any order.
-    cpu = jax.local_devices(backend="cpu")[0]
-    with jax.default_device(cpu), jax.numpy_dtype_promotion("standard"):
+    cpu = jax.local_devices(backend="cpu")[:1]
+    with jax.default_device(cpu[0]), jax.numpy_dtype_promotion("standard"):
         return train_facial_gan(
             config.training,
             NETWORKS,
@@ -82,8 +82,8 @@ def train(output, config=None, data=None):
             source(random_clip("a1", "a", 130, seed=2)),
             subject_statistics(data),
             Path(output),
-            resolved_config=config,
-            devices=[cpu],
+            resolved_config=dataclasses.asdict(config),
+            devices=devices or cpu,
         )
 
 

@@ -89,14 +89,14 @@ def fits_on_devices(size_bytes: int, mesh: Mesh) -> bool:
 
     On a CPU they always do. Processes that train together come to one answer.
     """
-    fits = all(size_bytes <= _SHARE_OF_FREE_MEMORY * _free_bytes(d) for d in mesh.local_devices)
+    free = min(_free_bytes(device.memory_stats()) for device in mesh.local_devices)
+    fits = size_bytes <= _SHARE_OF_FREE_MEMORY * free
     if jax.process_count() > 1:
         return bool(np.all(multihost_utils.process_allgather(np.array(fits))))
     return fits
 
 
-def _free_bytes(device: jax.Device) -> float:
-    memory = device.memory_stats() or {}
-    if "bytes_limit" not in memory:
+def _free_bytes(memory: dict[str, int] | None) -> float:
+    if memory is None or "bytes_limit" not in memory:
         return float("inf")
-    return memory["bytes_limit"] - memory["bytes_in_use"]
+    return float(memory["bytes_limit"] - memory["bytes_in_use"])
