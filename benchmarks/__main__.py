@@ -90,6 +90,14 @@ def rendering_to_video(settings: Settings) -> Iterator[Row]:
         yield from bench.rows(small)
 
 
+def training_loops(settings: Settings) -> Iterator[Row]:
+    """Training loops beside their steps alone."""
+    from benchmarks import bench_training_loop as bench
+
+    seconds = 3.0 if settings.quick else 8.0
+    yield from bench.rows(bench.Arguments("small" if settings.on_cpu else "paper", seconds))
+
+
 def rendering(settings: Settings) -> Iterator[Row]:
     """Rendering."""
     from benchmarks import bench_rendering as bench
@@ -103,16 +111,20 @@ def nvdiffrast(settings: Settings) -> Iterator[Row]:
     """Rasterizers, antialiased pictures."""
     from benchmarks import bench_nvdiffrast as bench
 
-    yield from bench.rows(bench.Arguments(repeats=settings.repeats))
+    arguments = bench.Arguments(repeats=settings.repeats, culled=not settings.quick)
+    yield from bench.rows(arguments)
 
 
 def synthesis(settings: Settings) -> Iterator[Row]:
     """Speech to video."""
     from benchmarks import bench_synthesis as bench
 
-    little = settings.on_cpu and settings.quick
-    sizes = (256,) if little else (256, 512)
-    yield from bench.rows(10 if little else 60, sizes, 3)
+    if not settings.quick:
+        yield from bench.rows(60, (256, 512), 3)
+    elif settings.on_cpu:
+        yield from bench.rows(10, (256,), 1)
+    else:
+        yield from bench.rows(20, (256, 512), 2)
 
 
 def acoustic_features(settings: Settings) -> Iterator[Row]:
@@ -127,6 +139,7 @@ BENCHMARKS = (
     facial_gan,
     facial_gan_networks,
     rendering_to_video,
+    training_loops,
     rendering,
     nvdiffrast,
     synthesis,

@@ -153,6 +153,8 @@ class Arguments:
     """Images drawn together."""
     repeats: int = 20
     """Calls timed; the median is printed."""
+    culled: bool = True
+    """Front faces only, too."""
 
 
 def rows(arguments: Arguments) -> Iterator[Row]:
@@ -164,6 +166,7 @@ def rows(arguments: Arguments) -> Iterator[Row]:
             (positions, colors),
         )
         for name, cull in WAYS
+        if arguments.culled or not cull
     }
     ways["nvdiffrast from PyTorch"] = (
         torch_functions(model.triangles, target),

@@ -12,7 +12,7 @@ in bfloat16, and batch 64 of FACIAL-GAN; about a minute with compilation.
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ import jax
 import numpy as np
 import tyro
 
+from benchmarks.measure import Row, print_table
 from data_specs.clips import Clip as FacialClip
 from data_specs.clips import ClipSource, clip_entry, clip_to_example
 from data_specs.windows import subject_statistics
@@ -171,22 +172,16 @@ def loop_seconds(training: Training, state: Any, count: int) -> float:
     return (seen[last] - seen[LOOK_EVERY]) / (last - LOOK_EVERY)
 
 
-def main(arguments: Arguments) -> None:
-    """Prints both rates of each training."""
-    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}")
+def rows(arguments: Arguments) -> Iterator[Row]:
+    """Each training's step alone, and in the loop."""
     for name, make in trainings(arguments.preset):
-        began = time.perf_counter()
         training = make()
         state, training = training.state, training._replace(state=None)
         state, step_s = step_seconds(training, state, arguments.seconds)
+        yield Row(f"{name}, step alone", step_s)
         loop_s = loop_seconds(training, state, step_count(step_s, arguments.seconds))
-        print(
-            f"{name}: step alone {1e3 * step_s:.2f} ms, {1 / step_s:.2f} per second; in the loop "
-            f"{1e3 * loop_s:.2f} ms, {1 / loop_s:.2f} per second: {step_s / loop_s:.2f} of it "
-            f"(in all {time.perf_counter() - began:.0f} s)",
-            flush=True,
-        )
+        yield Row(f"{name}, in the loop ({step_s / loop_s:.2f} of it)", loop_s)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    print_table(rows(tyro.cli(Arguments)))

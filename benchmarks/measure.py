@@ -29,22 +29,23 @@ class Row:
     name: str
     wall_s: float
     """Median of a call, results waited for."""
-    processor_s: float
+    processor_s: float | None = None
     """Likewise, of all threads of this process together: other programs disturb it less."""
-    compile_s: float
+    compile_s: float | None = None
     """By how much the first call takes longer."""
     items: int = 1
     """Made by a call; the table has the time of one."""
     memory_mib: float | None = None
-    """Where it was measured."""
 
     def __str__(self) -> str:
+        processor = "" if self.processor_s is None else _duration(self.processor_s / self.items)
+        compiling = "" if self.compile_s is None else f"{self.compile_s:.1f} s"
         memory = "" if self.memory_mib is None else f"{self.memory_mib:.1f} MiB"
-        return (
-            f"  {self.name:<{NAME_WIDTH}}{_duration(self.wall_s / self.items):>11}"
-            f"{_duration(self.processor_s / self.items):>12}"
-            f"{self.items / self.wall_s:>14,.2f}{self.compile_s:>10.1f} s{memory:>13}"
+        line = (
+            f"  {self.name:<{NAME_WIDTH}}{_duration(self.wall_s / self.items):>11}{processor:>12}"
+            f"{self.items / self.wall_s:>14,.2f}{compiling:>12}{memory:>13}"
         )
+        return line.rstrip()
 
 
 def header() -> str:

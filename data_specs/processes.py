@@ -5,8 +5,13 @@ import os
 import threading
 
 
-def end_with_parent() -> None:
-    """Called first in a worker: a worker whose parent was killed would wait for work forever."""
+def begin_worker() -> None:
+    """Called first in a worker: it ends with its parent, and leaves room on a GPU for the others.
+
+    A worker whose parent was killed would wait for work forever; the first to use a GPU would take
+    three quarters of its memory.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # read when JAX starts
 
     def wait():
         parent = multiprocessing.parent_process()

@@ -73,9 +73,8 @@ def clips():
 def train(output, config=None, data=None, devices=None):
     config, data = config or Config(), data or clips()
     # Bits are compared: GPUs sum in any order.
-    cpus = jax.local_devices(backend="cpu")
-    devices = devices or cpus[:1]
-    with jax.default_device(cpus[0]), jax.numpy_dtype_promotion("standard"):
+    cpu = jax.local_devices(backend="cpu")[:1]
+    with jax.default_device(cpu[0]), jax.numpy_dtype_promotion("standard"):
         return train_facial_gan(
             config.training,
             NETWORKS,
@@ -84,7 +83,7 @@ def train(output, config=None, data=None, devices=None):
             subject_statistics(data),
             Path(output),
             resolved_config=dataclasses.asdict(config),
-            devices=devices,
+            devices=devices or cpu,
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
-from data_specs.processes import end_with_parent
+from data_specs.processes import begin_worker
 from data_specs.splits import SPLITS, split_of_index
 from data_specs.synthetic_talking_head.corpus import make_clip
 from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
@@ -115,7 +115,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         # Fresh processes: a fork of one that runs JAX may hang.
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=end_with_parent
+            self._workers, mp_context=context, initializer=begin_worker
         ) as self._executor:
             super().download_and_prepare(**options)
 

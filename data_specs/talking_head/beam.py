@@ -14,7 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from data_specs.processes import end_with_parent
+from data_specs.processes import begin_worker
 
 Function = Callable[[Any], None]
 Died = Callable[[Any, str], None]
@@ -60,7 +60,7 @@ class _InProcess(beam.DoFn):
         # A fresh process: a fork of one that runs JAX or gRPC may hang.
         context = multiprocessing.get_context("spawn")
         self._executor = concurrent.futures.ProcessPoolExecutor(
-            1, mp_context=context, initializer=end_with_parent
+            1, mp_context=context, initializer=begin_worker
         )
 
     def process(self, item):
