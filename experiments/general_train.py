@@ -26,6 +26,7 @@ from data_specs.clips import open_clips
 from data_specs.splits import TRAIN, VALIDATION
 from data_specs.windows import Perturbation, subject_statistics
 from experiments.facial_gan_training import Networks, TrainingConfig, train_facial_gan
+from facial_jax.cache import enable_compilation_cache
 from facial_jax.losses.facial_gan import FacialWeights
 from facial_jax.networks.facial_gan import (
     SMALL_DISCRIMINATOR,
@@ -104,6 +105,7 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
+    enable_compilation_cache()
     main(
         tyro.extras.overridable_config_cli(
             {

@@ -37,6 +37,7 @@ from data_specs.synthetic_talking_head.speech_corpus import (
 )
 from facial_jax.audio.mfcc import MEL_BANDS
 from facial_jax.audio.network import BLANK, CHARACTERS, AcousticConfig, AcousticNetwork
+from facial_jax.cache import enable_compilation_cache
 from facial_jax.networks.parameters import save_variables
 
 
@@ -388,4 +389,5 @@ def main(
 if __name__ == "__main__":
     import tyro
 
+    enable_compilation_cache()
     tyro.cli(main)

@@ -29,6 +29,7 @@ from jax.sharding import Mesh
 
 from experiments.training_progress import Progress, training_progress
 from facial_jax.attributes import Attributes, Identity
+from facial_jax.cache import enable_compilation_cache
 from facial_jax.compilation import jit
 from facial_jax.face.model import face_landmarks, face_shape, person_face_model
 from facial_jax.face.procedural import procedural_face_model
@@ -557,6 +558,7 @@ def preset_arguments(name: str) -> Arguments:
 
 
 if __name__ == "__main__":
+    enable_compilation_cache()
     main(
         tyro.extras.overridable_config_cli(
             {

@@ -1,3 +1,6 @@
+from unittest import mock
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +8,7 @@ import pytest
 import scipy.ndimage
 import scipy.signal
 
+from facial_jax.networks import vgg
 from facial_jax.networks.vgg import VggFeatures, layer_names, random_features
 
 
@@ -48,6 +52,29 @@ def test_features_are_vgg_19s():
     maps = jax.jit(network.apply)({"params": params}, image)
     for made, expected in zip(maps, oracle(params, image[0]), strict=True):
         np.testing.assert_allclose(made[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_by_the_picture_are_those_of_linens_relu_and_keep_no_map_twice():
+    network, variables = random_features()
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
+
+    def pull_back(image):
+        return jax.vjp(lambda x: network.apply(variables, x), image)
+
+    def gradient(image):
+        maps, back = pull_back(image)
+        return back(maps)[0]
+
+    def kept_bytes():
+        kept = jax.eval_shape(lambda x: pull_back(x)[1], image)
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
+
+    ours, ours_kept = jax.jit(gradient)(image), kept_bytes()
+    with mock.patch.object(vgg, "_relu", nn.relu):
+        linens, linens_kept = jax.jit(lambda x: gradient(x))(image), kept_bytes()
+    assert np.abs(linens).max() > 0
+    np.testing.assert_allclose(ours, linens, rtol=1e-4, atol=1e-6)
+    assert ours_kept < linens_kept
 
 
 def test_the_published_widths_are_the_default():

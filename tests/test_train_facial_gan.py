@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from written_for import written_for
 
 from facial_jax.losses.facial_gan import paper_objective, published_code_objective
 from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
@@ -173,3 +174,28 @@ def test_the_published_codes_objective_trains_too(trained):
     for _ in range(5):
         state, after = step(state, make_batch())
     assert float(after["generator"]) < float(before["generator"])
+
+
+def test_the_programs_of_both_devices_take_the_same_step_and_the_accelerators_scatters_nothing():
+    optimizer, batch = optax.sgd(1.0), make_batch()
+    state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
+    results = {}
+    for backend in ("cpu", "gpu"):
+        with written_for(backend):
+            lowered = jax.jit(make_step(optimizer)).lower(state, batch)
+            results[backend] = lowered.compile(compiler_options=QUICK)(state, batch)
+    assert "scatter" not in lowered.as_text()
+    (one, one_metrics), (other, other_metrics) = results.values()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
+        (one_metrics, one.generator["batch_stats"], one.discriminator),
+        (other_metrics, other.generator["batch_stats"], other.discriminator),
+    )
+    moved = jax.tree.map(
+        lambda a, b, c: (a - c, b - c),
+        one.generator["params"],
+        other.generator["params"],
+        state.generator["params"],
+    )
+    for a, b in jax.tree.leaves(moved, is_leaf=lambda x: isinstance(x, tuple)):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3 * float(jnp.abs(a).max()) + 1e-4)

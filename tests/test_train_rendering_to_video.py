@@ -15,6 +15,7 @@ import numpy as np
 import optax
 import pytest
 from eight_devices import run_on_eight_devices
+from written_for import written_for
 
 from experiments import train_rendering_to_video as script
 from facial_jax.losses import rendering_to_video as losses
@@ -148,6 +149,94 @@ def test_one_adversarial_step_moves_both_networks_with_finite_numbers(state, bat
     assert any(changed(state.generator, after.generator))
     assert any(changed(state.discriminator, after.discriminator))
     assert not any(changed(state.perceptual, after.perceptual))
+
+
+def straightforward_gradients(state, batch, objective):
+    """Eq. 10 as it stands: each network's objective by itself, with all that it needs."""
+    condition, frame = from_uint8(batch)
+    weights = losses.RenderingToVideoWeights(gradient=5.0)
+    least_squares = objective == "least_squares"
+    name = "least_squares" if least_squares else "log"
+    discriminator_loss = getattr(losses, f"{name}_discriminator_loss")
+    generator_loss = getattr(losses, f"{name}_generator_loss")
+
+    def generate(params):
+        return GENERATOR.apply({"params": params}, condition)
+
+    def judge(params, image):
+        return DISCRIMINATOR.apply({"params": params}, jnp.concatenate([condition, image], -1))
+
+    def perceive(image):
+        return PERCEPTUAL.apply(PERCEPTUAL_VARIABLES, losses.halve(image))
+
+    def of_generator(params):
+        fake = generate(params)
+        judged, truth = judge(state.discriminator, fake), judge(state.discriminator, frame)
+        return (
+            weights.l1 * losses.weighted_l1_loss(frame, fake, batch.weight)
+            + weights.gradient * losses.gradient_loss(frame, fake, batch.weight)
+            + weights.perceptual * losses.perceptual_loss(perceive(frame), perceive(fake))
+            + weights.gan * generator_loss(judged)
+            + weights.feature_matching * losses.feature_matching_loss(truth, judged)
+        )
+
+    fake = generate(state.generator)
+
+    def of_discriminator(params):
+        return discriminator_loss(judge(params, frame), judge(params, fake))
+
+    return jax.grad(of_generator)(state.generator), jax.grad(of_discriminator)(state.discriminator)
+
+
+@pytest.mark.parametrize(("backend", "objective"), [("cpu", "log"), ("gpu", "least_squares")])
+def test_a_step_follows_the_gradients_of_the_two_objectives(batch, backend, objective):
+    descend = optax.sgd(1.0)
+    state = begin(batch, descend)
+
+    def step(state, batch):
+        return video_train_step(
+            state,
+            batch,
+            generator=GENERATOR,
+            discriminator=DISCRIMINATOR,
+            optimizer=descend,
+            discriminator_optimizer=descend,
+            weights=losses.RenderingToVideoWeights(gradient=5.0),
+            perceptual=PERCEPTUAL,
+            perceptual_halvings=1,
+            objective=objective,
+        )
+
+    with written_for(backend):
+        after, _ = jax.jit(step, compiler_options=QUICKLY)(state, batch)
+    expected = jax.jit(
+        functools.partial(straightforward_gradients, objective=objective),
+        compiler_options=QUICKLY,
+    )(state, batch)
+    taken = jax.tree.map(
+        jnp.subtract,
+        (state.generator, state.discriminator),
+        (after.generator, after.discriminator),
+    )
+    pairs = list(zip(*map(jax.tree.leaves, (taken, expected)), strict=True))
+    largest = max(float(jnp.abs(b).max()) for _, b in pairs)
+    for a, b in pairs:
+        # Biases before a norm have gradients of zero, but for the rounding of large sums.
+        np.testing.assert_allclose(a, b, atol=2e-4 * float(jnp.abs(b).max()) + 1e-5 * largest)
+
+
+def test_a_step_judges_the_real_and_the_made_frame_once_and_scatters_nothing(state, batch):
+    judged = mock.Mock(side_effect=MultiscaleDiscriminator.apply)
+    with (
+        mock.patch.object(
+            MultiscaleDiscriminator, "apply", lambda self, *a, **k: judged(self, *a, **k)
+        ),
+        written_for("gpu"),
+    ):
+        text = train_step.lower(state, batch, adversarial=True).as_text()
+    assert judged.call_count == 2
+    assert "convolution" in text
+    assert "scatter" not in text
 
 
 def test_bfloat16_follows_float32_and_keeps_its_weights_in_float32(state, batch):

@@ -43,16 +43,28 @@ def conv2d(
     columnsᵀ · dy takes 16 ms. With stride 2 one product per kernel tap is up to twice as fast as
     XLA's gradient by the kernel; 4×4 kernels have faster gradients as 2×2 ones of folded pixels.
     """
-    return plain_conv2d(x, kernel, stride, padding)
+    return _convolve(x, kernel, stride, padding)
+
+
+def _convolve(x, kernel, stride, padding):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def plain_conv2d(
     x: Float[Array, "b h w c"], kernel: Float[Array, "y x c d"], stride: int, padding: Padding
 ) -> Float[Array, "b H W d"]:
-    """`lax.conv_general_dilated` in NHWC, with its own gradients."""
-    return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    """`lax.conv_general_dilated` in NHWC, with its own gradients.
+
+    Where its images are larger than those that it sees, these are padded first: XLA's gradient by
+    the kernel would be a convolution of kernels with an image as the kernel.
+    """
+    growth = [sum(pad) - size + 1 for pad, size in zip(padding, kernel.shape[:2], strict=True)]
+    if stride == 1 and max(growth) > 0:
+        x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), *padding, (0, 0))))
+        padding = _NO_PADDING
+    return _convolve(x, kernel, stride, padding)
 
 
 def _forward(x, kernel, stride, padding):
@@ -67,14 +79,14 @@ def _backward(stride, padding, residuals, dy):
     if stride == 1 and pixels <= FEW_PIXELS:
         dx = _input_gradient(kernel, dy, x.shape, padding)
     else:
-        (dx,) = jax.vjp(lambda x: plain_conv2d(x, kernel, stride, padding), x)[1](dy)
+        (dx,) = jax.vjp(lambda x: _convolve(x, kernel, stride, padding), x)[1](dy)
     if stride > 1 or pixels <= FEW_PIXELS:
         dkernel = _kernel_gradient(x, dy, kernel.shape, stride, padding)
     else:
         # Padded first: where 4×4 kernels give larger images than they see, XLA:CPU takes a hundred
         # times as long to do both at once.
         x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), *padding, (0, 0))))
-        (dkernel,) = jax.vjp(lambda kernel: plain_conv2d(x, kernel, 1, _NO_PADDING), kernel)[1](dy)
+        (dkernel,) = jax.vjp(lambda kernel: _convolve(x, kernel, 1, _NO_PADDING), kernel)[1](dy)
     return dx, dkernel
 
 
@@ -87,7 +99,7 @@ def _convolve_folded(x, kernel, padding):
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, : h // 2 * 2, : w // 2 * 2]
     kernel = kernel.reshape(ky // 2, 2, kx // 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
     kernel = kernel.reshape(ky // 2, kx // 2, 4 * c, d)
-    return plain_conv2d(fold_pixels(x, 2), kernel, 1, _NO_PADDING)
+    return _convolve(fold_pixels(x, 2), kernel, 1, _NO_PADDING)
 
 
 def _input_gradient(kernel, dy, shape, padding):

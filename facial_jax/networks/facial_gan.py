@@ -109,7 +109,10 @@ def up_by_convolution(
     x: Float[Array, "b t c"], kernel: Float[Array, "4 c d"]
 ) -> Float[Array, "b T d"]:
     """The same as what it is, for accelerators."""
-    return plain_up_conv(x, kernel[::-1], (1, 1))
+    # Reversed twice, it would not be reversed: XLA knows a transposed convolution by its reversed
+    # kernel, and would convolve frames with zeros between them where it finds none.
+    flipped = jax.lax.optimization_barrier(kernel[::-1])
+    return plain_up_conv(x, flipped, (1, 1))
 
 
 class TemporalUNet(nn.Module):

@@ -94,7 +94,7 @@ def reflect_pad(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b H W c"
         if n <= size:
             raise ValueError(f"Images must be larger than {size} pixels to be mirrored, got {n}.")
         index = np.abs(np.arange(-size, n + size))
-        x = jnp.take(x, np.minimum(index, 2 * (n - 1) - index), axis=axis)
+        x = jnp.take(x, np.minimum(index, 2 * (n - 1) - index), axis=axis, mode="clip")
     return x
 
 
@@ -420,7 +420,7 @@ class PatchDiscriminator(nn.Module):
             x = Conv(features, (4, 4), stride, ((2, 2), (2, 2)), _weight_init, name=f"conv_{i}")(x)
             x = nn.leaky_relu(instance_norm(x) if i else x, 0.2)
             activations.append(x)
-        conv = nn.Conv(1, (4, 4), padding=((2, 2), (2, 2)), kernel_init=_weight_init, name="output")
+        conv = Conv(1, (4, 4), 1, ((2, 2), (2, 2)), _weight_init, name="output")
         return (*activations, conv(x))
 
 

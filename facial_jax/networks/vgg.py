@@ -52,10 +52,27 @@ class VggFeatures(nn.Module):
                 initial = nn.initializers.he_normal()
                 padding = ((1, 1), (1, 1))
                 conv = Conv(features, (3, 3), 1, padding, initial, name=_name(scale, i))
-                x = nn.relu(conv(x))
+                x = _relu(conv(x))
                 if i == 0:
                     maps.append(x)
         return tuple(maps)
+
+
+@jax.custom_vjp
+def _relu(x):
+    """`nn.relu`, whose gradient looks at the result: what it is of need not be kept.
+
+    GPUs then have one kernel for convolution and ReLU, of the real frame and of the made one.
+    """
+    return jnp.maximum(x, 0)
+
+
+def _relu_forward(x):
+    y = _relu(x)
+    return y, y
+
+
+_relu.defvjp(_relu_forward, lambda y, dy: (jnp.where(y > 0, dy, jnp.zeros_like(dy)),))
 
 
 def _max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:

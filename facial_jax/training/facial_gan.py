@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from facial_jax.generation import context_windows
 from facial_jax.losses.facial_gan import FacialLosses, FacialObjective, facial_loss
 from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
+from facial_jax.training.layout import keep_gradients_layout
 
 
 @flax.struct.dataclass
@@ -133,7 +134,7 @@ def facial_train_step(
         return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
     def generate(params):
-        variables = {**state.generator, "params": params}
+        variables = {**state.generator, "params": keep_gradients_layout(params)}
         audio = context_windows(jnp.asarray(batch.rows))
         fake, updates = generator.apply(
             variables, audio, jnp.asarray(batch.initial_state), train=True, mutable=["batch_stats"]
@@ -141,7 +142,7 @@ def facial_train_step(
         return generate_valid(fake, batch), updates["batch_stats"]
 
     def judge(params, attributes, batch_stats):
-        variables = {"params": params, "batch_stats": batch_stats}
+        variables = {"params": keep_gradients_layout(params), "batch_stats": batch_stats}
         logits, updates = discriminator.apply(
             variables, attributes, train=True, mutable=["batch_stats"]
         )

@@ -22,6 +22,7 @@ from facial_jax.losses.rendering_to_video import (
     perceptual_loss,
     weighted_l1_loss,
 )
+from facial_jax.training.layout import keep_gradients_layout
 
 Objective = Literal["least_squares", "log"]
 _ADVERSARIAL = {
@@ -147,12 +148,14 @@ def video_train_step(
         return jax.tree.map(lambda x: x.astype(dtype), tree)
 
     def generate(params):
-        fake = generator.apply({"params": in_dtype(params)}, in_dtype(condition))
+        params = keep_gradients_layout(in_dtype(params))
+        fake = generator.apply({"params": params}, in_dtype(condition))
         return fake.astype(jnp.float32)
 
     def judge(params, image):
+        params = keep_gradients_layout(in_dtype(params))
         pair = in_dtype(jnp.concatenate([condition, image], axis=-1))
-        return in_dtype(discriminator.apply({"params": in_dtype(params)}, pair), jnp.float32)
+        return in_dtype(discriminator.apply({"params": params}, pair), jnp.float32)
 
     def perceive(image):
         for _ in range(perceptual_halvings):

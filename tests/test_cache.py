@@ -1,0 +1,66 @@
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import facial_jax.cache
+
+TRAINING = """
+import functools
+import jax
+from jax import monitoring
+from facial_jax.cache import enable_compilation_cache
+from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
+from tests.test_train_facial_gan import DISCRIMINATOR, GENERATOR, make_batch, make_step
+import optax
+
+jax.config.update("jax_numpy_dtype_promotion", "standard")
+enable_compilation_cache()
+assert "xla_gpu_per_fusion_autotune_cache_dir" in jax.config.jax_persistent_cache_enable_xla_caches
+events = []
+monitoring.register_event_listener(lambda event, **_: events.append(event))
+from facial_jax.training.facial_gan import init_facial_train_state
+optimizer, batch, mesh = optax.adam(1e-2), make_batch(), data_mesh()
+state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
+step = data_parallel(make_step(optimizer), mesh)
+_, losses = step(replicate(state, mesh), split_batch(batch, mesh))
+print(sum(event.endswith("cache_hits") for event in events), float(losses["generator"]))
+"""
+
+
+def test_a_training_that_starts_again_compiles_nothing_that_takes_long(tmp_path):
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", TRAINING],
+            env=os.environ
+            | {"FACIAL_JAX_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+            cwd=Path(__file__).resolve().parents[1],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        hits, loss = done.stdout.split()
+        return int(hits), loss, {p.name for p in (tmp_path / "xla").iterdir() if "jit_" in p.name}
+
+    hits, loss, kept = run()
+    assert hits == 0
+    assert any("facial_train_step" in name for name in kept), kept
+    hits_again, loss_again, kept_again = run()
+    assert hits_again > 0
+    assert loss_again == loss
+    assert {name for name in kept_again if name.endswith("-cache")} == {
+        name for name in kept if name.endswith("-cache")
+    }
+
+
+@pytest.mark.parametrize("script", ["train_rendering_to_video", "general_train", "train_acoustic"])
+def test_trainings_keep_their_compiled_programs(script, monkeypatch):
+    called = []
+    monkeypatch.setattr(facial_jax.cache, "enable_compilation_cache", lambda: called.append(True))
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_module(f"experiments.{script}", run_name="__main__")
+    assert called == [True]
