@@ -119,6 +119,11 @@ def test_bad_weights_are_refused_with_their_file(tmp_path):
         load_acoustic_model(path)
 
 
+def test_weights_lie_on_the_device_so_that_no_chunk_sends_them_again():
+    model = BundledAcousticModel(variables_of(SMALL), SMALL)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(model._variables))
+
+
 def test_odd_chunks_are_refused():
     with pytest.raises(ValueError, match="even number"):
         BundledAcousticModel(variables_of(SMALL), SMALL, chunk_rows=3)
