@@ -5,13 +5,11 @@
 On real speech: how much of real DeepSpeech logits a ridge regression from 16-frame windows of our
 features explains, beside the same from plain MFCCs, and from the phones that PocketSphinx hears. On
 synthetic speech of voices and sentences that the training never had: the character error rate. And
-the time and memory from speech to features.
+the time from speech to features.
 """
 
-import dataclasses
 import itertools
 import json
-import resource
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -137,8 +135,7 @@ def rows(model: AcousticModel, repeats: int) -> Iterator[Row]:
     sound = np.random.default_rng(0).normal(0.0, 0.1, 600 * SAMPLE_RATE).astype(np.float32)
     for minutes in (1, 10):
         source = AudioSource((sound[: minutes * 60 * SAMPLE_RATE], SAMPLE_RATE))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        row = measure(
+        yield measure(
             f"{minutes} min of sound to features, a minute",
             speech_features,
             source,
@@ -147,8 +144,6 @@ def rows(model: AcousticModel, repeats: int) -> Iterator[Row]:
             items=minutes,
             repeats=repeats,
         )
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        yield dataclasses.replace(row, memory_mib=grown / 1024)
 
 
 def main(
@@ -167,7 +162,7 @@ def main(
         weights: the acoustic model: bundled, deepspeech, or a file.
         pocketsphinx: measure the phones that PocketSphinx hears, too (needs that package).
         error_rate: measure the character error rate (needs the extra `train`).
-        speed: measure time and memory.
+        speed: measure the time from speech to features.
     """
     model = load_acoustic_model(weights)
     if speed:
