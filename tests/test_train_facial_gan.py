@@ -182,9 +182,11 @@ def test_the_programs_of_both_devices_take_the_same_step_and_the_accelerators_sc
     results = {}
     for backend in ("cpu", "gpu"):
         with written_for(backend):
-            lowered = jax.jit(make_step(optimizer)).lower(state, batch)
-            results[backend] = lowered.compile(compiler_options=QUICK)(state, batch)
-    assert "scatter" not in lowered.as_text()
+            step = make_step(optimizer)
+            results[backend] = jax.jit(step, compiler_options=QUICK)(state, batch)
+            program = str(jax.make_jaxpr(step)(state, batch))
+    assert "conv_general_dilated" in program
+    assert "scatter" not in program
     (one, one_metrics), (other, other_metrics) = results.values()
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
@@ -197,5 +199,8 @@ def test_the_programs_of_both_devices_take_the_same_step_and_the_accelerators_sc
         other.generator["params"],
         state.generator["params"],
     )
-    for a, b in jax.tree.leaves(moved, is_leaf=lambda x: isinstance(x, tuple)):
-        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3 * float(jnp.abs(a).max()) + 1e-4)
+    pairs = jax.tree.leaves(moved, is_leaf=lambda x: isinstance(x, tuple))
+    largest = max(float(jnp.abs(a).max()) for a, _ in pairs)
+    for a, b in pairs:
+        # Biases before a norm have gradients of zero, but for the rounding of large sums.
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-6 * largest)
