@@ -1,10 +1,12 @@
 """Processes that train as one end with what one process ends with, and the first one writes."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from many_processes import run_in_processes
-
-from facial_jax.training.processes import join_processes
 
 TRAIN = """
 import dataclasses
@@ -86,8 +88,23 @@ def test_the_first_process_alone_shows_and_writes(ends):
     assert len(list((two / "whole" / "tensorboard").iterdir())) == 1
 
 
-def test_processes_that_nobody_started_say_what_to_set(monkeypatch):
-    for name in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ValueError, match=r"JAX_COORDINATOR_ADDRESS, .* without --distributed"):
-        join_processes()
+def test_processes_that_nobody_started_say_what_to_set():
+    # In a process of its own: JAX refuses for another reason where it has computed before.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+    }
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from facial_jax.training import processes as p; p.join_processes()",
+        ],
+        env=environment | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "ValueError: distributed: expected processes that SLURM" in done.stderr
+    assert "or start one process without --distributed" in done.stderr
