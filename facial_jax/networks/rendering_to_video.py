@@ -82,23 +82,32 @@ def _instance_norm_backward(residuals, dy):
 instance_norm.defvjp(_instance_norm, _instance_norm_backward)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
 def reflect_pad(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b H W c"]:
-    """Mirrors `size` rows and columns outwards; the edge pixels themselves are not repeated.
-
-    The gradient adds the mirrored edges to what they mirror, by slices: that of a gather would be a
-    scatter, slow on any device and in random order on GPUs.
-    """
-    for axis in (1, 2):
-        n = x.shape[axis]
+    """Mirrors `size` rows and columns outwards; the edge pixels themselves are not repeated."""
+    for n in x.shape[1:3]:
         if n <= size:
             raise ValueError(f"Images must be larger than {size} pixels to be mirrored, got {n}.")
+    return _mirror_edges(x, size) if on_cpu() else _mirror_edges_by_slices(x, size)
+
+
+def _mirror_edges(x, size, mode=None):
+    for axis in (1, 2):
+        n = x.shape[axis]
         index = np.abs(np.arange(-size, n + size))
-        x = jnp.take(x, np.minimum(index, 2 * (n - 1) - index), axis=axis, mode="clip")
+        x = jnp.take(x, np.minimum(index, 2 * (n - 1) - index), axis=axis, mode=mode)
     return x
 
 
-def _reflect_pad_backward(size, _, dy):
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _mirror_edges_by_slices(x, size):
+    """The gradient adds the mirrored edges to what they mirror, by slices.
+
+    That of a gather is a scatter, slow on GPUs and in random order there; on CPUs it is the faster.
+    """
+    return _mirror_edges(x, size, "clip")
+
+
+def _mirror_backward(size, _, dy):
     for axis in (2, 1):
         n = dy.shape[axis] - 2 * size
 
@@ -113,7 +122,9 @@ def _reflect_pad_backward(size, _, dy):
     return (dy,)
 
 
-reflect_pad.defvjp(lambda x, size: (reflect_pad(x, size), None), _reflect_pad_backward)
+_mirror_edges_by_slices.defvjp(
+    lambda x, size: (_mirror_edges(x, size, "clip"), None), _mirror_backward
+)
 
 
 def unfold_pixels(x: Float[Array, "b h w d"], size: int) -> Float[Array, "b H W c"]:
