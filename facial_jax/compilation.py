@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 
 _YNN_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 _YNN_VALUE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
@@ -34,7 +35,11 @@ def cpu_compiler_options() -> dict[str, str] | None:
 
 
 def jit(function=None, **options):
-    """`jax.jit` with `cpu_compiler_options()`, looked up at the first call, not at import."""
+    """`jax.jit` with `cpu_compiler_options()`, looked up at the first call, not at import.
+
+    Inside another transformation, such as `jax.jit`, `jax.grad` or `jax.lax.map`, it is `jax.jit`:
+    there options belong to the program around it.
+    """
     if function is None:
         return functools.partial(jit, **options)
 
@@ -42,8 +47,19 @@ def jit(function=None, **options):
     def compiled():
         return jax.jit(function, compiler_options=cpu_compiler_options(), **options)
 
+    @functools.cache
+    def part():
+        return jax.jit(function, **options)
+
     @functools.wraps(function)
     def call(*args, **kwargs):
-        return compiled()(*args, **kwargs)
+        return (part() if _is_traced(args, kwargs) else compiled())(*args, **kwargs)
 
     return call
+
+
+def _is_traced(*arguments) -> bool:
+    """Whether a call with these arguments becomes a part of another program."""
+    # Within a program that is traced, a new array is a part of it, whatever the arguments are.
+    leaves = (*jax.tree.leaves(arguments), jnp.zeros(()))
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)

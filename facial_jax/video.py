@@ -6,6 +6,7 @@ Frames are uint8 RGB of shape (h, w, 3). A file appears under its name only when
 import io
 import os
 import queue
+import secrets
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -82,12 +83,11 @@ def check_output(path: str | os.PathLike) -> Path:
 @contextmanager
 def whole_or_nothing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`: moved there at the end, removed if anything went wrong."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".part.mp4", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
+    partial = path.parent / f".{path.stem}-{secrets.token_hex(4)}.part.mp4"
+    # Made now, with the rights that the user's new files have; fails where there is one.
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -297,9 +297,3 @@ class _SoundTrack:
 def synthetic_tag() -> str:
     """The provenance that every video carries."""
     return f"synthetic: this talking face was generated with facial_jax {__version__}"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -35,6 +35,26 @@ def test_jit_takes_jax_jits_options_as_call_and_as_decorator():
     assert raised.__name__ == "raised"
 
 
+def test_a_jitted_function_may_be_a_part_of_other_programs():
+    @compilation.jit
+    def squared(x):
+        return x * x
+
+    @compilation.jit
+    def nine():
+        return squared(jnp.float32(3))
+
+    x = jnp.arange(3.0)
+    np.testing.assert_array_equal(squared(x), x * x)
+    np.testing.assert_array_equal(jax.jit(squared)(x), x * x)
+    np.testing.assert_array_equal(jax.jit(lambda x: x + nine())(x), x + 9)
+    np.testing.assert_array_equal(jax.lax.map(squared, x), x * x)
+    np.testing.assert_array_equal(jax.vmap(squared)(x), x * x)
+    np.testing.assert_array_equal(jax.grad(lambda x: squared(x).sum())(x), 2 * x)
+    np.testing.assert_array_equal(jax.jit(jax.grad(lambda x: squared(x).sum()))(x), 2 * x)
+    np.testing.assert_array_equal(jax.checkpoint(squared)(x), x * x)
+
+
 def test_jit_touches_no_device_before_the_first_call(monkeypatch):
     def fail():
         raise AssertionError("looked up too early")

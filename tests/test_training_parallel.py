@@ -1,11 +1,18 @@
 """A batch over many devices gives what one device gives."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from eight_devices import run_on_eight_devices
 
-from facial_jax.training.parallel import check_batch_size, data_mesh
+from facial_jax.training.parallel import (
+    check_batch_size,
+    data_mesh,
+    data_parallel,
+    replicate,
+    split_batch,
+)
 
 SCRIPT = """
 import functools
@@ -59,3 +66,18 @@ def test_the_mesh_has_one_axis_over_all_devices():
     mesh = data_mesh()
     assert mesh.axis_names == ("data",)
     np.testing.assert_array_equal(mesh.devices, jax.devices())
+
+
+def test_a_step_uses_up_what_it_is_given_but_nothing_of_its_givers():
+    mesh = data_mesh(jax.devices()[:1])
+    starting = {"weight": jnp.arange(4.0), "from a file": np.arange(3.0, dtype=np.float32)}
+    state = replicate(starting, mesh)
+
+    def step(state, batch):
+        return jax.tree.map(lambda x: x + batch.sum(), state), {}
+
+    moved, _ = data_parallel(step, mesh)(state, split_batch(np.ones(2, np.float32), mesh))
+    assert state["weight"].is_deleted()
+    np.testing.assert_array_equal(moved["weight"], [2, 3, 4, 5])
+    np.testing.assert_array_equal(starting["weight"], [0, 1, 2, 3])
+    np.testing.assert_array_equal(starting["from a file"], [0, 1, 2])

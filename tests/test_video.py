@@ -75,6 +75,16 @@ def test_videos_say_that_they_are_synthetic(tmp_path):
         assert "facial_jax" in container.metadata["comment"]
 
 
+def test_a_video_has_the_rights_of_the_users_new_files(tmp_path):
+    path = tmp_path / "talk.mp4"
+    before = os.umask(0o027)
+    try:
+        write_video(path, grey_chunks(5), size=SIZE, fps=Fraction(25), audio=tone(0.2, 16000))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_what_stops_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "talk.mp4"

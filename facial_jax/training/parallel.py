@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -59,8 +60,22 @@ def _on_shares(function: Callable[[Any, Any], Any], mesh: Mesh, out_specs: Any) 
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """The tree on every device; every process gives the same one."""
-    return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec()), tree)
+    """The tree on every device; every process gives the same one.
+
+    Steps may use it up: nothing of it is the memory of an array that was given.
+    """
+    placed = jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec()), tree)
+    return jax.tree.map(lambda new, old: jnp.copy(new) if _shared(new, old) else new, placed, tree)
+
+
+def _shared(new: jax.Array, old: Any) -> bool:
+    if not isinstance(old, jax.Array):
+        return False
+    begins = [
+        {shard.data.unsafe_buffer_pointer() for shard in array.addressable_shards}
+        for array in (new, old)
+    ]
+    return not begins[0].isdisjoint(begins[1])
 
 
 def local_copy(tree: Any) -> Any:
