@@ -150,6 +150,14 @@ def test_halves_and_repeated_values_are_read(tmp_path):
     np.testing.assert_array_equal(constants["full"], full)
 
 
+def test_a_few_bytes_do_not_become_a_large_tensor(tmp_path):
+    path = tmp_path / "graph.pb"
+    large = np.broadcast_to(np.float32(2.5), (10**4, 10**5))
+    path.write_bytes(const_node("large", large, fill=True))
+    with pytest.raises(ValueError, match="more than 4 times the"):
+        read_constants(path)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_graph_cut_short_is_refused(tmp_path, share):
     whole = graph(random_constants())

@@ -243,6 +243,18 @@ def test_tensors_reaching_beyond_their_numbers_are_refused(tmp_path, write, wron
         read(tmp_path, write({"a": wrong}))
 
 
+@LAYOUTS
+def test_a_few_bytes_do_not_become_many(tmp_path, write):
+    repeated = Tensor(some(1), (1000, 100), (0, 0))
+    np.testing.assert_array_equal(
+        read(tmp_path, write({"a": repeated}))["a"], np.full((1000, 100), some(1)[0])
+    )
+    with pytest.raises(ValueError, match="more than 4 times the"):
+        read(tmp_path, write({"a": Tensor(some(1), (10**4, 10**4), (0, 0))}))
+    with pytest.raises(ValueError, match="more than 4 times the"):  # each of them would do
+        read(tmp_path, write({str(i): repeated for i in range(20)}))
+
+
 def test_other_zip_archives_are_named(tmp_path):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:

@@ -4,11 +4,14 @@ A frozen graph is a protocol buffer (GraphDef): a list of nodes, of which those 
 hold tensors. This reads the wire format as far as that needs, and nothing else of the graph.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+from facial_jax.interop.size_limit import SizeLimit
 
 # Field numbers of TensorFlow's messages.
 _GRAPH_NODE = 1
@@ -36,7 +39,8 @@ def read_constants(path: str | Path) -> dict[str, np.ndarray]:
     data = path.read_bytes()
     try:
         nodes = [node for number, node in _fields(memoryview(data)) if number == _GRAPH_NODE]
-        constants = dict(filter(None, map(_constant, nodes)))
+        limit = SizeLimit(len(data))
+        constants = dict(filter(None, (_constant(node, limit) for node in nodes)))
     except (IndexError, ValueError, TypeError, AttributeError, struct.error) as error:
         start = "; it begins like a pointer of Git LFS" if data.startswith(b"version ") else ""
         raise ValueError(
@@ -47,7 +51,7 @@ def read_constants(path: str | Path) -> dict[str, np.ndarray]:
     return constants
 
 
-def _constant(node: memoryview) -> tuple[str, np.ndarray] | None:
+def _constant(node: memoryview, limit: SizeLimit) -> tuple[str, np.ndarray] | None:
     name, kind, tensor = "", "", None
     for number, value in _fields(node):
         if number == _NODE_NAME:
@@ -60,11 +64,11 @@ def _constant(node: memoryview) -> tuple[str, np.ndarray] | None:
                 tensor = dict(_fields(entry[_ENTRY_VALUE])).get(_VALUE_TENSOR)
     if kind != "Const" or tensor is None:
         return None
-    array = _tensor(tensor)
+    array = _tensor(tensor, limit)
     return None if array is None else (name, array)
 
 
-def _tensor(message: memoryview) -> np.ndarray | None:
+def _tensor(message: memoryview, limit: SizeLimit) -> np.ndarray | None:
     """The tensor of a TensorProto; None where it does not hold floating-point numbers."""
     dtype, shape, values = None, [], []
     for number, value in _fields(message):
@@ -84,7 +88,8 @@ def _tensor(message: memoryview) -> np.ndarray | None:
     if dtype is None:
         return None
     flat = np.concatenate(values).astype(np.float32) if values else np.zeros(1, np.float32)
-    size = int(np.prod(shape))
+    size = math.prod(shape)
+    limit.count(4 * max(size, 0))
     if len(flat) < size:  # the last value stands for all that follow
         flat = np.concatenate([flat, np.full(size - len(flat), flat[-1])])
     return flat.reshape(shape)

@@ -7,6 +7,7 @@ five pickles followed by the numbers.
 """
 
 import io
+import math
 import os
 import pickle
 import struct
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+
+from facial_jax.interop.size_limit import SizeLimit
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_START = b"\x80\x02\x8a\x0a"  # a pickle that begins with an integer of ten bytes
@@ -148,7 +151,7 @@ def _read_zip(file: io.BufferedIOBase) -> Any:
                 raise ValueError(f"{name} is larger than the file")
             return np.frombuffer(archive.read(info), storage.dtype.newbyteorder(order))
 
-        return _with_arrays(saved, numbers)
+        return _with_arrays(saved, numbers, SizeLimit(os.fstat(file.fileno()).st_size))
 
 
 def _read_legacy(file: io.BufferedIOBase) -> Any:
@@ -166,17 +169,19 @@ def _read_legacy(file: io.BufferedIOBase) -> Any:
         if not 0 <= size <= os.fstat(file.fileno()).st_size - file.tell():
             raise ValueError(f"it ends before the {count} numbers of storage {key}")
         storages[key] = np.frombuffer(file.read(size), dtype)
-    return _with_arrays(saved, lambda storage: storages[storage.key])
+    limit = SizeLimit(os.fstat(file.fileno()).st_size)
+    return _with_arrays(saved, lambda storage: storages[storage.key], limit)
 
 
-def _with_arrays(saved: Any, numbers: Callable[[_Storage], np.ndarray]) -> Any:
+def _with_arrays(saved: Any, numbers: Callable[[_Storage], np.ndarray], limit: SizeLimit) -> Any:
     """The saved object with arrays in the place of tensors."""
     if isinstance(saved, _Tensor):
+        limit.count(math.prod(saved.shape) * saved.storage.dtype.itemsize)
         return _array(saved, numbers(saved.storage))
     if isinstance(saved, dict):
-        return {key: _with_arrays(value, numbers) for key, value in dict.items(saved)}
+        return {key: _with_arrays(value, numbers, limit) for key, value in dict.items(saved)}
     if isinstance(saved, list | tuple):
-        return type(saved)(_with_arrays(value, numbers) for value in saved)
+        return type(saved)(_with_arrays(value, numbers, limit) for value in saved)
     return saved
 
 
