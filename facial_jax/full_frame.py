@@ -97,7 +97,7 @@ def save_full_frame_reference(
         raise ValueError("frames: expected at least one frame, got none")
     height, width, _ = first.shape
     left, top, side = crop
-    if min(left, top) < 0 or side < 2 or left + side > width or top + side > height:
+    if not _is_within(crop, (height, width)):
         raise ValueError(
             f"crop: expected a square within the {width}×{height} pixels of the frames, got left "
             f"{left}, top {top}, side {side}; give it in pixels of these frames"
@@ -151,12 +151,23 @@ def load_full_frame_reference(folder: str | os.PathLike) -> FullFrameReference |
             )
         if pose.ndim != 2 or pose.shape[1] != POSE_SIZE or not 1 <= len(pose) == stream.frames:
             raise ValueError(f"poses {pose.shape} for {stream.frames} frames")
+        if not np.isfinite(pose).all():
+            raise ValueError("poses that are not finite")
+        # An odd last row or column of the frames was left out.
+        if not _is_within(reference.crop, (stream.height + 1, stream.width + 1)):
+            raise ValueError(f"a crop {reference.crop} of {stream.width}×{stream.height} pixels")
     except (av.error.FFmpegError, OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(
             f"the full frames {path} are damaged ({error!r}); save them again with "
             "facial_jax.full_frame.save_full_frame_reference, or remove the file to do without"
         ) from error
     return reference
+
+
+def _is_within(crop: tuple[int, int, int], size: tuple[int, int]) -> bool:
+    """Whether a square (left, top, side) lies within an image of this (height, width)."""
+    left, top, side = crop
+    return min(left, top) >= 0 and side >= 2 and left + side <= size[1] and top + side <= size[0]
 
 
 def copy_full_frame_reference(reference: FullFrameReference, folder: Path) -> None:

@@ -123,15 +123,21 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is damaged.
+      ValueError: it is damaged, or holds another network.
     """
     variables, config = load_variables(Path(path))
-    return dict(
-        rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
-        rendering_to_video_params=variables["params"],
-        window_half=config["window_half"],
-        vertex_texture=variables.get("face", {}).get("texture"),
-    )
+    try:
+        return dict(
+            rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
+            rendering_to_video_params=variables["params"],
+            window_half=config["window_half"],
+            vertex_texture=variables.get("face", {}).get("texture"),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected a rendering-to-video network, as train_rendering_to_video writes "
+            f"it, got weights of something else ({error!r})"
+        ) from error
 
 
 def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str) -> None:

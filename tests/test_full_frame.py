@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 from fractions import Fraction
 
@@ -264,4 +265,16 @@ def test_a_video_without_a_square_is_no_reference(tmp_path, reference):
         container.mux(stream.encode(None))
     (tmp_path / "other.mp4").replace(reference.path)
     with pytest.raises(ValueError, match="are damaged"):
+        ff.load_full_frame_reference(tmp_path)
+
+
+@pytest.mark.parametrize("crop", [[-3, 0, 20], [90, 0, 20], [0, 0, 1], [0, 60, 20]])
+def test_a_square_beyond_the_frames_is_refused(tmp_path, crop):
+    with av.open(str(tmp_path / "full_frame.mp4"), "w") as container:
+        container.metadata["comment"] = json.dumps({"crop": crop, "pose": [[0.0] * 6]})
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height = 96, 64
+        container.mux(stream.encode(av.VideoFrame(96, 64, "yuv420p")))
+        container.mux(stream.encode(None))
+    with pytest.raises(ValueError, match=r"are damaged .*a crop .* of 96×64 pixels"):
         ff.load_full_frame_reference(tmp_path)

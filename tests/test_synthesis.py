@@ -24,7 +24,12 @@ from facial_jax.editing import replace_attributes
 from facial_jax.full_frame import load_full_frame_reference, save_full_frame_reference
 from facial_jax.networks.rendering_to_video import GlobalGenerator
 from facial_jax.rendering_to_video import compute_dtype, frame_chunks, generate_images
-from facial_jax.subject import BUNDLED_SUBJECTS, save_subject
+from facial_jax.subject import (
+    BUNDLED_SUBJECTS,
+    FACIAL_GAN,
+    load_rendering_to_video,
+    save_subject,
+)
 from facial_jax.synthesis import attributes_from_speech, synthesize
 
 RATE = 16000
@@ -359,3 +364,10 @@ def test_making_a_video_imports_nothing_that_needs_system_libraries():
         "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_another_networks_weights_in_the_place_of_rendering_to_video_are_named(tmp_path):
+    wrong = tmp_path / "rendering_to_video.safetensors"
+    shutil.copyfile(BUNDLED_SUBJECTS / "demo" / FACIAL_GAN, wrong)
+    with pytest.raises(ValueError, match="expected a rendering-to-video network"):
+        load_rendering_to_video(wrong)
