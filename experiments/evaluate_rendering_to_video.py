@@ -93,8 +93,8 @@ def nearest_frames(attributes: Attributes, first: int) -> np.ndarray:
     statistics = attribute_statistics(packed[:first])
     moving = np.asarray(statistics.std) > MIN_STD
     rows = np.asarray(standardize(packed, statistics))[:, moving]
-    squared = np.square(rows[first:, None] - rows[None, :first]).sum(-1)
-    return squared.argmin(axis=1)
+    # A frame at a time: the differences of all would be gigabytes in minutes of video.
+    return np.array([np.square(rows[:first] - row).sum(-1).argmin() for row in rows[first:]])
 
 
 def picture_measures(pictures: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 """The measures of a person's generated pictures, on numbers that can be worked out by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,19 @@ def test_the_nearest_frame_is_nearest_in_standard_deviations():
     # Deviations 0.0163 and 0.816: frame 3 is (2.4, 1.1) from frame 0, (1.2, 0.1) from 1, (0, 1.3)
     # from 2.
     np.testing.assert_array_equal(found, [1, 0])
+
+
+def test_the_nearest_frames_of_minutes_need_little_memory():
+    rng = np.random.default_rng(0)
+    pose = rng.standard_normal((4000, 6), np.float32)
+    tracemalloc.start()
+    found = evaluation.nearest_frames(attributes(4000, pose=pose), 3200)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # all differences at once: 730 MB
+    scaled = pose / pose[:3200].std(axis=0)
+    expected = np.square(scaled[3200:3210, None] - scaled[:3200]).sum(-1).argmin(axis=1)
+    np.testing.assert_array_equal(found[:10], expected)
 
 
 def test_a_perfect_copy_is_better_than_both_baselines():
