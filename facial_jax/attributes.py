@@ -52,13 +52,9 @@ class AttributeStatistics:
 
 
 def pack_attributes(attributes: Attributes) -> Float[Array, "*t 71"]:
-    """One 71-vector per frame, in the published order: pose (6), blink (1), expression (64).
-
-    NumPy arrays stay NumPy's: XLA would compile a program for each length of a clip.
-    """
-    parts = [attributes.pose, attributes.blink[..., None], attributes.expression]
-    numpy = np if all(isinstance(part, np.ndarray) for part in parts) else jnp
-    return numpy.concatenate(parts, axis=-1)
+    """One 71-vector per frame, in the published order: pose (6), blink (1), expression (64)."""
+    blink = attributes.blink[..., None]
+    return jnp.concatenate([attributes.pose, blink, attributes.expression], axis=-1)
 
 
 def unpack_attributes(packed: Float[Array, "*t 71"]) -> Attributes:

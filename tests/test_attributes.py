@@ -58,10 +58,3 @@ def test_standardized_attributes_have_zero_mean_and_unit_variance():
 def test_channels_that_never_move_stay_finite():
     packed = jnp.ones((10, 71))
     assert jnp.all(jnp.isfinite(standardize(packed, attribute_statistics(packed))))
-
-
-def test_numpy_attributes_are_packed_by_numpy():
-    attributes = jax.tree.map(np.asarray, random_attributes((7,)))
-    packed = pack_attributes(attributes)
-    assert isinstance(packed, np.ndarray)
-    np.testing.assert_array_equal(packed, pack_attributes(random_attributes((7,))))
