@@ -5,6 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from facial_jax.backend import on_cpu
+
 _YNN_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 _YNN_VALUE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
 
@@ -29,7 +31,7 @@ def cpu_compiler_options() -> dict[str, str] | None:
     fast in our networks, but does not by itself.  The option is set only where the default
     device is a CPU and the installed jaxlib knows it.
     """
-    if jax.default_backend() != "cpu" or not _accepts(_YNN_OPTION, _YNN_VALUE):
+    if not on_cpu() or not _accepts(_YNN_OPTION, _YNN_VALUE):
         return None
     return {_YNN_OPTION: _YNN_VALUE}
 
