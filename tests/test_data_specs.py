@@ -20,6 +20,7 @@ from data_specs.synthetic_talking_head.visemes import JAW_OPEN
 from data_specs.talking_head.builder import build_talking_head
 from data_specs.talking_head.tracked_clip import load_tracked_clip, save_tracked_clip
 from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
+from facial_jax.backend import on_cpu
 
 CONFIG = dict(speakers=1, new_speakers=1, clips=3, clip_s=2.0)
 NEW = "new_speakers_"
@@ -33,7 +34,11 @@ def corpus(tmp_path_factory):
 def assert_same_clip(first, second):
     for field in dataclasses.fields(first):
         a, b = getattr(first, field.name), getattr(second, field.name)
-        np.testing.assert_array_equal(a, b, err_msg=field.name)
+        if field.name == "features" and not on_cpu():
+            # Each process finds out for itself which of a GPU's kernels are the fastest.
+            np.testing.assert_allclose(a, b, atol=5e-5, err_msg=field.name)
+        else:
+            np.testing.assert_array_equal(a, b, err_msg=field.name)
 
 
 def all_clips(folder):

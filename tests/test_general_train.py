@@ -103,10 +103,9 @@ def test_a_run_leaves_networks_curves_and_a_log(whole):
 
 
 def test_a_killed_run_ends_with_the_same_bits(whole, tmp_path):
-    tests = Path(__file__).resolve().parent
     process = subprocess.Popen(
         [sys.executable, "-c", f"from test_general_train import train; train({str(tmp_path)!r})"],
-        env=os.environ | {"PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
