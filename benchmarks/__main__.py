@@ -23,7 +23,7 @@ import jax
 import tyro
 
 from benchmarks.measure import CannotRunError, Row, device_slug, header, machine, shown
-from facial_jax.rendering_to_video import compute_dtype
+from facial_jax.models.rendering_to_video.frames import compute_dtype
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("benchmarks", "data_specs", "experiments", "facial_jax")

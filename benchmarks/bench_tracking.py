@@ -25,11 +25,12 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from data_specs.clips import SAMPLE_RATE, Clip, open_clips
+from data_specs.clips import open_clips
 from data_specs.synthetic_talking_head.visemes import mouth_opening as opening_of_expression
 from experiments.demo_person.draw import make_drawer
 from experiments.demo_person.person import REST_POSE
 from facial_jax import enable_compilation_cache, procedural_face_model
+from facial_jax.data.clips import SAMPLE_RATE, Clip
 from facial_jax.tracking import TrackedVideo, track
 from facial_jax.tracking.frames import open_frames
 from facial_jax.tracking.preflight import preflight

@@ -22,15 +22,15 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import Row, print_table
-from data_specs.clips import Clip as FacialClip
-from data_specs.clips import ClipSource, clip_entry, clip_to_example
-from data_specs.windows import subject_statistics
 from experiments import general_train
 from experiments import train_rendering_to_video as video_script
-from experiments.facial_gan_training import Networks, facial_gan_training
-from experiments.training_progress import training_progress
+from facial_jax.data.clips import Clip as FacialClip
+from facial_jax.data.clips import ClipSource, clip_entry, clip_to_example
+from facial_jax.data.windows import subject_statistics
+from facial_jax.models.facial_gan.training import Networks, facial_gan_training
 from facial_jax.training.loop import Training, run_steps
 from facial_jax.training.parallel import data_mesh
+from facial_jax.training.progress import training_progress
 
 LOOK_EVERY = 20
 """Steps between looks at the losses, as in the scripts."""

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import tyro
 
-from experiments.pictures import save_png
+from facial_jax.pictures import save_png
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,21 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from data_specs.clips import ClipSource, open_clips
-from data_specs.splits import TEST, TRAIN
+from data_specs.clips import open_clips
 from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
-from data_specs.windows import Windows, evaluation_windows, subject_statistics, training_windows
 from facial_jax.attributes import unpack_attributes
 from facial_jax.audio.features import WINDOW_ROWS
 from facial_jax.compilation import jit
-from facial_jax.generation import context_windows, load_facial_gan
-from facial_jax.losses.facial_gan import FacialWeights, motion_loss, value_loss
+from facial_jax.data.clips import ClipSource
+from facial_jax.data.splits import TEST, TRAIN
+from facial_jax.data.windows import (
+    Windows,
+    evaluation_windows,
+    subject_statistics,
+    training_windows,
+)
+from facial_jax.models.facial_gan.generation import context_windows, load_facial_gan
+from facial_jax.models.facial_gan.losses import FacialWeights, motion_loss, value_loss
 
 Method = Callable[[Windows, str], np.ndarray]
 """From a batch of windows of one subject to its standardised attributes (b, T, 71)."""

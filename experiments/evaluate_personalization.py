@@ -6,7 +6,7 @@ Fine-tunes the general FACIAL-GAN on two minutes of each person and lets both sp
 test clips. For each person: blinks per minute and their duration, and the standard deviation of
 pitch, yaw and roll. `real` is the person, `general` the general network, `fine-tuned` the one
 trained as in the paper; `personalized` also has the person's range of movement and habits of
-blinking (`facial_jax.calibration`, `facial_jax.blinking`), as `personalize` makes it.
+blinking (`facial_jax.models.facial_gan.calibration` and `blinking`), as `personalize` makes it.
 
 Then networks are trained to tell the people apart by their real motion, and shown the real motion
 of the test clips and the generated one: by windows of the pose, by the same about each window's
@@ -21,27 +21,28 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from data_specs.clips import Clip, ClipSource, open_clips
-from data_specs.splits import TEST, TRAIN, VALIDATION
+from data_specs.clips import open_clips
 from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
-from data_specs.windows import subject_statistics
-from experiments.facial_gan_training import (
-    PERSONALIZATION,
-    TrainingConfig,
-    learn_habits,
-    train_facial_gan,
-)
 from experiments.personalize import load_networks
 from facial_jax.attributes import Attributes
-from facial_jax.generation import (
+from facial_jax.data.clips import Clip, ClipSource
+from facial_jax.data.splits import TEST, TRAIN, VALIDATION
+from facial_jax.data.windows import subject_statistics
+from facial_jax.metrics.motion import blink_statistics, pose_spread
+from facial_jax.metrics.recognition import recognize, train_recognizer
+from facial_jax.models.facial_gan.generation import (
     WINDOW_FRAMES,
     FacialGan,
     blink_when_due,
     generate_attributes,
     load_facial_gan,
 )
-from facial_jax.metrics.motion import blink_statistics, pose_spread
-from facial_jax.metrics.recognition import recognize, train_recognizer
+from facial_jax.models.facial_gan.training import (
+    PERSONALIZATION,
+    TrainingConfig,
+    learn_habits,
+    train_facial_gan,
+)
 
 MEASURES = {
     "blinks/min": "{:.1f}",

@@ -29,8 +29,8 @@ from facial_jax.compilation import jit
 from facial_jax.metrics.image import perceptual_distance, psnr, ssim
 from facial_jax.metrics.jitter import landmark_jitter
 from facial_jax.metrics.sharpness import cpbd
-from facial_jax.networks.vgg import random_features
-from facial_jax.rendering_to_video import frame_chunks
+from facial_jax.models.layers.vgg import random_features
+from facial_jax.models.rendering_to_video.frames import frame_chunks
 from facial_jax.subject import Subject, load_rendering_to_video, load_subject
 from facial_jax.tracking.blink import relative_opening
 from facial_jax.tracking.landmarker import Landmarker, LandmarkerMissingError

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.pictures import save_png
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.pictures import save_png
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import RenderedFace, render, scale_attention
 

@@ -6,7 +6,7 @@ Points are laid along the lid margins, the irises, the borders and the seam of t
 filled by a spring relaxation whose point distance follows the detail of the face. One half is made
 and mirrored. The mouth's inside (two sheets behind the lips, two rows of teeth, a tongue) is added
 as grids. The result is a small file of template coordinates, triangles and labels; the geometry
-itself is code in `facial_jax.face.procedural_geometry`.
+itself is code in `facial_jax.face.procedural.geometry`.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,10 @@ import tyro
 from safetensors.numpy import save_file
 from scipy.spatial import Delaunay, cKDTree
 
-from facial_jax.face import procedural_geometry as geometry
-from facial_jax.face.procedural import mean_face_shape
-from facial_jax.face.procedural_identity import identity_factors
-from facial_jax.face.procedural_statistics import component_mixing
-from facial_jax.face.procedural_template import (
+from facial_jax.face.procedural import geometry, mean_face_shape
+from facial_jax.face.procedural.identity import identity_factors
+from facial_jax.face.procedural.statistics import component_mixing
+from facial_jax.face.procedural.template import (
     CAVITY_ROWS,
     EYE,
     LOWER_CAVITY,
@@ -38,7 +37,7 @@ from facial_jax.face.procedural_template import (
     UPPER_TEETH,
     Template,
 )
-from facial_jax.face.procedural_texture import texture_factors
+from facial_jax.face.procedural.texture import texture_factors
 
 # Outline of the template's left half, from the top of the forehead to under the chin.
 OUTLINE = np.array(

@@ -38,13 +38,27 @@ import tyro
 from tqdm.auto import tqdm
 
 import facial_jax
-from data_specs.clips import Clip, ClipSource, clip_entry, clip_to_example, open_clips
-from data_specs.splits import TRAIN, VALIDATION
-from data_specs.windows import MIN_FRAMES, subject_statistics
+from data_specs.clips import open_clips
 from experiments import evaluate_rendering_to_video as evaluation
 from experiments import train_rendering_to_video as video_script
 from experiments.contact_sheet import contact_sheet, read_frames
-from experiments.facial_gan_training import (
+from experiments.prepare import listen_again, write_tracked
+from facial_jax.attributes import Identity
+from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
+from facial_jax.data.clips import Clip, ClipSource, clip_entry, clip_to_example
+from facial_jax.data.splits import TRAIN, VALIDATION
+from facial_jax.data.windows import MIN_FRAMES, subject_statistics
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.full_frame import save_full_frame_reference
+from facial_jax.models.facial_gan.calibration import calibrate_movement
+from facial_jax.models.facial_gan.generation import (
+    FacialGan,
+    generate_attributes,
+    load_facial_gan,
+    save_facial_gan,
+)
+from facial_jax.models.facial_gan.network import SMALL_DISCRIMINATOR, FacialDiscriminator
+from facial_jax.models.facial_gan.training import (
     DISCRIMINATOR_FILE,
     PERSONALIZATION,
     Networks,
@@ -52,21 +66,8 @@ from experiments.facial_gan_training import (
     learn_habits,
     train_facial_gan,
 )
-from experiments.personalization_report import report_page, side_by_side
-from experiments.prepare import listen_again, write_tracked
-from facial_jax.attributes import Identity
-from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
-from facial_jax.calibration import calibrate_movement
-from facial_jax.face.procedural import procedural_face_model
-from facial_jax.full_frame import save_full_frame_reference
-from facial_jax.generation import (
-    FacialGan,
-    generate_attributes,
-    load_facial_gan,
-    save_facial_gan,
-)
-from facial_jax.networks.facial_gan import SMALL_DISCRIMINATOR, FacialDiscriminator
-from facial_jax.networks.parameters import load_variables, module_from_config
+from facial_jax.models.layers.parameters import load_variables, module_from_config
+from facial_jax.personalization.report import report_page, side_by_side
 from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     FACE_MODELS,

@@ -1,7 +1,7 @@
 """Videos of people in, tracked clips out: python -m experiments.prepare VIDEO… --output DIR.
 
 For each video a folder of its name: `video.mp4` (the crop that the clip's poses are for),
-`report.html` and `report.txt`, and last `clip.npz` (see `data_specs.talking_head.tracked_clip`):
+`report.html` and `report.txt`, and last `clip.npz` (see `facial_jax.data.tracked_clip`):
 where it is, the clip is whole. Videos that cannot be used are listed with the reason in
 `left_out.tsv`. Started again after a stop, it does what is missing.
 
@@ -28,17 +28,17 @@ import tyro
 from tqdm import tqdm
 
 import facial_jax
-from data_specs.clips import SAMPLE_RATE, Clip
-from data_specs.talking_head.tracked_clip import (
+from data_specs.talking_head.videos import Video, find_videos
+from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
+from facial_jax.audio.features import speech_features
+from facial_jax.data.clips import SAMPLE_RATE, Clip
+from facial_jax.data.tracked_clip import (
     FILE_NAME,
     left_out_videos,
     load_tracked_clip,
     save_reason,
     save_tracked_clip,
 )
-from data_specs.talking_head.videos import Video, find_videos
-from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
-from facial_jax.audio.features import speech_features
 from facial_jax.tracking import TrackedVideo, track
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.tracking.preflight import Preflight, preflight

@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.pictures import save_png
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.bfm import load_bfm
 from facial_jax.face.gltf import encode_glb
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.pictures import save_png
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
 

@@ -21,24 +21,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from data_specs.synthetic_talking_head.speech_batches import (
+from data_specs.synthetic_talking_head.speech_corpus import make_corpus
+from facial_jax.audio.mfcc import MEL_BANDS
+from facial_jax.cache import enable_compilation_cache
+from facial_jax.models.acoustic.batches import (
     AugmentationConfig,
     BatchConfig,
     BatchMaker,
     SpeechBatch,
 )
-from data_specs.synthetic_talking_head.speech_corpus import (
-    PHONES,
-    SpeechCorpus,
-    hours,
-    load_corpus,
-    make_corpus,
-    save_corpus,
-)
-from facial_jax.audio.mfcc import MEL_BANDS
-from facial_jax.audio.network import BLANK, CHARACTERS, AcousticConfig, AcousticNetwork
-from facial_jax.cache import enable_compilation_cache
-from facial_jax.networks.parameters import save_variables
+from facial_jax.models.acoustic.corpus import PHONES, SpeechCorpus, hours, load_corpus, save_corpus
+from facial_jax.models.acoustic.network import BLANK, CHARACTERS, AcousticConfig, AcousticNetwork
+from facial_jax.models.layers.parameters import save_variables
 
 
 @dataclass(frozen=True)

@@ -27,20 +27,33 @@ import optax
 import tyro
 from jax.sharding import Mesh
 
-from experiments.training_progress import Progress, training_progress
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.compilation import jit
 from facial_jax.face.model import face_landmarks, face_shape, person_face_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.interop.pytorch import load_state_dict, vgg19_features
-from facial_jax.losses.rendering_to_video import RenderingToVideoWeights
-from facial_jax.networks.rendering_to_video import (
+from facial_jax.models.layers.vgg import VggFeatures, random_features
+from facial_jax.models.rendering_to_video.losses import RenderingToVideoWeights
+from facial_jax.models.rendering_to_video.network import (
     SMALL_LOCAL_ENHANCER,
     LocalEnhancer,
     MultiscaleDiscriminator,
 )
-from facial_jax.networks.vgg import VggFeatures, random_features
+from facial_jax.models.rendering_to_video.reference_clip import (
+    FramePlaces,
+    ReferenceClip,
+    cut_video_batch,
+    frame_places,
+    pixel_weights,
+)
+from facial_jax.models.rendering_to_video.step import (
+    Objective,
+    VideoBatch,
+    from_uint8,
+    init_video_train_state,
+    video_train_step,
+)
 from facial_jax.rendering.camera import (
     camera_vertices,
     pinhole_camera,
@@ -61,20 +74,7 @@ from facial_jax.training.parallel import (
     replicate,
 )
 from facial_jax.training.processes import first_before_others, is_first, join_processes
-from facial_jax.training.reference_clip import (
-    FramePlaces,
-    ReferenceClip,
-    cut_video_batch,
-    frame_places,
-    pixel_weights,
-)
-from facial_jax.training.rendering_to_video import (
-    Objective,
-    VideoBatch,
-    from_uint8,
-    init_video_train_state,
-    video_train_step,
-)
+from facial_jax.training.progress import Progress, training_progress
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ from facial_jax.full_frame import (
     copy_full_frame_reference,
     load_full_frame_reference,
 )
-from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
-from facial_jax.networks.parameters import (
+from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan, save_facial_gan
+from facial_jax.models.layers.parameters import (
     load_variables,
     module_config,
     module_from_config,
     save_variables,
 )
-from facial_jax.networks.rendering_to_video import GlobalGenerator, LocalEnhancer
+from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
 FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}

@@ -16,14 +16,14 @@ import pytest
 
 import facial_jax
 from experiments import synthesize as command
-from facial_jax import rendering_to_video
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.editing import replace_attributes
 from facial_jax.full_frame import load_full_frame_reference, save_full_frame_reference
-from facial_jax.networks.rendering_to_video import GlobalGenerator
-from facial_jax.rendering_to_video import compute_dtype, frame_chunks, generate_images
+from facial_jax.models.rendering_to_video import frames as rendering_to_video
+from facial_jax.models.rendering_to_video.frames import compute_dtype, frame_chunks, generate_images
+from facial_jax.models.rendering_to_video.network import GlobalGenerator
 from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     FACIAL_GAN,

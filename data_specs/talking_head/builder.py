@@ -15,9 +15,10 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
-from data_specs.splits import SPLITS, split_of_name
-from data_specs.talking_head.tracked_clip import FILE_NAME, left_out_videos, load_tracked_clip
+from data_specs.clips import clip_features
+from facial_jax.data.clips import Clip, clip_entry, clip_to_example
+from facial_jax.data.splits import SPLITS, split_of_name
+from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, load_tracked_clip
 
 LEFT_OUT_TABLE = "left_out.tsv"
 
