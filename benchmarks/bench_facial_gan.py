@@ -17,8 +17,9 @@ import optax
 import tyro
 
 from benchmarks.measure import Row, measure, print_table, random_variables
+from facial_jax.audio.features import context_windows
 from facial_jax.compilation import jit
-from facial_jax.models.facial_gan.generation import WINDOW_FRAMES, context_windows
+from facial_jax.models.facial_gan.generation import WINDOW_FRAMES
 from facial_jax.models.facial_gan.losses import paper_objective
 from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,

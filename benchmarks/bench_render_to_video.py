@@ -21,7 +21,6 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import Row, measure, print_table, random_variables
-from experiments.train_rendering_to_video import PRESETS, VideoTrainingConfig, optimizers
 from facial_jax.compilation import jit
 from facial_jax.models.layers.vgg import VggFeatures
 from facial_jax.models.rendering_to_video.frames import generate_images
@@ -31,6 +30,7 @@ from facial_jax.models.rendering_to_video.step import (
     VideoTrainState,
     video_train_step,
 )
+from facial_jax.models.rendering_to_video.training import PRESETS, VideoTrainingConfig, optimizers
 
 
 @dataclass(frozen=True)

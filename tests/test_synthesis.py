@@ -113,10 +113,17 @@ def test_the_next_chunk_is_computed_and_copied_while_one_is_handed_out(
     ]
 
 
+def on_backend(name):
+    return mock.patch("jax.default_backend", return_value=name)
+
+
 def test_gpus_compute_larger_batches_of_the_same_frames(demo, attributes, monkeypatch):
-    assert rendering_to_video.batch_frames("cpu") < rendering_to_video.batch_frames("gpu")
+    with on_backend("cpu"):
+        on_cpus = rendering_to_video.batch_frames()
+    with on_backend("gpu"):
+        assert on_cpus < rendering_to_video.batch_frames()
     frames = frames_of(demo, attributes[:20])
-    monkeypatch.setattr(rendering_to_video, "batch_frames", lambda backend: 16)
+    monkeypatch.setattr(rendering_to_video, "batch_frames", lambda: 16)
     assert np.abs(frames_of(demo, attributes[:20]) - frames).max() <= 1
 
 
@@ -240,8 +247,9 @@ def test_a_subject_saved_without_full_frames_leaves_those_of_its_folder(demo, fi
 
 
 def test_networks_compute_in_bfloat16_but_on_cpus():
-    backends = {"cpu": "float32", "gpu": "bfloat16", "tpu": "bfloat16"}
-    assert {b: str(compute_dtype(b)) for b in backends} == backends
+    for backend, dtype in {"cpu": "float32", "gpu": "bfloat16", "tpu": "bfloat16"}.items():
+        with on_backend(backend):
+            assert str(compute_dtype()) == dtype
     generator = GlobalGenerator(width=4, downsamplings=1, blocks=1)
     windows = jnp.asarray(np.random.default_rng(1).uniform(size=(1, 16, 16, 8)), jnp.float32)
     shapes = jax.eval_shape(generator.init, jax.random.key(1), windows)["params"]

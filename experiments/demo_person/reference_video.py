@@ -1,8 +1,6 @@
 """Draws the reference video of the built-in subject `demo`: an invented person, speaking made-up
 speech.
 
-    python -m experiments.make_demo_video
-
 Into the output folder go `attributes.npz` (expression, pose, blink, identity, texture,
 illumination, fps, clip_starts, vertex_texture as `facial_jax.tracking.texture` finds it, and the
 speech as audio at audio_rate, silent under the clips without speech) and `frames.npy` (uint8,
@@ -15,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
+from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
+
+from facial_jax.files import whole_or_nothing
 
 
 @dataclass
-class Config:
-    """Options."""
+class ReferenceVideo:
+    """What the demo person's reference video is made of, and where it goes."""
 
     output: Path = Path("runs/demo")
     """Folder to write."""
@@ -51,9 +51,9 @@ class Config:
 def smooth_walk(rng: np.random.Generator, count: int, channels: int, sigma: float) -> np.ndarray:
     """(count, channels) smooth random curves that fill [-1, 1] evenly."""
     width = int(4 * sigma)
-    kernel = np.exp(-0.5 * (np.arange(-width, width + 1) / sigma) ** 2)
+    kernel = gaussian_filter1d(np.eye(2 * width + 1)[width], sigma, radius=width)
     white = rng.standard_normal((count + 2 * width, channels))
-    curves = np.stack([np.convolve(c, kernel, mode="valid") for c in white.T], axis=1)
+    curves = gaussian_filter1d(white, sigma, axis=0, radius=width)[width : width + count]
     curves /= np.sqrt((kernel**2).sum())
     return np.tanh(0.9 * curves) / np.tanh(1.8)
 
@@ -88,7 +88,7 @@ def sweep(seed: int, count: int) -> dict[str, np.ndarray]:
     return {"pose": pose, "expression": expression, "blink": np.clip(blink, 0, 5)}
 
 
-def all_attributes(config: Config) -> dict[str, np.ndarray]:
+def all_attributes(config: ReferenceVideo) -> dict[str, np.ndarray]:
     """Attributes of all clips, one after the other, and what is heard."""
     from data_specs.synthetic_talking_head.animation import demo_attributes
     from experiments.demo_person.person import REST_POSE, demo_identity
@@ -164,14 +164,16 @@ def add_texture(folder: Path) -> None:
     )
     rows = {k: arrays[k][chosen] for k in ("expression", "pose", "blink")}
     texture = video_texture(procedural_face_model(), identity, Attributes(**rows), frames)
-    np.savez(folder / "attributes.npz", **arrays, vertex_texture=texture)
+    with whole_or_nothing(folder / "attributes.npz") as partial:
+        np.savez(partial, **arrays, vertex_texture=texture)
 
 
-def main(config: Config) -> None:
+def make_reference_video(config: ReferenceVideo) -> None:
     """Makes the attributes, then draws the frames in parallel."""
     config.output.mkdir(parents=True, exist_ok=True)
     attributes = all_attributes(config)
-    np.savez(config.output / "attributes.npz", **attributes)
+    with whole_or_nothing(config.output / "attributes.npz") as partial:
+        np.savez(partial, **attributes)
     count = len(attributes["blink"])
     shape = (count, config.size, config.size, 3)
     np.lib.format.open_memmap(config.output / "frames.npy", "w+", np.uint8, shape).flush()
@@ -199,7 +201,3 @@ def main(config: Config) -> None:
     for worker in workers:
         worker.join()
     add_texture(config.output)
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config))

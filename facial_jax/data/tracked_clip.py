@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from facial_jax.data.clips import ARRAY_FIELDS, Clip, check_clip
+from facial_jax.files import whole_or_nothing, write_text
 
 FILE_NAME = "clip.npz"
 REASON_NAME = "left_out.txt"
@@ -52,10 +53,10 @@ def save_tracked_clip(folder: str | os.PathLike, clip: Clip, *, acoustic: str) -
         raise ValueError(f"clip: expected a name without a path, got {clip.clip!r}")
     path = Path(folder) / clip.clip / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name("clip.partial.npz")
     arrays = {name: getattr(clip, name) for name in ARRAY_FIELDS}
-    np.savez_compressed(partial, subject=clip.subject, fps=clip.fps, acoustic=acoustic, **arrays)
-    partial.replace(path)
+    texts = {"subject": clip.subject, "fps": clip.fps, "acoustic": acoustic}
+    with whole_or_nothing(path) as partial:
+        np.savez_compressed(partial, **texts, **arrays)
     path.with_name(REASON_NAME).unlink(missing_ok=True)
     return path
 
@@ -64,9 +65,7 @@ def save_reason(folder: str | os.PathLike, clip: str, *, video: str, reason: str
     """Notes in `folder`/`clip` why there is no such clip, whole or not at all."""
     path = Path(folder) / clip / REASON_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name("left_out.partial.txt")
-    partial.write_text(f"{video}\n{' '.join(reason.split())}\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, f"{video}\n{' '.join(reason.split())}\n")
 
 
 def left_out_videos(folder: str | os.PathLike) -> list[tuple[str, str, str]]:

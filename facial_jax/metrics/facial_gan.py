@@ -1,79 +1,36 @@
-"""Tables of how well FACIAL-GAN does on clips it never saw, beside baselines.
+"""How well FACIAL-GAN does on clips it never saw, beside baselines.
 
-    python -m experiments.evaluate_facial_gan --data FOLDER --models full FILE without_local FILE
-
-For known speakers and for new ones: L_exp, L_pose and L_eye (Eq. 6) and their motion terms U, per
-frame and channel, on windows of 128 frames that begin from the true frame before; attributes are
-standardised by their speaker's training clips, so that predicting the mean has a V of about 1. The
-baselines: the speaker's mean attributes; a window of another clip of the speaker, at random; for
-each frame the attributes of the training frame of the speaker whose speech is most alike. And how
-far the head moves: the standard deviation of the poses over that of the true ones.
+L_exp, L_pose and L_eye (Eq. 6) and their motion terms U, per frame and channel, on windows of 128
+frames that begin from the true frame before; attributes are standardised by their speaker's
+training clips, so that predicting the mean has a V of about 1. The baselines: the speaker's mean
+attributes; a window of another clip of the speaker, at random; for each frame the attributes of the
+training frame of the speaker whose speech is most alike. And how far the head moves: the standard
+deviation of the poses over that of the true ones.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
-from data_specs.clips import open_clips
-from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
 from facial_jax.attributes import unpack_attributes
-from facial_jax.audio.features import WINDOW_ROWS
+from facial_jax.audio.features import WINDOW_ROWS, context_windows
 from facial_jax.compilation import jit
 from facial_jax.data.clips import ClipSource
-from facial_jax.data.splits import TEST, TRAIN
 from facial_jax.data.windows import (
     Windows,
     evaluation_windows,
     subject_statistics,
     training_windows,
 )
-from facial_jax.models.facial_gan.generation import context_windows, load_facial_gan
+from facial_jax.models.facial_gan.generation import load_facial_gan
 from facial_jax.models.facial_gan.losses import FacialWeights, motion_loss, value_loss
 
 Method = Callable[[Windows, str], np.ndarray]
 """From a batch of windows of one subject to its standardised attributes (b, T, 71)."""
 NEIGHBOUR_FRAMES = 5000
 """So many training frames of a speaker, evenly chosen, are looked among."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """What is measured, and on what."""
-
-    data: Path
-    """The folder of a data set."""
-    models: dict[str, Path] = field(default_factory=dict)
-    """Files that general_train or personalize wrote, by the name that the table gives them."""
-    prefixes: tuple[str, ...] = ("", NEW_SPEAKERS)
-    """Before the splits' names: which speakers."""
-    subject: str | None = None
-    """Only this one, if given."""
-    output: Path | None = None
-    """A JSON file of the tables."""
-
-
-def main(config: Config) -> None:
-    """Prints the tables."""
-    tables = {}
-    for prefix in config.prefixes:
-        train, test = (open_clips(config.data, prefix + split) for split in (TRAIN, TEST))
-        if config.subject is not None:
-            train, test = (clips.of_subject(config.subject) for clips in (train, test))
-        methods = baselines(train)
-        for name, path in config.models.items():
-            methods[name] = model_method(path)
-        title = "new speakers" if prefix == NEW_SPEAKERS else "known speakers"
-        tables[title] = measure(methods, train, test)
-        print(f"{title}: {len(test.subjects)}, {len(test)} clips")
-        print_table(tables[title])
-    if config.output is not None:
-        config.output.parent.mkdir(parents=True, exist_ok=True)
-        config.output.write_text(json.dumps(tables, indent=1) + "\n")
 
 
 def measure(
@@ -174,8 +131,7 @@ def baselines(train: ClipSource) -> dict[str, Method]:
 
 def speech_of(rows: np.ndarray) -> np.ndarray:
     """(b · T, 16 · n) the window of speech features of every frame."""
-    index = np.arange(rows.shape[1] - WINDOW_ROWS + 1)[:, None] + np.arange(WINDOW_ROWS)
-    return rows[:, index].reshape(-1, WINDOW_ROWS * rows.shape[2])
+    return context_windows(rows).reshape(-1, WINDOW_ROWS * rows.shape[2])
 
 
 def frames_of(clips: ClipSource, statistics) -> tuple[np.ndarray, np.ndarray]:
@@ -190,13 +146,10 @@ def frames_of(clips: ClipSource, statistics) -> tuple[np.ndarray, np.ndarray]:
     return heard[chosen], seen[chosen]
 
 
-def print_table(table: dict[str, dict[str, float]]) -> None:
+def text_table(table: dict[str, dict[str, float]]) -> str:
     """One line for each method."""
     names = list(next(iter(table.values())))
-    print(f"{'':24s}" + "".join(f"{name:>14s}" for name in names))
+    lines = [f"{'':24s}" + "".join(f"{name:>14s}" for name in names)]
     for method, values in table.items():
-        print(f"{method:24s}" + "".join(f"{values[name]:14.4f}" for name in names), flush=True)
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config))
+        lines.append(f"{method:24s}" + "".join(f"{values[name]:14.4f}" for name in names))
+    return "\n".join(lines)

@@ -1,32 +1,24 @@
 """Does a personalized FACIAL-GAN move like its person? On people whom the general one never heard.
 
-    python -m experiments.evaluate_personalization --data FOLDER --general FILE
-
-Fine-tunes the general FACIAL-GAN on two minutes of each person and lets both speak the person's
-test clips. For each person: blinks per minute and their duration, and the standard deviation of
-pitch, yaw and roll. `real` is the person, `general` the general network, `fine-tuned` the one
-trained as in the paper; `personalized` also has the person's range of movement and habits of
-blinking (`facial_jax.models.facial_gan.calibration` and `blinking`), as `personalize` makes it.
+Fine-tunes the general FACIAL-GAN on each person's clips and lets both speak the person's test
+clips. For each person: blinks per minute and their duration, and the standard deviation of pitch,
+yaw and roll. `real` is the person, `general` the general network, `fine-tuned` the one trained as
+in the paper; `personalized` also has the person's range of movement and habits of blinking
+(`facial_jax.models.facial_gan.calibration` and `blinking`), as `personalize` makes it.
 
 Then networks are trained to tell the people apart by their real motion, and shown the real motion
 of the test clips and the generated one: by windows of the pose, by the same about each window's
-mean, which leaves the movement alone, and by ten seconds of blinks. What is trained stays in the
-work folder; a second run only measures.
+mean, which leaves the movement alone, and by ten seconds of blinks.
 """
 
-import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 
-from data_specs.clips import open_clips
-from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
-from experiments.personalize import load_networks
 from facial_jax.attributes import Attributes
 from facial_jax.data.clips import Clip, ClipSource
-from facial_jax.data.splits import TEST, TRAIN, VALIDATION
 from facial_jax.data.windows import subject_statistics
 from facial_jax.metrics.motion import blink_statistics, pose_spread
 from facial_jax.metrics.recognition import recognize, train_recognizer
@@ -38,9 +30,9 @@ from facial_jax.models.facial_gan.generation import (
     load_facial_gan,
 )
 from facial_jax.models.facial_gan.training import (
-    PERSONALIZATION,
     TrainingConfig,
     learn_habits,
+    load_networks,
     train_facial_gan,
 )
 
@@ -58,47 +50,60 @@ TRAINING_STRIDE, TEST_STRIDE = 5, 64
 
 
 @dataclass(frozen=True)
-class Config:
-    """Who is learnt, from what, and where it goes."""
+class People:
+    """Clips of people whom the general FACIAL-GAN never heard."""
 
-    data: Path
-    """The folder of a data set."""
-    general: Path
-    """The FACIAL-GAN that general_train wrote, its discriminator beside it."""
-    prefix: str = NEW_SPEAKERS
-    """Before the splits' names: which speakers."""
-    clips: int = 6
-    """So many training clips of each person: two minutes."""
-    work_dir: Path = Path("runs/personalization")
-    """A folder for each person's training."""
-    output: Path | None = None
-    """A JSON file of the tables."""
-    training: TrainingConfig = field(default_factory=lambda: PERSONALIZATION)
+    train: ClipSource
+    validation: ClipSource
+    test: ClipSource
 
 
-def main(config: Config) -> None:
-    """Fine-tunes, and prints the tables."""
-    train, test = (open_clips(config.data, config.prefix + split) for split in (TRAIN, TEST))
-    general = load_facial_gan(config.general)
+def evaluate_personalization(
+    people: People,
+    general: Path,
+    work: Path,
+    *,
+    clips: int,
+    training: TrainingConfig,
+    say: Callable[[str], None],
+) -> dict[str, dict]:
+    """Fine-tunes for each person; the tables `habits` and `accuracies`.
+
+    Args:
+        people: whom.
+        general: the FACIAL-GAN that general_train wrote, its discriminator beside it.
+        work: a folder for each person's training; what it holds is not trained again.
+        clips: so many training clips of each person are trained on.
+        training: how.
+        say: is given each table as text, as soon as it is known.
+    """
+    model = load_facial_gan(general)
     motions: dict[str, dict[str, list[Attributes]]] = {kind: {} for kind in KINDS}
     habits: dict[str, dict[str, dict[str, float]]] = {}
-    for subject in test.subjects:
-        clips = read_clips(test.of_subject(subject))
-        motions["real"][subject] = [clip.attributes for clip in clips]
-        for kind, model in zip(KINDS[1:], (general, *fine_tune(config, subject)), strict=True):
-            motions[kind][subject] = [speak(model, clip) for clip in clips]
-        fps = float(clips[0].frame_rate)
+    for subject in people.test.subjects:
+        spoken = read_clips(people.test.of_subject(subject))
+        motions["real"][subject] = [clip.attributes for clip in spoken]
+        own = people.train.of_subject(subject).first(clips)
+        others = people.validation.of_subject(subject)
+        tuned = fine_tune(general, own, others, training, work / subject)
+        for kind, one in zip(KINDS[1:], (model, *tuned), strict=True):
+            motions[kind][subject] = [speak(one, clip) for clip in spoken]
+        fps = float(spoken[0].frame_rate)
         habits[subject] = {kind: measure(motions[kind][subject], fps) for kind in KINDS}
-        print_person(subject, habits[subject])
-    print_nearer(habits)
+        say(person_table(subject, habits[subject]))
+    say(nearer_table(habits))
     known = {
-        s: [clip.attributes for clip in read_clips(train.of_subject(s))] for s in test.subjects
+        s: [clip.attributes for clip in read_clips(people.train.of_subject(s))]
+        for s in people.test.subjects
     }
-    accuracies = {what: recognition(what, known, motions) for what in RECOGNITION}
-    if config.output is not None:
-        config.output.parent.mkdir(parents=True, exist_ok=True)
-        tables = {"habits": habits, "accuracies": accuracies}
-        config.output.write_text(json.dumps(tables, indent=1) + "\n")
+    accuracies = {}
+    for what, frames in RECOGNITION.items():
+        accuracies[what] = recognition(what, known, motions)
+        say(
+            f"recognised by {what}, {frames} frames (chance {1 / len(known):.3f}): "
+            + ", ".join(f"{kind} {value:.2f}" for kind, value in accuracies[what].items())
+        )
+    return {"habits": habits, "accuracies": accuracies}
 
 
 def read_clips(clips: ClipSource) -> list[Clip]:
@@ -106,19 +111,19 @@ def read_clips(clips: ClipSource) -> list[Clip]:
     return [clips[i] for i in range(len(clips))]
 
 
-def fine_tune(config: Config, subject: str) -> tuple[FacialGan, FacialGan]:
+def fine_tune(
+    general: Path, clips: ClipSource, others: ClipSource, training: TrainingConfig, work: Path
+) -> tuple[FacialGan, FacialGan]:
     """The person's FACIAL-GAN, trained unless the work folder holds it: as it is, and with the
     person's range of movement and habits of blinking."""
-    clips = open_clips(config.data, config.prefix + TRAIN).of_subject(subject).first(config.clips)
-    others = open_clips(config.data, config.prefix + VALIDATION).of_subject(subject)
     model = train_facial_gan(
-        config.training,
-        load_networks(config.general),
+        training,
+        load_networks(general),
         clips,
         others,
         subject_statistics(clips),
-        config.work_dir / subject,
-        resolved_config=asdict(config.training),
+        work,
+        resolved_config=asdict(training),
     )
     return model, learn_habits(model, clips, others)
 
@@ -138,17 +143,18 @@ def measure(motion: list[Attributes], fps: float) -> dict[str, float]:
     return dict(zip(MEASURES, (blinks.per_minute, blinks.duration_s, *spread), strict=True))
 
 
-def print_person(subject: str, found: dict[str, dict[str, float]]) -> None:
+def person_table(subject: str, found: dict[str, dict[str, float]]) -> str:
     """One line for each kind of motion."""
-    print(f"{subject:16s}" + "".join(f"{name:>12s}" for name in MEASURES))
+    lines = [f"{subject:16s}" + "".join(f"{name:>12s}" for name in MEASURES)]
     for kind, values in found.items():
         cells = (f"{form.format(values[name]):>12s}" for name, form in MEASURES.items())
-        print(f"  {kind:14s}" + "".join(cells), flush=True)
+        lines.append(f"  {kind:14s}" + "".join(cells))
+    return "\n".join(lines)
 
 
-def print_nearer(habits: dict[str, dict[str, dict[str, float]]]) -> None:
+def nearer_table(habits: dict[str, dict[str, dict[str, float]]]) -> str:
     """For how many people a model is nearer than the general one, and how far off on average."""
-    print(f"{'nearer':16s}" + "".join(f"{name:>12s}" for name in MEASURES))
+    lines = [f"{'nearer':16s}" + "".join(f"{name:>12s}" for name in MEASURES)]
     wins = []
     errors: dict[str, list[float]] = {kind: [] for kind in KINDS[1:]}
     for name in MEASURES:
@@ -162,10 +168,12 @@ def print_nearer(habits: dict[str, dict[str, dict[str, float]]]) -> None:
         for kind in errors:
             errors[kind].append(float((off[kind] / real).mean()))
     for kind, counts in zip(KINDS[2:], zip(*wins, strict=True), strict=True):
-        print(f"  {kind:14s}" + "".join(f"{f'{n} of {len(habits)}':>12s}" for n in counts))
-    print("mean relative error")
+        cells = (f"{f'{n} of {len(habits)}':>12s}" for n in counts)
+        lines.append(f"  {kind:14s}" + "".join(cells))
+    lines.append("mean relative error")
     for kind, values in errors.items():
-        print(f"  {kind:14s}" + "".join(f"{value:12.2f}" for value in values), flush=True)
+        lines.append(f"  {kind:14s}" + "".join(f"{value:12.2f}" for value in values))
+    return "\n".join(lines)
 
 
 def windows_of(what: str, motion: Attributes, stride: int) -> np.ndarray:
@@ -195,13 +203,4 @@ def recognition(
     for kind, people in motions.items():
         windows, labels = labelled(people, TEST_STRIDE)
         accuracies[kind] = float((recognize(recognizer, windows) == labels).mean())
-    print(
-        f"recognised by {what}, {RECOGNITION[what]} frames (chance {1 / len(known):.3f}): "
-        + ", ".join(f"{kind} {value:.2f}" for kind, value in accuracies.items()),
-        flush=True,
-    )
     return accuracies
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config))

@@ -1,29 +1,22 @@
-"""How good are a person's generated pictures? Measured on the part of the clip not trained on.
+"""How good a person's generated pictures are, measured on the part of the clip not trained on.
 
-    python -m experiments.evaluate_rendering_to_video --subject FOLDER --data FOLDER --first 480
-
-The frames from `--first` on are made again from their own attributes, and PSNR, SSIM, perceptual
-distance and CPBD printed beside those of two pictures that cost nothing: the mean of the frames
-before, and of these the one whose attributes are nearest. The eyes are measured by landmarks on
-what was made: how their closing goes with the blink that drove it, with the eye attention map,
-with the map set to zero and, where `--without-attention` names one, by a network that was trained
-without it (the paper's ablation). `--driven` measures how a video of the subject trembles, beside
-the real clip.
+Frames are made again from their own attributes, and PSNR, SSIM, perceptual distance and CPBD put
+beside those of two pictures that cost nothing: the mean of the frames before, and of these the one
+whose attributes are nearest. The eyes are measured by landmarks on what was made: how their closing
+goes with the blink that drove it, with the eye attention map, with the map set to zero, and by a
+network that was trained without it (the paper's ablation). And how a video of the subject trembles,
+beside the real clip.
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
-from experiments.train_rendering_to_video import load_reference
 from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
 from facial_jax.compilation import jit
 from facial_jax.metrics.image import perceptual_distance, psnr, ssim
@@ -31,10 +24,11 @@ from facial_jax.metrics.jitter import landmark_jitter
 from facial_jax.metrics.sharpness import cpbd
 from facial_jax.models.layers.vgg import random_features
 from facial_jax.models.rendering_to_video.frames import frame_chunks
-from facial_jax.subject import Subject, load_rendering_to_video, load_subject
+from facial_jax.pictures import resize
+from facial_jax.subject import Subject, load_rendering_to_video
 from facial_jax.tracking.blink import relative_opening
-from facial_jax.tracking.landmarker import Landmarker, LandmarkerMissingError
-from facial_jax.tracking.tracker import resize
+from facial_jax.tracking.landmarker import Landmarker
+from facial_jax.video import read_frames
 
 MEASURES = ("psnr_db", "ssim", "perceptual", "cpbd")
 BATCH = 8
@@ -45,24 +39,6 @@ MIN_STD = 1e-3
 
 FindLandmarks = Callable[[np.ndarray, float], np.ndarray]
 """From frames (t, h, w, 3) uint8 and their rate to landmarks (t, 68, 2), NaN where unseen."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """Whose pictures are measured, and on what."""
-
-    subject: Path
-    """The subject's folder."""
-    data: Path
-    """The folder that its network was trained on: attributes.npz and frames.npy."""
-    first: int
-    """Number of the first frame that was not trained on."""
-    without_attention: Path | None = None
-    """A network that was trained without the eye attention map."""
-    driven: Path | None = None
-    """A video of this subject driven by speech, to see how it trembles."""
-    output: Path | None = None
-    """A JSON file of what is printed."""
 
 
 def find_landmarks(frames: np.ndarray, fps: float) -> np.ndarray:
@@ -197,9 +173,8 @@ def measure_jitter(
 ) -> dict[str, float]:
     """How a video of the subject and the real clip tremble, and the one over the other."""
     with av.open(str(driven)) as container:
-        video = container.streams.video[0]
-        rate = float(video.average_rate)
-        made = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video)])
+        rate = float(container.streams.video[0].average_rate)
+    made = read_frames(driven)
     found = {
         "driven": landmark_jitter(landmarks(made, rate)),
         "real": landmark_jitter(landmarks(frames, fps)),
@@ -222,37 +197,3 @@ def means(measured: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, flo
         name: {measure: float(values.mean()) for measure, values in row.items()}
         for name, row in measured.items()
     }
-
-
-def main(config: Config) -> None:
-    """Measures and prints."""
-    subject = load_subject(config.subject)
-    frames, attributes, *_ = load_reference(config.data)
-    frames = np.asarray(frames)
-    if not 0 < config.first < len(frames):
-        raise SystemExit(f"error: first: expected 1 to {len(frames) - 1}, got {config.first}")
-    held_out = attributes[config.first :]
-    generated = generate(subject, held_out)
-    found = {"pictures": means(compare_pictures(generated, frames, attributes, config.first))}
-    print(table(found["pictures"], MEASURES), flush=True)
-    try:
-        found["eyes"] = compare_eyes(
-            subject,
-            held_out,
-            frames[config.first :],
-            generated,
-            without_attention=config.without_attention,
-        )
-        columns = tuple(found["eyes"]["real"])
-        print("\n" + table(found["eyes"], columns), flush=True)
-        if config.driven is not None:
-            found["jitter"] = measure_jitter(config.driven, frames, float(subject.fps))
-            print("\njitter: " + ", ".join(f"{k} {v:.5f}" for k, v in found["jitter"].items()))
-    except (ImportError, LandmarkerMissingError) as error:
-        print(f"eyes and jitter were not measured: {error}")
-    if config.output is not None:
-        config.output.write_text(json.dumps(found, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config))

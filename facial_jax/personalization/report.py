@@ -6,16 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.contact_sheet import contact_sheet
-from facial_jax.tracking.report import png
+from facial_jax.pictures import encode_png
+from facial_jax.plots import svg_plot
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 960px; margin: 2em auto; color: #222 }
 td, th { padding: 0 1.5em 0.2em 0; text-align: right } td:first-child { text-align: left }
 svg { display: block; margin: 0 0 1em } img { max-width: 100% } h2 { font-size: 1.05em }
 """
-_WIDTH, _HEIGHT = 920, 140
-_COLORS = ("#2266bb", "#cc4422", "#228844")
 
 
 def report_page(
@@ -38,17 +36,12 @@ def report_page(
     parts = [f"<table>{rows}</table>"]
     parts += [f"<h2>{_text(title)}</h2>{_table(rows)}" for title, rows in tables.items()]
     for title, picture in pictures.items():
-        data = picture.read_bytes() if isinstance(picture, Path) else png(picture)
+        data = picture.read_bytes() if isinstance(picture, Path) else encode_png(picture)
         encoded = base64.b64encode(data).decode()
         parts.append(f'<h2>{_text(title)}</h2><img src="data:image/png;base64,{encoded}">')
-    parts += [f"<h2>{_text(title)}</h2>{_curves(lines)}" for title, lines in curves.items()]
+    parts += [svg_plot(title, lines) for title, lines in curves.items()]
     head = f"<!doctype html><meta charset=utf-8><title>{_text(name)}</title>"
     return f"{head}<style>{_STYLE}</style><h1>{_text(name)}</h1>" + "".join(parts)
-
-
-def side_by_side(videos: dict[str, np.ndarray], count: int = 8) -> np.ndarray:
-    """Evenly spaced frames of equally long videos (t, h, w, 3), one video to a row."""
-    return np.concatenate([contact_sheet(v, columns=count, rows=1) for v in videos.values()])
 
 
 def _text(value: str) -> str:
@@ -63,27 +56,3 @@ def _table(rows: dict[str, dict[str, float]]) -> str:
         cells = "".join(f"<td>{row[c]:.4g}</td>" if c in row else "<td></td>" for c in columns)
         lines.append(f"<tr><td>{_text(name)}</td>{cells}</tr>")
     return f"<table>{''.join(lines)}</table>"
-
-
-def _curves(lines: dict[str, np.ndarray]) -> str:
-    """Each curve over its own index, all to the same vertical scale, as SVG."""
-    values = np.concatenate([np.asarray(line, np.float64) for line in lines.values()])
-    values = values[np.isfinite(values)]
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    high = high if high > low else low + 1.0
-    paths, legend = [], []
-    for color, (name, line) in zip(_COLORS, lines.items(), strict=False):
-        x = np.linspace(40, _WIDTH, len(line))
-        y = 18 + (high - line) / (high - low) * (_HEIGHT - 24)
-        points, pen = [], "M"
-        for a, b in zip(x, y, strict=True):
-            if np.isfinite(b):
-                points.append(f"{pen}{a:.1f} {b:.1f}")
-            pen = "L" if np.isfinite(b) else "M"
-        paths.append(f'<path d="{"".join(points)}" fill="none" stroke="{color}"/>')
-        legend.append(f'<tspan fill="{color}"> {_text(name)}</tspan>')
-    return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" font-size="11">'
-        f'<text x="40" y="11">{"".join(legend)}</text><text x="0" y="22">{high:.3g}</text>'
-        f'<text x="0" y="{_HEIGHT - 6}">{low:.3g}</text>{"".join(paths)}</svg>'
-    )

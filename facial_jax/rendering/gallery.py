@@ -1,40 +1,12 @@
-"""Draws pictures of the built-in face model.
-
-Random faces, its named expression components, a turn of the head, the eye attention map.
-
-python -m experiments.face_gallery
-"""
-
-from dataclasses import dataclass
-from pathlib import Path
+"""Pictures of the built-in face model: faces, a turn of the head, the eye attention map."""
 
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from facial_jax.attributes import Attributes, Identity
-from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
-from facial_jax.pictures import save_png
+from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import RenderedFace, render, scale_attention
-
-
-@dataclass
-class Config:
-    """Options."""
-
-    output: Path = Path("docs")
-    """Folder to write."""
-
-    deviations: float = 2.0
-    """Standard deviation of the random coefficients."""
-
-    cell: int = 160
-    """Pixels per face."""
-
-    seed: int = 0
-    """Which faces."""
-
 
 # Soft light from above and the left.
 LIGHT = np.zeros((3, 9), np.float32)
@@ -104,36 +76,3 @@ def draw_attention(identity: np.ndarray, texture: np.ndarray, cell: int) -> np.n
     blinks = np.linspace(0.0, 5.0, 5, dtype=np.float32)
     maps = [halve(np.asarray(scale_attention(face.attention, jnp.asarray(b)))) for b in blinks]
     return np.stack([picture, *(np.broadcast_to(m, picture.shape) for m in maps)])
-
-
-def save_grid(pictures: np.ndarray, columns: int, path: Path) -> None:
-    """Saves pictures as one, row by row."""
-    rows = len(pictures) // columns
-    height, width = pictures.shape[1:3]
-    grid = pictures[: rows * columns].reshape(rows, columns, height, width, 3).swapaxes(1, 2)
-    grid = grid.reshape(rows * height, columns * width, 3)
-    save_png(path, grid)
-
-
-def main(config: Config) -> None:
-    """Draws all pictures."""
-    config.output.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(config.seed)
-    identity = config.deviations * rng.standard_normal((36, 80))
-    texture = config.deviations * rng.standard_normal((36, 80))
-    faces = draw_faces(identity, texture, np.zeros((36, 64)), config.cell)
-    save_grid(faces, 6, config.output / "face_gallery.png")
-
-    expression = np.eye(64)[: len(EXPRESSION_NAMES)]
-    expression[EXPRESSION_NAMES.index("mouth_close"), 0] = 1.0
-    zeros = np.zeros((len(expression), 80))
-    shapes = draw_faces(zeros, zeros, expression, config.cell)
-    save_grid(shapes, 8, config.output / "face_expressions.png")
-
-    person = identity[0] / 2, texture[0] / 2
-    save_grid(draw_turn(*person, config.cell), 7, config.output / "turn_of_head.png")
-    save_grid(draw_attention(*person, config.cell), 6, config.output / "eye_attention.png")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config))

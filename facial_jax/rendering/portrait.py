@@ -1,7 +1,4 @@
-"""Draws a face and saves it for 3D programs: python -m experiments.render_face --seed 3.
-
-Writes face.png, the picture, and face.glb, the head with its expressions as named morph targets
-("shape keys"), for Blender (File > Import > glTF 2.0) and others.
+"""A face from its coefficients: as a picture, and as a head for 3D programs.
 
 A parameter file is .npz or .json with any of `identity` (80), `texture` (80), `expression` (64),
 `pose` (6: pitch, yaw, roll in radians; x, y, z in decimetres) and `illumination` (3, 9); what it
@@ -9,19 +6,14 @@ lacks is zero. A subject's subject.json is such a file.
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from facial_jax.attributes import Attributes, Identity
-from facial_jax.face.bfm import load_bfm
 from facial_jax.face.gltf import encode_glb
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
-from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
-from facial_jax.pictures import save_png
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
 
@@ -33,26 +25,6 @@ SHAPES = {
     "illumination": (3, 9),
 }
 GROUND = np.array([0.93, 0.93, 0.94], np.float32)
-
-
-@dataclass(frozen=True)
-class Config:
-    """Options."""
-
-    seed: int | None = None
-    """Draw a random face; without it, and without parameters, the average face."""
-
-    parameters: Path | None = None
-    """A .npz or .json file with coefficients."""
-
-    face_model: Path | None = None
-    """BFM_model_front.mat or a folder with the Basel Face Model; by default the built-in model."""
-
-    output: Path = Path("face")
-    """Where to write: this name with .png and with .glb."""
-
-    size: int = 512
-    """Height and width of the picture in pixels."""
 
 
 def read_parameters(path: Path) -> dict[str, np.ndarray]:
@@ -116,28 +88,3 @@ def make_glb(model: FaceModel, parameters: dict[str, np.ndarray], names: tuple[s
         target_names=names,
         target_weights=parameters["expression"],
     )
-
-
-def main(config: Config) -> None:
-    """Draws and writes."""
-    if config.parameters is not None and config.seed is not None:
-        raise SystemExit("--seed and --parameters: give one of them")
-    if config.face_model is None:
-        model, names = procedural_face_model(), EXPRESSION_NAMES
-    else:
-        model, names = load_bfm(config.face_model), ()
-    if config.parameters is not None:
-        parameters = read_parameters(config.parameters)
-    elif config.seed is not None:
-        parameters = random_parameters(config.seed)
-    else:
-        parameters = average_parameters()
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    picture, mesh = (config.output.with_suffix(suffix) for suffix in (".png", ".glb"))
-    save_png(picture, draw(model, parameters, config.size))
-    mesh.write_bytes(make_glb(model, parameters, tuple(names)))
-    print(f"{picture}, {mesh}")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config))

@@ -11,6 +11,11 @@ from tqdm.auto import tqdm
 from facial_jax.training.processes import is_first
 
 
+def silent(line: str) -> None:
+    """Says nothing."""
+    del line
+
+
 class Progress(NamedTuple):
     """Where a training shows itself."""
 
@@ -22,13 +27,16 @@ class Progress(NamedTuple):
 
 
 @contextmanager
-def training_progress(folder: Path, *, first: int, steps: int) -> Iterator[Progress]:
+def training_progress(
+    folder: Path, *, first: int, steps: int, shown: bool = True
+) -> Iterator[Progress]:
     """From step `first` of `steps`; TensorBoard's files go into `folder`.
 
     Of the processes that train together only the first one shows and writes anything.
     """
-    shown = is_first()
-    board = SummaryWriter(str(folder), purge_step=first + 1, write_to_disk=shown)
+    writes = is_first()
+    shown = shown and writes
+    board = SummaryWriter(str(folder), purge_step=first + 1, write_to_disk=writes)
     options = {"unit": "step", "desc": "training", "smoothing": 0.05, "disable": not shown}
     with tqdm(initial=first, total=steps, **options) as bar:
 
@@ -37,7 +45,7 @@ def training_progress(folder: Path, *, first: int, steps: int) -> Iterator[Progr
                 bar.write(line)
 
         def look(done: int, losses: dict[str, float]) -> None:
-            if not shown:
+            if not writes:
                 return
             bar.update(done - bar.n)
             bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})

@@ -6,9 +6,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-import test_tracking_tracker as videos
 
 from data_specs.clips import open_clips
+from data_specs.talking_head import prepare as library
 from data_specs.talking_head.videos import find_videos
 from experiments import prepare
 from facial_jax.audio.acoustic import acoustic_model_hash, load_acoustic_model
@@ -20,6 +20,7 @@ from facial_jax.tracking import report
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.tracking.speech_sync import lip_lag, sure_correlation
 from tests.random_clips import random_clip
+from tests.tracking import test_tracker as videos
 from tests.tracking.test_tracker import face_points, stand_in  # noqa: F401
 
 
@@ -41,7 +42,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     )
     with pytest.raises(SystemExit):
         prepare.main(config)
-    table = (output / prepare.LEFT_OUT_TABLE).read_text().splitlines()
+    table = (output / library.LEFT_OUT_TABLE).read_text().splitlines()
     reasons = dict(line.split("\t") for line in table[1:])
     assert sorted(p.rsplit("/", 1)[-1] for p in reasons) == [
         "broken.mp4",
@@ -104,7 +105,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     # A video that was mended is no longer in the table.
     videos.write(tmp_path / "silent.mp4", [(1, 90)] * 30, sound=True)
     prepare.main(dataclasses.replace(config, videos=(good, silent)))
-    assert "silent" not in (output / prepare.LEFT_OUT_TABLE).read_text()
+    assert "silent" not in (output / library.LEFT_OUT_TABLE).read_text()
     capsys.readouterr()
 
 
@@ -115,15 +116,15 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     config = prepare.Config(videos=(tmp_path / "videos",), output=tmp_path / "clips")
     tracked, stops = [], ["ann_b"]
 
-    def track_or_stop(video, config, *, progress):
+    def track_or_stop(video, how, *, progress):
         if video.clip in stops:
             stops.remove(video.clip)
             raise KeyboardInterrupt
         tracked.append(video.clip)
         clip = random_clip(video.clip, video.subject, 40)
-        save_tracked_clip(config.output, clip, acoustic="abc")
+        save_tracked_clip(how.output, clip, acoustic="abc")
 
-    monkeypatch.setattr(prepare, "prepare", track_or_stop)
+    monkeypatch.setattr(library, "prepare", track_or_stop)
     with pytest.raises(KeyboardInterrupt):
         prepare.main(config)
     assert tracked == ["ann_a"]
@@ -133,10 +134,10 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
 
 
 def test_what_is_wrong_with_the_machine_is_not_said_of_the_videos(tmp_path, monkeypatch):
-    def no_model(video, config, *, progress):
+    def no_model(video, how, *, progress):
         raise LandmarkerMissingError("there is no network")
 
-    monkeypatch.setattr(prepare, "prepare", no_model)
+    monkeypatch.setattr(library, "prepare", no_model)
     with pytest.raises(SystemExit, match="error: there is no network"):
         prepare.main(prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path / "clips"))
     assert not list((tmp_path / "clips").iterdir())

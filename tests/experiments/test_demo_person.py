@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from experiments.demo_person import paint
 from experiments.demo_person.draw import make_drawer
 from experiments.demo_person.person import REST_POSE, demo_identity
+from experiments.demo_person.reference_video import smooth_walk, sweep
 from experiments.demo_person.surfaces import body_surface, hair_surface
-from experiments.make_demo_video import smooth_walk, sweep
 from facial_jax.attributes import Attributes
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
 from facial_jax.rendering.camera import pinhole_camera

@@ -7,13 +7,14 @@ import json
 import jax
 import numpy as np
 import pytest
-from test_personalize import FEATURES, general  # noqa: F401  a fixture
 
 from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
 from experiments import evaluate_personalization as script
 from facial_jax.data.splits import TEST
+from facial_jax.metrics import personalization as metrics
 from facial_jax.models.facial_gan.training import TrainingConfig
 from tests.models.test_facial_gan_training import source
+from tests.personalization.test_personalize import FEATURES, general  # noqa: F401  a fixture
 from tests.random_clips import random_clip
 
 FRAMES = {"train": 300, "validation": 150, "test": 300}
@@ -35,8 +36,8 @@ def two_people(monkeypatch):
         return source(*made)
 
     monkeypatch.setattr(script, "open_clips", clips)
-    short = functools.partial(script.train_recognizer, steps=60)
-    monkeypatch.setattr(script, "train_recognizer", short)
+    short = functools.partial(metrics.train_recognizer, steps=60)
+    monkeypatch.setattr(metrics, "train_recognizer", short)
     return clips
 
 
@@ -63,9 +64,9 @@ def test_everybody_is_measured_and_recognised_where_they_differ(
     measured = tables["habits"]["a"]["real"]
     assert measured["yaw deg"] == pytest.approx(np.degrees(poses[:, 1].std()), rel=1e-4)
     for kinds in tables["habits"].values():
-        assert set(kinds) == set(script.KINDS)
+        assert set(kinds) == set(metrics.KINDS)
         # The general network of random numbers does not move as they do; made to scale, it does.
-        off = {k: abs(kinds[k]["yaw deg"] - kinds["real"]["yaw deg"]) for k in script.KINDS}
+        off = {k: abs(kinds[k]["yaw deg"] - kinds["real"]["yaw deg"]) for k in metrics.KINDS}
         assert off["personalized"] < off["general"]
     accuracies = tables["accuracies"]
     assert accuracies["pose"]["real"] == 1.0

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from experiments import evaluate_rendering_to_video as evaluation
 from facial_jax.attributes import Attributes
+from facial_jax.metrics import rendering_to_video as evaluation
 from facial_jax.metrics.jitter import landmark_jitter
 
 

@@ -5,18 +5,6 @@ import numpy as np
 import pytest
 
 from data_specs.synthetic_talking_head.speech_corpus import HELD_OUT_VARIANTS, make_corpus
-from experiments import train_acoustic
-from experiments.train_acoustic import (
-    Trainer,
-    TrainingConfig,
-    bfloat16_dot_general,
-    character_error_rate,
-    edit_distance,
-    greedy_decode,
-    learning_rate_schedule,
-    phone_cross_entropy,
-    spectral_projection,
-)
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.models.acoustic.batches import (
     AugmentationConfig,
@@ -26,6 +14,18 @@ from facial_jax.models.acoustic.batches import (
 )
 from facial_jax.models.acoustic.corpus import load_corpus, save_corpus
 from facial_jax.models.acoustic.network import BLANK, CHARACTERS, AcousticConfig, AcousticNetwork
+from facial_jax.models.acoustic.training import (
+    Trainer,
+    TrainingConfig,
+    bfloat16_dot_general,
+    character_error_rate,
+    edit_distance,
+    greedy_decode,
+    learning_rate_schedule,
+    phone_cross_entropy,
+    spectral_projection,
+    train_acoustic,
+)
 
 NETWORK = AcousticConfig(width=16, dilations=(1, 2), spectral=5)
 CONFIG = TrainingConfig(
@@ -158,7 +158,14 @@ def test_an_interrupted_training_goes_on_exactly(tmp_path, corpus, on_a_cpu):
         folder.mkdir(exist_ok=True)
         for name in ("corpus_3_0.npz", "corpus_held_out_2_0.npz"):
             save_corpus(folder / name, corpus)
-        train_acoustic.main(config, folder, report_every=2, checkpoint_every=2)
+        train_acoustic(
+            config,
+            folder,
+            make_corpus=make_corpus,
+            say=print,
+            report_every=2,
+            checkpoint_every=2,
+        )
         return load_acoustic_model(folder / "acoustic.safetensors")
 
     whole = run(tmp_path / "whole", CONFIG)

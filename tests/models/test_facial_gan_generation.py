@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from facial_jax.attributes import AttributeStatistics, pack_attributes, standardize, unstandardize
-from facial_jax.audio.features import feature_windows
+from facial_jax.audio.features import context_windows, feature_windows
 from facial_jax.models.facial_gan.generation import (
     WINDOW_FRAMES,
     FacialGan,
     blink_when_due,
-    context_windows,
     continue_pose,
     generate_attributes,
     load_facial_gan,

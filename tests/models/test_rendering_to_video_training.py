@@ -14,9 +14,9 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import train_rendering_to_video as script
 from facial_jax.models.layers.parameters import load_variables
-from facial_jax.models.rendering_to_video import losses
+from facial_jax.models.rendering_to_video import losses, reference
+from facial_jax.models.rendering_to_video import training as library
 from facial_jax.models.rendering_to_video.network import LocalEnhancer, MultiscaleDiscriminator
 from facial_jax.models.rendering_to_video.step import (
     VideoBatch,
@@ -354,12 +354,12 @@ def numbered_clip(count=12, size=4):
     pictures = np.broadcast_to(number, (count, size, size, 4))
     regions = np.zeros((count, size, size, 2), np.uint8)
     regions[:, 0, 0, 0] = 255
-    return script.Clip(frames, pictures, regions, np.array([0, 6], np.int32))
+    return reference.Clip(frames, pictures, regions, np.array([0, 6], np.int32))
 
 
 def test_batches_hold_windows_of_one_clip_beside_their_frames():
-    config = script.VideoTrainingConfig(window_half=2, mouth_weight=6.0)
-    batch = script.make_batch(numbered_clip(), np.array([5, 6]), np.array([0, 0]), config)
+    config = library.VideoTrainingConfig(window_half=2, mouth_weight=6.0)
+    batch = library.make_batch(numbered_clip(), np.array([5, 6]), np.array([0, 0]), config)
     np.testing.assert_array_equal(batch.frame[:, 0, 0, 0], [5, 6])
     np.testing.assert_array_equal(batch.condition[0, 0, 0].reshape(4, 4)[:, 0], [3, 4, 5, 5])
     np.testing.assert_array_equal(batch.condition[1, 0, 0].reshape(4, 4)[:, 0], [6, 6, 6, 7])
@@ -371,12 +371,12 @@ def test_batches_hold_windows_of_one_clip_beside_their_frames():
 def test_batches_on_the_devices_are_those_of_the_host_to_the_bit(resident):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, (12, 16, 16, n), np.uint8) for n in (3, 4, 2)]
-    clip = script.Clip(*arrays, np.array([0, 6], np.int32))
+    clip = reference.Clip(*arrays, np.array([0, 6], np.int32))
     config = dataclasses.replace(TINY, held_probability=0.3, window_half=3, eye_weight=3.3)
-    with mock.patch.object(script, "fits_on_devices", return_value=resident):
-        training = script.video_training(config, clip, data_mesh(jax.devices()[:1]), None, None)
+    with mock.patch.object(library, "fits_on_devices", return_value=resident):
+        training = library.video_training(config, clip, data_mesh(jax.devices()[:1]), None, None)
     for step, batch in training.batches.between(0, 6):
-        places = script.sample_places(clip, step, config)
+        places = library.sample_places(clip, step, config)
         pictures = arrays[1][places.window]
         condition = np.stack([np.concatenate(list(window), axis=-1) for window in pictures])
         np.testing.assert_array_equal(batch.condition, condition)
@@ -388,16 +388,16 @@ def test_batches_on_the_devices_are_those_of_the_host_to_the_bit(resident):
 
 
 def test_a_steps_batch_depends_on_seed_and_step_alone_and_never_on_held_out_frames():
-    clip, config = numbered_clip(), script.VideoTrainingConfig(held_out_fraction=0.25)
-    first, again = (script.sample_places(clip, 7, config) for _ in range(2))
+    clip, config = numbered_clip(), library.VideoTrainingConfig(held_out_fraction=0.25)
+    first, again = (library.sample_places(clip, 7, config) for _ in range(2))
     np.testing.assert_array_equal(first.window, again.window)
-    frames = np.concatenate([script.sample_places(clip, i, config).frame for i in range(60)])
+    frames = np.concatenate([library.sample_places(clip, i, config).frame for i in range(60)])
     assert set(frames) == set(range(9))
 
 
 def test_regions_are_brightest_in_the_middle_of_their_landmarks():
     points = jnp.array([[[8.0, 12.0], [24.0, 12.0], [16.0, 8.0], [16.0, 16.0]]])
-    region = script.blob(points, (32, 32))
+    region = reference.blob(points, (32, 32))
     assert region.shape == (1, 32, 32)
     assert np.unravel_index(region[0].argmax(), (32, 32)) in [
         (11, 15),
@@ -459,18 +459,18 @@ def test_eight_devices_give_the_numbers_of_one():
 
 
 def test_an_epoch_shows_every_frame_but_the_held_out_ones_once():
-    config = script.VideoTrainingConfig(held_out_fraction=0.25, batch_size=4, steps=None, epochs=2)
+    config = library.VideoTrainingConfig(held_out_fraction=0.25, batch_size=4, steps=None, epochs=2)
     clip = numbered_clip()
-    frames = [script.sample_frames(clip, step, config) for step in range(9)]
+    frames = [library.sample_frames(clip, step, config) for step in range(9)]
     first, second = np.concatenate(frames)[:9], np.concatenate(frames)[9:18]
     assert sorted(first) == sorted(second) == list(range(9))
     assert list(first) != list(second)
-    assert script.step_count(clip, config) == round(2 * 9 / 4)
+    assert library.step_count(clip, config) == round(2 * 9 / 4)
 
 
-@pytest.mark.parametrize("preset", script.PRESETS)
+@pytest.mark.parametrize("preset", library.PRESETS)
 def test_presets_are_networks_of_this_project_with_the_papers_weights(preset):
-    config = script.PRESETS[preset]
+    config = library.PRESETS[preset]
     generator, _ = (
         LocalEnhancer(**config.generator),
         MultiscaleDiscriminator(**config.discriminator),
@@ -483,8 +483,8 @@ def test_presets_are_networks_of_this_project_with_the_papers_weights(preset):
 
 
 def test_the_papers_learning_rate_is_constant_for_20_epochs_and_linear_to_0_over_30():
-    config = dataclasses.replace(script.PRESETS["paper"], held_out_fraction=0.0)
-    optimizer, _ = script.optimizers(config, 500)
+    config = dataclasses.replace(library.PRESETS["paper"], held_out_fraction=0.0)
+    optimizer, _ = library.optimizers(config, 500)
     gradient, rates = {"x": jnp.float32(1)}, []
     state = optimizer.init(gradient)
     with jax.numpy_dtype_promotion("standard"):
@@ -496,18 +496,18 @@ def test_the_papers_learning_rate_is_constant_for_20_epochs_and_linear_to_0_over
 
 
 def test_what_the_perceptual_term_uses_is_said(tmp_path):
-    assert "random" in script.perceptual_network(script.PRESETS["paper"])[2]
-    off = script.PRESETS["demo"]
-    assert "left out" in script.perceptual_network(off)[2]
+    assert "random" in library.perceptual_network(library.PRESETS["paper"])[2]
+    off = library.PRESETS["demo"]
+    assert "left out" in library.perceptual_network(off)[2]
     with pytest.raises(ValueError, match=r"got weights\.perceptual 0"):
-        script.perceptual_network(dataclasses.replace(off, vgg=tmp_path / "vgg19.pth"))
+        library.perceptual_network(dataclasses.replace(off, vgg=tmp_path / "vgg19.pth"))
     with pytest.raises(FileNotFoundError, match="vgg19"):
-        script.perceptual_network(
-            dataclasses.replace(script.PRESETS["paper"], vgg=tmp_path / "vgg19.pth")
+        library.perceptual_network(
+            dataclasses.replace(library.PRESETS["paper"], vgg=tmp_path / "vgg19.pth")
         )
 
 
-TINY = script.VideoTrainingConfig(
+TINY = library.VideoTrainingConfig(
     generator={"width": 2, "downsamplings": 0, "blocks": 0, "local_blocks": 0, "kernel_size": 3},
     discriminator={"width": 2, "layers": 1, "scales": 1},
     batch_size=2,
@@ -539,13 +539,14 @@ def write_reference(folder, frames=10, size=16):
 
 def train(folder, config=TINY, **options):
     folder = Path(folder)
-    arguments = script.Arguments(folder, folder / "work", config, preview_every=2, **options)
     network = (PERCEPTUAL, PERCEPTUAL_VARIABLES, "a stub")
-    stub = mock.patch.object(script, "perceptual_network", return_value=network)
+    stub = mock.patch.object(library, "perceptual_network", return_value=network)
     # Bits are compared: GPUs sum in any order.
     cpu = jax.local_devices(backend="cpu")[0]
     with jax.default_device(cpu), jax.numpy_dtype_promotion("standard"), stub:
-        script.main(arguments, devices=[cpu])
+        library.train_rendering_to_video(
+            config, folder, folder / "work", preview_every=2, devices=[cpu], **options
+        )
     return load_variables(folder / "work" / "rendering_to_video.safetensors")
 
 

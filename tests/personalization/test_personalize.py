@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import facial_jax
-from experiments import personalize
+from experiments import personalize as script
 from facial_jax.attributes import AttributeStatistics
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.tracked_clip import save_tracked_clip
 from facial_jax.face.model import face_texture
+from facial_jax.metrics import rendering_to_video as metrics
 from facial_jax.models.facial_gan.calibration import MAX_EXPRESSION_FACTOR
 from facial_jax.models.facial_gan.generation import (
     FacialGan,
@@ -26,7 +27,10 @@ from facial_jax.models.facial_gan.generation import (
     save_facial_gan,
 )
 from facial_jax.models.facial_gan.network import SMALL_DISCRIMINATOR
-from facial_jax.models.facial_gan.training import TrainingConfig
+from facial_jax.models.facial_gan.training import TrainingConfig, load_networks
+from facial_jax.personalization import facial_gan, pipeline, stages
+from facial_jax.personalization.clip import first_held_out, part_of
+from facial_jax.personalization.config import PRESETS, PersonalizationConfig
 from facial_jax.synthesis import attributes_from_speech
 from tests.models.test_facial_gan_training import NETWORKS, source
 from tests.random_clips import random_clip
@@ -61,16 +65,15 @@ def general(tmp_path_factory):
 def subject(general, tmp_path_factory):
     folder = tmp_path_factory.mktemp("subject")
     clips = [random_clip(f"a{k}", "a", 150, seed=k, features=FEATURES) for k in range(3)]
-    config = personalize.Config(
+    config = PersonalizationConfig(
         subject="a",
-        data=folder,
         general=general,
         output=folder / "subject",
         work_dir=folder / "run",
         training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10),
     )
     with jax.numpy_dtype_promotion("standard"):
-        made = personalize.personalize(config, source(*clips[:2]), source(clips[2]))
+        made = pipeline.personalize_clips(config, source(*clips[:2]), source(clips[2]))
     return facial_jax.load_subject(made), clips
 
 
@@ -91,7 +94,7 @@ def test_the_subject_has_the_persons_face_and_statistics(subject):
 
 
 def test_training_went_on_from_the_general_network(subject, general):
-    before = facial_jax.models.facial_gan.generation.load_facial_gan(general).variables["params"]
+    before = load_facial_gan(general).variables["params"]
     after = subject[0].facial_gan.variables["params"]
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, after)
     assert 0 < max(jax.tree.leaves(moved)) < 0.01
@@ -110,17 +113,17 @@ def test_attributes_can_be_made_and_frames_say_what_is_missing(subject, tmp_path
 
 
 def test_a_discriminator_beside_the_generator_is_trained_on(general, tmp_path):
-    networks = personalize.load_networks(general)
+    networks = load_networks(general)
     assert networks.discriminator_variables is None
     assert networks.discriminator.features == SMALL_DISCRIMINATOR["features"]
     assert networks.generator == NETWORKS.generator
 
 
-def test_clips_of_two_frame_rates_are_refused(tmp_path):
+def test_clips_of_two_frame_rates_are_refused():
     clips = source(random_clip("a0", "a", 40), random_clip("a1", "a", 48, fps="30"))
-    config = personalize.Config(subject="a", data=tmp_path)
+    config = PersonalizationConfig(subject="a")
     with pytest.raises(ValueError, match="one frame rate, got 25, 30"):
-        personalize.personalize(config, clips, clips)
+        pipeline.personalize_clips(config, clips, clips)
 
 
 SIZE = 64
@@ -128,7 +131,7 @@ CLIP_FRAMES = 180
 TRAINED = ("facial_gan", "video", "evaluation")
 
 
-def track_nobody(config, work):
+def track_nobody(work):
     """In the tracker's place: a clip of noise, and frames of a square that moves."""
     folder = work / "tracked" / "clip"
     folder.mkdir(parents=True)
@@ -149,17 +152,16 @@ def track_nobody(config, work):
 @pytest.fixture(scope="module")
 def video_config(general, tmp_path_factory):
     folder = tmp_path_factory.mktemp("video")
-    (folder / "a.mp4").write_bytes(b"what the tracker would read")
-    return personalize.Config(
+    general.with_name("a.mp4").write_bytes(b"what the tracker would read")
+    return PersonalizationConfig(
         subject="a",
-        video=folder / "a.mp4",
         size=SIZE,
         general=general,
         output=folder / "subject",
         work_dir=folder / "run",
         training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10),
         video_training=dataclasses.replace(
-            personalize.PRESETS["demo"].video_training,
+            PRESETS["demo"].video_training,
             generator={
                 "width": 4,
                 "downsamplings": 1,
@@ -183,30 +185,62 @@ def without_landmarks(monkeypatch):
     def no_mediapipe(fps):
         raise ImportError("MediaPipe is not here")
 
-    def track_video(config, work):
+    def track_video(video, config, *, say, progress):
         made.append("track")
-        track_nobody(config, work)
+        track_nobody(config.work)
 
-    def fine_tune(config, clips, validation, speech, work):
+    def fine_tune(config, clips, validation, speech, work, *, progress):
         made.append("facial_gan")
         assert (len(clips[0]), len(validation[0]), len(speech[0])) == (144, 36, 180)
-        return facial_jax.models.facial_gan.generation.load_facial_gan(config.general)
+        return load_facial_gan(config.general)
 
-    monkeypatch.setattr(personalize.evaluation, "Landmarker", no_mediapipe)
-    monkeypatch.setattr(personalize, "track_video", track_video)
-    monkeypatch.setattr(personalize, "fine_tune", fine_tune)
+    monkeypatch.setattr(metrics, "Landmarker", no_mediapipe)
+    monkeypatch.setattr(pipeline, "track_video", track_video)
+    monkeypatch.setattr(facial_gan, "fine_tune", fine_tune)
     return made
 
 
 def run(config):
     with jax.numpy_dtype_promotion("standard"):
-        return personalize.personalize_video(config)
+        return pipeline.personalize_video(video_of(config), config)
+
+
+def video_of(config):
+    return config.general.with_name("a.mp4")
 
 
 def ends(config):
     """When each stage's result was written."""
     work = config.work
-    return [(work / name / personalize.DONE).stat().st_mtime_ns for name in TRAINED]
+    return [(work / name / stages.DONE).stat().st_mtime_ns for name in TRAINED]
+
+
+def test_one_call_learns_a_person_and_says_what_it_does(video_config, without_landmarks, tmp_path):
+    said = []
+    options = {
+        name: getattr(video_config, name)
+        for name in ("size", "general", "training", "video_training")
+    }
+    with jax.numpy_dtype_promotion("standard"):
+        made = facial_jax.personalize(
+            str(video_of(video_config)),
+            subject="a",
+            output=str(tmp_path / "subject"),
+            work_dir=tmp_path / "run",
+            skip=("rendering_to_video",),
+            say=said.append,
+            progress=False,
+            **options,
+        )
+    assert made.folder == tmp_path / "subject"
+    assert made.subject.name == "a"
+    assert made.report is None
+    assert "subject" in made._repr_html_()
+    assert [line.split(":")[0].rsplit("/", 1)[-1] for line in said] == ["clip", "facial_gan"]
+    with pytest.raises(ValueError, match="preset: expected one of demo, paper, got 'large'"):
+        facial_jax.personalize("a.mp4", subject="a", preset="large")
+    with pytest.raises(TypeError, match="sise"):
+        facial_jax.personalize("a.mp4", subject="a", sise=3)
 
 
 @pytest.fixture
@@ -238,12 +272,12 @@ def test_nothing_is_trained_on_the_last_fifth(personalized):
     with np.load(config.work / "video" / "data" / "attributes.npz") as arrays:
         assert len(arrays["blink"]) == CLIP_FRAMES - 3
         np.testing.assert_array_equal(arrays["clip_starts"], [0, 5])
-    settings = json.loads((config.work / "video" / personalize.DONE).read_text())["settings"]
+    settings = json.loads((config.work / "video" / stages.DONE).read_text())["settings"]
     held_out = settings["rendering_to_video"]["held_out_fraction"] * (CLIP_FRAMES - 3)
     assert held_out == pytest.approx(36)
     clip = random_clip("clip", "a", CLIP_FRAMES)
-    assert personalize.first_held_out(clip) == 144
-    part = personalize.part_of(clip, 144, 180)[0]
+    assert first_held_out(clip) == 144
+    part = part_of(clip, 144, 180)[0]
     np.testing.assert_array_equal(part.pose, clip.pose[144:])
     np.testing.assert_array_equal(part.features, clip.features[144:])
     assert len(part.waveform) == round(36 / 25 * 16000)
@@ -270,7 +304,7 @@ def test_another_setting_makes_its_stage_again_and_what_follows(personalized):
     with pytest.raises(ValueError, match=r"another configuration.*seed: 0 there, 1 here"):
         run(other)
     assert made == []
-    assert (config.work / "facial_gan" / personalize.DONE).stat().st_mtime_ns == before[0]
+    assert (config.work / "facial_gan" / stages.DONE).stat().st_mtime_ns == before[0]
     # With the first settings again, what had ended is found by its checkpoint.
     run(config)
     after = ends(config)
@@ -287,11 +321,11 @@ def test_a_stage_that_was_stopped_is_made_again(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        personalize.stage(tmp_path, {"a": 1}, make)
-    personalize.stage(tmp_path, {"a": 1}, make)
-    personalize.stage(tmp_path, {"a": 1}, make)
+        stages.stage(tmp_path, {"a": 1}, make)
+    stages.stage(tmp_path, {"a": 1}, make)
+    stages.stage(tmp_path, {"a": 1}, make)
     assert len(made) == 2
-    personalize.stage(tmp_path, {"a": 2}, make)
+    stages.stage(tmp_path, {"a": 2}, make)
     assert len(made) == 3
 
 
@@ -305,7 +339,7 @@ def test_stages_can_be_left_out(video_config, without_landmarks, tmp_path):
     loaded = facial_jax.load_subject(run(config))
     assert loaded.rendering_to_video is None
     assert not (tmp_path / "run" / "facial_gan").exists()
-    before = facial_jax.models.facial_gan.generation.load_facial_gan(config.general).statistics
+    before = load_facial_gan(config.general).statistics
     np.testing.assert_allclose(loaded.facial_gan.statistics.std, before.std, rtol=1e-3)
 
 
@@ -319,9 +353,9 @@ def test_stages_can_be_left_out(video_config, without_landmarks, tmp_path):
     ],
 )
 def test_bad_input_ends_with_one_line(changes, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(facial_jax, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(script, "enable_compilation_cache", lambda: None)
     with pytest.raises(SystemExit, match=message):
-        personalize.main(personalize.Config(subject="a", work_dir=tmp_path, **changes))
+        script.main(script.Config(subject="a", work_dir=tmp_path, **changes))
 
 
 def test_another_acoustic_model_than_the_general_networks_is_refused(
@@ -331,19 +365,19 @@ def test_another_acoustic_model_than_the_general_networks_is_refused(
     for name, message in (("deepspeech", "convert_deepspeech"), (str(general), "acoustic")):
         config = dataclasses.replace(video_config, work_dir=tmp_path / "run", acoustic_model=name)
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            personalize.personalize_video(config)
+            pipeline.personalize_video(video_of(config), config)
     model = load_facial_gan(general)
     monkeypatch.setattr(
-        personalize, "load_acoustic_model", lambda name: SimpleNamespace(feature_count=29)
+        facial_gan, "load_acoustic_model", lambda name: SimpleNamespace(feature_count=29)
     )
     with pytest.raises(ValueError, match=f"29 speech features a row.* trained with {FEATURES}"):
-        personalize.check_acoustic_model("deepspeech", model)
+        facial_gan.check_acoustic_model("deepspeech", model)
 
 
 def test_what_is_learnt_of_the_mouth_is_the_general_networks(general):
     clip = random_clip("clip", "a", CLIP_FRAMES, features=FEATURES)
-    config = personalize.Config(subject="a", general=general)
-    learnt = personalize.with_general_mouth(config, personalize.part_of(clip, 0, CLIP_FRAMES))
+    config = PersonalizationConfig(subject="a", general=general)
+    learnt = facial_gan.with_general_mouth(config, part_of(clip, 0, CLIP_FRAMES))
     for name in ("pose", "blink", "features", "valid"):
         np.testing.assert_array_equal(getattr(learnt, name), getattr(clip, name))
     model = load_facial_gan(general)
@@ -355,16 +389,16 @@ def test_what_is_learnt_of_the_mouth_is_the_general_networks(general):
 
 def test_a_video_that_is_too_short_is_refused():
     with pytest.raises(ValueError, match=r"at least 6\.8 s with a face.*got 100 frames \(4\.0 s\)"):
-        personalize.first_held_out(random_clip("clip", "a", 100))
+        first_held_out(random_clip("clip", "a", 100))
     nobody = np.arange(300) < 240
     with pytest.raises(ValueError, match="0 that show a face in their last fifth"):
-        personalize.first_held_out(random_clip("clip", "a", 300, valid=nobody))
+        first_held_out(random_clip("clip", "a", 300, valid=nobody))
 
 
 def test_a_preset_gives_the_defaults_and_options_change_them():
-    config = personalize.parse(["--subject", "a", "--video", "a.mp4", "--preset", "paper"])
+    config = script.parse(["--subject", "a", "--video", "a.mp4", "--preset", "paper"])
     assert (config.preset, config.size, config.video_training.window_half) == ("paper", 512, 5)
     assert config.video_training.batch_size == 1
-    config = personalize.parse(["--subject", "a", "--size", "128", "--video-training.steps", "7"])
+    config = script.parse(["--subject", "a", "--size", "128", "--video-training.steps", "7"])
     assert (config.preset, config.size, config.video_training.steps) == ("demo", 128, 7)
     assert config.video_training.reconstruction_steps == 1200

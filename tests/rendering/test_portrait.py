@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from experiments.render_face import SHAPES, random_parameters, read_parameters
 from facial_jax.face.gltf import encode_glb, linear_from_srgb
+from facial_jax.rendering.portrait import SHAPES, random_parameters, read_parameters
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
 TRIANGLES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])

@@ -1,6 +1,4 @@
-"""Makes the mesh of the built-in face model: points and triangles on the flat face template.
-
-    python -m experiments.make_face_model
+"""The mesh of the built-in face model: points and triangles on the flat face template.
 
 Points are laid along the lid margins, the irises, the borders and the seam of the lips; the rest is
 filled by a spring relaxation whose point distance follows the detail of the face. One half is made
@@ -9,12 +7,7 @@ as grids. The result is a small file of template coordinates, triangles and labe
 itself is code in `facial_jax.face.procedural.geometry`.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import tyro
-from safetensors.numpy import save_file
 from scipy.spatial import Delaunay, cKDTree
 
 from facial_jax.face.procedural import geometry, mean_face_shape
@@ -47,17 +40,6 @@ OUTLINE = np.array(
     ]
 )  # fmt: skip
 SLIT = 0.004  # half the width of the opening that keeps the lips apart while triangulating
-
-
-@dataclass
-class Config:
-    """Options."""
-
-    output: Path = Path("facial_jax/assets/face_model.safetensors")
-    """The file to write."""
-
-    relaxations: int = 60
-    """Rounds of spring relaxation."""
 
 
 def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
@@ -237,9 +219,17 @@ def component_mixings(mesh: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def main(config: Config) -> None:
-    """Builds the mesh and writes it."""
-    uv, triangles, label, upper_seam, lower_seam = skin_mesh(config.relaxations)
+def face_mesh(relaxations: int) -> dict[str, np.ndarray]:
+    """What the file of the built-in model holds.
+
+    Args:
+        relaxations: rounds of spring relaxation.
+
+    Returns:
+        template (n, 2) float32, triangles (f, 3) uint16, label (n,) uint8, upper_seam and
+        lower_seam (s,) uint16, identity_mixing and texture_mixing.
+    """
+    uv, triangles, label, upper_seam, lower_seam = skin_mesh(relaxations)
     coordinates, triangles, label = [uv], [triangles], [label]
     count = len(uv)
     columns = len(upper_seam)
@@ -272,9 +262,4 @@ def main(config: Config) -> None:
         "upper_seam": np.array(upper_seam, np.uint16),
         "lower_seam": np.array(lower_seam, np.uint16),
     }
-    save_file(mesh | component_mixings(mesh), config.output)
-    print(f"{count} vertices, {len(triangles)} triangles: {config.output}")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config))
+    return mesh | component_mixings(mesh)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from facial_jax.audio.mfcc import FRAME_RATE
+from facial_jax.files import whole_or_nothing
 
 PHONES = (
     *("_", "p", "b", "t", "d", "k", "g", "tS", "dZ", "f", "v", "T", "D", "s", "z", "S", "Z", "h"),
@@ -38,16 +39,15 @@ class SpeechCorpus:
 
 def save_corpus(path: Path, corpus: SpeechCorpus) -> None:
     """Write the corpus as one npz, replacing the file only when it is whole."""
-    partial = path.with_name(path.name + ".partial.npz")
-    np.savez(
-        partial,
-        log_mel=corpus.log_mel,
-        phones=corpus.phones,
-        bounds=corpus.bounds,
-        texts=np.array(corpus.texts),
-        speakers=corpus.speakers,
-    )
-    partial.replace(path)
+    with whole_or_nothing(path) as partial:
+        np.savez(
+            partial,
+            log_mel=corpus.log_mel,
+            phones=corpus.phones,
+            bounds=corpus.bounds,
+            texts=np.array(corpus.texts),
+            speakers=corpus.speakers,
+        )
 
 
 def load_corpus(path: Path) -> SpeechCorpus:

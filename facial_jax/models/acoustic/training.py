@@ -1,6 +1,4 @@
-"""Train the bundled acoustic network on speech that espeak-ng speaks.
-
-    python -m experiments.train_acoustic --work-dir runs/acoustic
+"""How the acoustic network is trained.
 
 An interrupted training goes on from its last checkpoint. The learning rate stays level and falls
 to zero over the last part, so a finished training can be prolonged with more `--steps`.
@@ -21,9 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from data_specs.synthetic_talking_head.speech_corpus import make_corpus
 from facial_jax.audio.mfcc import MEL_BANDS
-from facial_jax.cache import enable_compilation_cache
+from facial_jax.files import write_bytes, write_text
 from facial_jax.models.acoustic.batches import (
     AugmentationConfig,
     BatchConfig,
@@ -71,6 +68,10 @@ class TrainingConfig:
     # of the phones' cross-entropy, seen in five rows of logits: keeps them telling between letters
     seed: int = 0
     # of everything
+
+
+MakeCorpus = Callable[..., SpeechCorpus]
+"""(speakers, *, seed, held_out) → their speech; `held_out`: voices that are validated with."""
 
 
 @jax.custom_vjp
@@ -205,7 +206,9 @@ def character_error_rate(
     return errors / max(characters, 1), example
 
 
-def cached_corpus(work_dir: Path, speakers: int, seed: int, *, held_out: bool) -> SpeechCorpus:
+def cached_corpus(
+    work_dir: Path, speakers: int, seed: int, *, held_out: bool, make_corpus: MakeCorpus
+) -> SpeechCorpus:
     """The corpus from its file, made first if it is not there."""
     name = f"corpus_{'held_out_' if held_out else ''}{speakers}_{seed}.npz"
     path = work_dir / name
@@ -297,9 +300,7 @@ class Trainer:
 
     def save(self, path: Path, step: int) -> None:
         """Everything needed to go on, replaced at once."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(flax.serialization.to_bytes({"step": step, "state": self.state}))
-        partial.replace(path)
+        write_bytes(path, flax.serialization.to_bytes({"step": step, "state": self.state}))
 
     def restore(self, path: Path) -> int:
         """Go on from what `save` wrote; returns the step."""
@@ -323,28 +324,35 @@ class Trainer:
         save_variables(path, {"params": params}, asdict(self.config.network))
 
 
-def main(
+def train_acoustic(
     config: TrainingConfig,
-    work_dir: Path = Path("runs/acoustic"),
+    work_dir: Path,
     output: Path | None = None,
+    *,
+    make_corpus: MakeCorpus,
+    say: Callable[[str], None],
     report_every: int = 100,
     checkpoint_every: int = 250,
 ) -> None:
-    """Train, and write the network.
+    """Trains, and writes the network.
 
     Args:
         config: what the result depends on.
         work_dir: corpora, checkpoint and log.
         output: where the finished network goes; `acoustic.safetensors` in the work folder if not
             given.
+        make_corpus: makes the speech of so many speakers.
+        say: is given a line of text on how the training does, now and then.
         report_every: steps between two lines of progress.
         checkpoint_every: steps between two checkpoints and validations.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    (work_dir / "config.json").write_text(json.dumps(asdict(config), indent=2))
-    corpus = cached_corpus(work_dir, config.speakers, config.seed, held_out=False)
-    held_out = cached_corpus(work_dir, config.held_out_speakers, config.seed, held_out=True)
-    print(f"{hours(corpus):.1f} hours of speech, {hours(held_out):.1f} held out")
+    write_text(work_dir / "config.json", json.dumps(asdict(config), indent=2))
+    corpus, held_out = (
+        cached_corpus(work_dir, count, config.seed, held_out=held_out, make_corpus=make_corpus)
+        for count, held_out in ((config.speakers, False), (config.held_out_speakers, True))
+    )
+    say(f"{hours(corpus):.1f} hours of speech, {hours(held_out):.1f} held out")
     shapes = BatchConfig(config.batch_samples, config.batch_frames, config.network.context)
     batches = BatchMaker(corpus, shapes, config.augmentation, seed=config.seed)
     clean = BatchMaker(held_out, shapes, AugmentationConfig.none(), seed=config.seed)
@@ -367,7 +375,7 @@ def main(
             means = {k: float(np.mean([losses[k] for losses in sums])) for k in sums[0]}
             seconds = (time.monotonic() - began) / len(sums)
             shown = ", ".join(f"{k} {v:.3f}" for k, v in means.items())
-            print(f"step {step + 1}/{config.steps}: {shown} ({seconds:.2f} s/step)", flush=True)
+            say(f"step {step + 1}/{config.steps}: {shown} ({seconds:.2f} s/step)")
             began, sums = time.monotonic(), []
         if (step + 1) % checkpoint_every == 0 or step + 1 == config.steps:
             paused = time.monotonic()
@@ -375,13 +383,6 @@ def main(
             trainer.export(work_dir / "acoustic.safetensors", undisturbed)
             for name, held in validation.items():
                 rate, example = character_error_rate(trainer.logits, held)
-                print(f"  held out, {name}: character error rate {rate:.3f}; {example}", flush=True)
+                say(f"  held out, {name}: character error rate {rate:.3f}; {example}")
             began += time.monotonic() - paused
     trainer.export(output or work_dir / "acoustic.safetensors", undisturbed)
-
-
-if __name__ == "__main__":
-    import tyro
-
-    enable_compilation_cache()
-    tyro.cli(main)

@@ -27,7 +27,7 @@ from facial_jax.attributes import (
     unpack_attributes,
     unstandardize,
 )
-from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
+from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS, context_windows
 from facial_jax.compilation import jit
 from facial_jax.models.facial_gan.blinking import BlinkHabits, blink_by_habit
 from facial_jax.models.facial_gan.network import FacialGenerator, speech_feature_count
@@ -129,13 +129,6 @@ def load_facial_gan(path: str | Path) -> FacialGan:
         generator=generator,
         blink_habits=habits,
     )
-
-
-def context_windows(rows: Float[Array, "b n f"]) -> Float[Array, "b t 16 f"]:
-    """The window of every frame; `rows` hold 8 rows before the first frame and 7 after the last."""
-    frames = rows.shape[1] - (WINDOW_ROWS - 1)
-    index = np.arange(frames)[:, None] + np.arange(WINDOW_ROWS)
-    return rows[:, index]
 
 
 def generate_attributes(

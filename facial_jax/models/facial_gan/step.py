@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from facial_jax.models.facial_gan.generation import context_windows
+from facial_jax.audio.features import context_windows
 from facial_jax.models.facial_gan.losses import FacialLosses, FacialObjective, facial_loss
 from facial_jax.models.facial_gan.network import FacialDiscriminator, FacialGenerator
 from facial_jax.training.layout import keep_gradients_layout

@@ -1,4 +1,4 @@
-"""What general_train and personalize have in common: one training of FACIAL-GAN on clips."""
+"""How FACIAL-GAN is trained on clips, of many people or of one."""
 
 import contextlib
 import dataclasses
@@ -40,24 +40,39 @@ from facial_jax.data.windows import (
     steps_per_epoch,
     training_draws,
 )
+from facial_jax.files import whole_or_nothing
 from facial_jax.models.facial_gan.blinking import learn_blink_habits
 from facial_jax.models.facial_gan.calibration import calibrate_movement
 from facial_jax.models.facial_gan.curves import draw_curves
-from facial_jax.models.facial_gan.generation import FacialGan, generate_attributes, save_facial_gan
+from facial_jax.models.facial_gan.generation import (
+    FacialGan,
+    generate_attributes,
+    load_facial_gan,
+    save_facial_gan,
+)
 from facial_jax.models.facial_gan.losses import (
     FacialObjective,
     FacialWeights,
     paper_objective,
     published_code_objective,
 )
-from facial_jax.models.facial_gan.network import FacialDiscriminator, FacialGenerator
+from facial_jax.models.facial_gan.network import (
+    SMALL_DISCRIMINATOR,
+    FacialDiscriminator,
+    FacialGenerator,
+)
 from facial_jax.models.facial_gan.step import (
     FacialBatch,
     facial_evaluation_step,
     facial_train_step,
     init_facial_train_state,
 )
-from facial_jax.models.layers.parameters import module_config, save_variables
+from facial_jax.models.layers.parameters import (
+    load_variables,
+    module_config,
+    module_from_config,
+    save_variables,
+)
 from facial_jax.training.batches import Batches, fits_on_devices
 from facial_jax.training.checkpoints import Checkpoints
 from facial_jax.training.loop import Training, run_steps
@@ -132,6 +147,20 @@ class Networks:
     discriminator_variables: Any = None
 
 
+def load_networks(path: Path) -> Networks:
+    """The general FACIAL-GAN's generator, and its discriminator where that lies beside it."""
+    model = load_facial_gan(path)
+    beside = path.with_name(DISCRIMINATOR_FILE)
+    if beside.is_file():
+        variables, description = load_variables(beside)
+        discriminator = module_from_config(FacialDiscriminator, description)
+    else:
+        variables = None
+        small = model.generator != type(model.generator)()
+        discriminator = FacialDiscriminator(**(SMALL_DISCRIMINATOR if small else {}))
+    return Networks(model.generator, discriminator, model.variables, variables)
+
+
 def train_facial_gan(
     config: TrainingConfig,
     networks: Networks,
@@ -142,6 +171,7 @@ def train_facial_gan(
     *,
     resolved_config: dict[str, Any],
     devices: list[jax.Device] | None = None,
+    progress: bool = True,
 ) -> FacialGan:
     """Trains, or goes on from the folder's last checkpoint, and writes both networks to `output`.
 
@@ -155,6 +185,7 @@ def train_facial_gan(
         resolved_config: all that the result depends on, as JSON can hold it; kept in the
             checkpoints.
         devices: to train on; all if None.
+        progress: show a progress bar.
 
     Returns:
         The trained FACIAL-GAN; its statistics are the subjects' mean ones.
@@ -171,9 +202,10 @@ def train_facial_gan(
     evaluate = make_evaluation(networks.generator, config.losses, validation, statistics)
     with (
         contextlib.closing(checkpoints),
-        training_progress(output / "tensorboard", first=first, steps=training.steps) as progress,
+        training_progress(
+            output / "tensorboard", first=first, steps=training.steps, shown=progress
+        ) as (say, board, look),
     ):
-        say, board, look = progress
 
         def validate(done: int, state) -> None:
             variables = local_copy(state.generator)
@@ -187,7 +219,8 @@ def train_facial_gan(
             drawn = min(DRAWN_CLIPS, len(validation)) if is_first() else 0
             for number in range(drawn):
                 figure = draw_clip(networks.generator, variables, validation, number, statistics)
-                figure.savefig(output / f"curves_{number}.png", dpi=60)
+                with whole_or_nothing(output / f"curves_{number}.png") as partial:
+                    figure.savefig(partial, dpi=60)
                 board.add_figure(f"curves/{number}", figure, done, close=True)
 
         state = run_steps(

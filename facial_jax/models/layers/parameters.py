@@ -10,6 +10,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from facial_jax.files import write_bytes
+
 
 def module_config(module) -> dict[str, Any]:
     """A Linen module's fields as a dictionary that JSON can hold."""
@@ -48,19 +50,13 @@ def save_variables(
     file's metadata.  With `half_precision`, float32 tensors are stored as float16 (11 significant
     bits) and become float32 again on loading.
     """
-    path = Path(path)
     tensors = {}
     for name, value in flatten_dict(variables, sep="/").items():
         array = np.ascontiguousarray(value)
         if half_precision and array.dtype == np.float32:
             array = array.astype(np.float16)
         tensors[name] = array
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(save(tensors, metadata={"config": json.dumps(config)}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, save(tensors, metadata={"config": json.dumps(config)}))
 
 
 def load_variables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from facial_jax.attributes import Attributes, Identity
+from facial_jax.backend import on_cpu
 from facial_jax.compilation import jit
 from facial_jax.face.model import FaceModel
 from facial_jax.rendering.camera import Camera, pinhole_camera
@@ -26,8 +27,7 @@ def frame_chunks(
     it. Raises ValueError where the subject has no rendering-to-video network.
     """
     subject.check_renders()
-    backend = jax.default_backend()
-    dtype, batch = compute_dtype(backend), batch_frames(backend)
+    dtype, batch = compute_dtype(), batch_frames()
     params = jax.tree.map(lambda x: jnp.asarray(x, dtype), subject.rendering_to_video_params)
     count, half = len(attributes), subject.window_half
     chunk = -(-max(chunk_frames, 1) // batch) * batch
@@ -59,20 +59,20 @@ def frame_chunks(
     yield from _kept(*pending)
 
 
-def compute_dtype(backend: str) -> jnp.dtype:
-    """What the generator computes in on a JAX backend: bfloat16, but float32 on CPUs.
+def compute_dtype() -> jnp.dtype:
+    """What the generator computes in: bfloat16, but float32 on CPUs.
 
     CPUs have no fast bfloat16: XLA widens it, and is slower than in float32.
     """
-    return jnp.dtype(jnp.float32 if backend == "cpu" else jnp.bfloat16)
+    return jnp.dtype(jnp.float32 if on_cpu() else jnp.bfloat16)
 
 
-def batch_frames(backend: str) -> int:
-    """How many frames are computed together on a JAX backend: 16, but 8 on CPUs.
+def batch_frames() -> int:
+    """How many frames are computed together: 16, but 8 on CPUs.
 
     Always as many, so that a frame's numbers do not depend on the chunk's size.
     """
-    return 8 if backend == "cpu" else 16
+    return 8 if on_cpu() else 16
 
 
 def _kept(frames: Array, first: int, end: int) -> Iterator[np.ndarray]:

@@ -1,15 +1,9 @@
-"""Trains a person's rendering-to-video network from a reference video.
+"""How a person's rendering-to-video network is trained from a reference video.
 
-    python -m experiments.train_rendering_to_video demo --data runs/demo --work-dir runs/demo/video
-
-`demo` is for two CPU cores; `paper` is as published, for a GPU. `--data` is a folder as
-make_demo_video writes it: the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, and
-`attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
-illumination (3, 9), clip_starts where it holds more than one clip, and vertex_texture (n, 3) where
-faces are to be rendered with the person's own. The faces are rendered once and kept in the work
-folder, with checkpoints, previews (rendered | generated | real), TensorBoard's files and the
-network. A training that was stopped, or killed, goes on from its last checkpoint when it is started
-again with the same options, and ends with the same numbers.
+The faces are rendered once and kept in the work folder, with checkpoints, previews (rendered |
+generated | real), TensorBoard's files and the network. A training that was stopped, or killed, goes
+on from its last checkpoint when it is started again with the same options, and ends with the same
+numbers.
 """
 
 import contextlib
@@ -19,19 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import av
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from jax.sharding import Mesh
+from tqdm.auto import tqdm
 
-from facial_jax.attributes import Attributes, Identity
-from facial_jax.cache import enable_compilation_cache
 from facial_jax.compilation import jit
-from facial_jax.face.model import face_landmarks, face_shape, person_face_model
-from facial_jax.face.procedural import procedural_face_model
 from facial_jax.interop.pytorch import load_state_dict, vgg19_features
 from facial_jax.models.layers.vgg import VggFeatures, random_features
 from facial_jax.models.rendering_to_video.losses import RenderingToVideoWeights
@@ -39,6 +28,12 @@ from facial_jax.models.rendering_to_video.network import (
     SMALL_LOCAL_ENHANCER,
     LocalEnhancer,
     MultiscaleDiscriminator,
+)
+from facial_jax.models.rendering_to_video.reference import (
+    Clip,
+    load_reference,
+    render_clip,
+    to_uint8,
 )
 from facial_jax.models.rendering_to_video.reference_clip import (
     FramePlaces,
@@ -54,13 +49,7 @@ from facial_jax.models.rendering_to_video.step import (
     init_video_train_state,
     video_train_step,
 )
-from facial_jax.rendering.camera import (
-    camera_vertices,
-    pinhole_camera,
-    pose_vertices,
-    project_to_pixels,
-)
-from facial_jax.rendering.render import network_input, render
+from facial_jax.pictures import save_png
 from facial_jax.subject import save_rendering_to_video
 from facial_jax.training.batches import Batches, StepBatch, fits_on_devices
 from facial_jax.training.checkpoints import Checkpoints
@@ -73,8 +62,8 @@ from facial_jax.training.parallel import (
     local_copy,
     replicate,
 )
-from facial_jax.training.processes import first_before_others, is_first, join_processes
-from facial_jax.training.progress import Progress, training_progress
+from facial_jax.training.processes import first_before_others, is_first
+from facial_jax.training.progress import Progress, silent, training_progress
 
 
 @dataclass(frozen=True)
@@ -156,128 +145,6 @@ PRESETS = {
 }
 """For two CPU cores; and as published, but that windows sometimes look like the clip's ends, which
 synthesis shows the network too, and that a running average of the weights is what is kept."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A reference video and what the network sees of it; images are uint8."""
-
-    frames: np.ndarray
-    # (t, h, w, 3) RGB
-    pictures: np.ndarray
-    # (t, h, w, 4) rendered face and scaled eye attention map
-    regions: np.ndarray
-    # (t, h, w, 2) how much a pixel belongs to the mouth and to the eyes
-    clip_starts: np.ndarray
-    # where in the frames a new clip begins, 0 the first
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """Trains a person's rendering-to-video network."""
-
-    data: Path
-    """Folder with attributes.npz and frames.npy or reference.mp4."""
-    work_dir: Path
-    """Folder for checkpoints, previews and the trained network."""
-    config: VideoTrainingConfig = field(default_factory=VideoTrainingConfig)
-    """What is trained and how."""
-    output: Path | None = None
-    """The trained network is written here too, such as into a subject's folder."""
-    preview_every: int | None = None
-    """Steps between previews, checkpoints and measurements on the held-out part; a tenth of all
-    where it is not given, but at least 500."""
-    stop_after: int | None = None
-    """Stop at this step, as if interrupted."""
-    distributed: bool = False
-    """This is one of many processes that train as one: `facial_jax.training.processes`."""
-
-
-class Reference(NamedTuple):
-    """A reference video, and whose it is."""
-
-    frames: np.ndarray
-    # (t, h, w, 3) RGB uint8
-    attributes: Attributes
-    identity: Identity
-    clip_starts: np.ndarray
-    vertex_texture: np.ndarray | None
-    # (n, 3) the person's own, where it is known
-
-
-def load_reference(folder: Path) -> Reference:
-    """What a folder holds."""
-    with np.load(folder / "attributes.npz") as arrays:
-        attributes = Attributes(
-            **{k: arrays[k].astype(np.float32) for k in ("expression", "pose", "blink")}
-        )
-        identity = Identity(
-            **{
-                k: jnp.asarray(arrays[k], jnp.float32)
-                for k in ("identity", "texture", "illumination")
-            }
-        )
-        clip_starts = arrays["clip_starts"] if "clip_starts" in arrays else np.zeros(1, np.int32)
-        texture = arrays.get("vertex_texture")
-    if (folder / "frames.npy").is_file():
-        frames = np.load(folder / "frames.npy", mmap_mode="r")
-    else:
-        with av.open(str(folder / "reference.mp4")) as container:
-            frames = np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
-    if len(frames) != len(attributes):
-        raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
-    return Reference(frames, attributes, identity, clip_starts, texture)
-
-
-def render_clip(reference: Reference, cache: Path) -> Clip:
-    """Renders every frame's face, or reads what an earlier run rendered."""
-    frames, attributes, identity, clip_starts, texture = reference
-    pictures_file, regions_file = cache / "pictures.npy", cache / "regions.npy"
-    if not regions_file.is_file():
-        size, camera = frames.shape[1:3], pinhole_camera(frames.shape[1:3])
-        model, identity = person_face_model(procedural_face_model(), identity, texture)
-
-        @jit
-        def render_batch(attributes):
-            rendered = render(model, identity, attributes, camera, size)
-            vertices = pose_vertices(
-                face_shape(model, identity.identity, attributes.expression), attributes
-            )
-            landmarks = face_landmarks(model, vertices)
-            pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
-            mouth = blob(pixels[:, 48:68], size)
-            eyes = blob(pixels[:, 36:42], size) + blob(pixels[:, 42:48], size)
-            regions = jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
-            pictures = network_input(rendered, attributes.blink)
-            return to_uint8(pictures), to_uint8(regions)
-
-        batches, n = [], len(attributes)
-        for start in range(0, n, 16):
-            index = np.minimum(np.arange(start, start + 16), n - 1)
-            batches.append(jax.tree.map(np.asarray, render_batch(attributes[index])))
-            print(f"\rrendering {min(start + 16, n)}/{n}", end="", flush=True)
-        print()
-        pictures, regions = (np.concatenate(x)[:n] for x in zip(*batches, strict=True))
-        for path, array in ((pictures_file, pictures), (regions_file, regions)):
-            partial = path.with_name("partial.npy")
-            np.save(partial, array)
-            partial.replace(path)
-    pictures, regions = (np.load(path, mmap_mode="r") for path in (pictures_file, regions_file))
-    return Clip(frames, pictures, regions, clip_starts)
-
-
-def to_uint8(x):
-    """[0, 1] as 0 to 255."""
-    return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0).astype(jnp.uint8)
-
-
-def blob(points, size):
-    """A soft ellipse over 2-D landmarks (t, n, 2): 1 inside, fading out around them."""
-    middle = (points.max(axis=1) + points.min(axis=1)) / 2
-    extent = jnp.maximum((points.max(axis=1) - points.min(axis=1)) / 2, size[1] / 30)
-    x = (jnp.arange(0.5, size[1])[None] - middle[:, :1]) / (1.2 * extent[:, :1])
-    y = (jnp.arange(0.5, size[0])[None] - middle[:, 1:]) / (1.2 * extent[:, 1:])
-    return jnp.exp(-2 * (jnp.square(x)[:, None, :] + jnp.square(y)[:, :, None]) ** 2)
 
 
 def reference_clip(clip: Clip, config: VideoTrainingConfig) -> ReferenceClip:
@@ -468,30 +335,49 @@ def video_training(
     )
 
 
-def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -> None:
+def train_rendering_to_video(
+    config: VideoTrainingConfig,
+    data: Path,
+    work: Path,
+    *,
+    output: Path | None = None,
+    preview_every: int | None = None,
+    stop_after: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    say: Callable[[str], None] = silent,
+    progress: bool = True,
+) -> None:
     """Trains until the last step, from the last checkpoint if there is one.
 
-    `devices`: over which batches are split; all if None.
+    Args:
+        config: how.
+        data: folder with attributes.npz and frames.npy or reference.mp4.
+        work: folder for checkpoints, previews and the trained network.
+        output: the trained network is written here too, such as into a subject's folder.
+        preview_every: steps between previews, checkpoints and measurements on the held-out part; a
+            tenth of all where it is not given, but at least 500.
+        stop_after: stop at this step, as if interrupted.
+        devices: over which batches are split; all if None.
+        say: is given a line of text on what is used.
+        progress: show progress bars.
     """
-    if arguments.distributed:
-        join_processes()
-    config, work = arguments.config, arguments.work_dir
     mesh = data_mesh(devices)
     check_batch_size(config.batch_size, mesh.size)
     work.mkdir(parents=True, exist_ok=True)
     perceptual, perceptual_variables, said = perceptual_network(config)
-    print(f"perceptual term: {said}", flush=True)
-    reference = load_reference(arguments.data)
+    say(f"perceptual term: {said}")
+    reference = load_reference(data)
     with first_before_others("rendering"):
-        clip = render_clip(reference, work)
+        bar = functools.partial(tqdm, desc="rendering", unit="batch", disable=not progress)
+        clip = render_clip(reference, work, progress=bar)
     training = video_training(config, clip, mesh, perceptual, perceptual_variables)
     held_out = held_out_frames(clip, config)
     checkpoints = Checkpoints(work / "checkpoints", asdict(config))
     state = checkpoints.restore(training.state)
     state = training.state if state is None else state
     training = training._replace(state=None)  # the first step uses it up
-    first, last = int(state.step), min(training.steps, arguments.stop_after or training.steps)
-    every = arguments.preview_every or max(500, training.steps // 10)
+    first, last = int(state.step), min(training.steps, stop_after or training.steps)
+    every = preview_every or max(500, training.steps // 10)
     generator, _ = networks(config)
 
     @jit
@@ -500,7 +386,7 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
         return to_uint8((image + 1) / 2)
 
     def save_network(params) -> None:
-        for path in (work / "rendering_to_video.safetensors", arguments.output):
+        for path in (work / "rendering_to_video.safetensors", output):
             if path is not None and is_first():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_rendering_to_video(
@@ -513,12 +399,14 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
 
     with (
         contextlib.closing(checkpoints),
-        training_progress(work / "tensorboard", first=first, steps=training.steps) as progress,
+        training_progress(
+            work / "tensorboard", first=first, steps=training.steps, shown=progress
+        ) as shown,
     ):
 
         def validate(done: int, state) -> None:
             average = local_copy(state.average)
-            show_preview(progress, work, done, *measure(held_out, generate, average))
+            show_preview(shown, work, done, *measure(held_out, generate, average))
             save_network(jax.device_get(average))
 
         run_steps(
@@ -530,7 +418,7 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
             checkpoints=checkpoints,
             save_every=every,
             look_every=20,
-            look=progress.look,
+            look=shown.look,
             describe=training.describe,
             validate_every=every,
             validate=validate,
@@ -541,29 +429,10 @@ def show_preview(
     progress: Progress, work: Path, done: int, psnr: float, mouth_psnr: float, preview: np.ndarray
 ) -> None:
     """Says how good the network is on held-out frames, and keeps the picture."""
-    from matplotlib import image as png
-
     say, board, _ = progress
     say(f"step {done}, held out: PSNR {psnr:.2f} dB, mouth {mouth_psnr:.2f} dB")
     board.add_scalar("validation/psnr_db", psnr, done)
     board.add_scalar("validation/mouth_psnr_db", mouth_psnr, done)
     board.add_image("rendered_generated_real", preview, done, dataformats="HWC")
     if is_first():
-        png.imsave(work / f"preview_{done:06d}.png", preview)
-
-
-def preset_arguments(name: str) -> Arguments:
-    """The arguments of a preset, the folders being those of the demo person."""
-    return Arguments(Path("runs/demo"), Path("runs/demo/video"), config=PRESETS[name])
-
-
-if __name__ == "__main__":
-    enable_compilation_cache()
-    main(
-        tyro.extras.overridable_config_cli(
-            {
-                "demo": ("For two CPU cores: about half an hour.", preset_arguments("demo")),
-                "paper": ("As published.", preset_arguments("paper")),
-            }
-        )
-    )
+        save_png(work / f"preview_{done:06d}.png", preview)

@@ -1,0 +1,78 @@
+"""How good are a person's generated pictures? Measured on the part of the clip not trained on.
+
+    python -m experiments.evaluate_rendering_to_video --subject FOLDER --data FOLDER --first 480
+
+Prints what `facial_jax.metrics.rendering_to_video` measures of the frames from `--first` on, made
+again from their own attributes. The eyes are also measured on a network that was trained without
+the eye attention map, where `--without-attention` names one; `--driven` measures how a video of the
+subject trembles, beside the real clip.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from facial_jax.files import write_text
+from facial_jax.metrics import rendering_to_video as evaluation
+from facial_jax.models.rendering_to_video.reference import load_reference
+from facial_jax.subject import load_subject
+from facial_jax.tracking.landmarker import LandmarkerMissingError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Whose pictures are measured, and on what."""
+
+    subject: Path
+    """The subject's folder."""
+    data: Path
+    """The folder that its network was trained on: attributes.npz and frames.npy."""
+    first: int
+    """Number of the first frame that was not trained on."""
+    without_attention: Path | None = None
+    """A network that was trained without the eye attention map."""
+    driven: Path | None = None
+    """A video of this subject driven by speech, to see how it trembles."""
+    output: Path | None = None
+    """A JSON file of what is printed."""
+
+
+def main(config: Config) -> None:
+    """Measures and prints."""
+    subject = load_subject(config.subject)
+    frames, attributes, *_ = load_reference(config.data)
+    frames = np.asarray(frames)
+    if not 0 < config.first < len(frames):
+        raise SystemExit(f"error: first: expected 1 to {len(frames) - 1}, got {config.first}")
+    held_out = attributes[config.first :]
+    generated = evaluation.generate(subject, held_out)
+    found = {
+        "pictures": evaluation.means(
+            evaluation.compare_pictures(generated, frames, attributes, config.first)
+        )
+    }
+    print(evaluation.table(found["pictures"], evaluation.MEASURES), flush=True)
+    try:
+        found["eyes"] = evaluation.compare_eyes(
+            subject,
+            held_out,
+            frames[config.first :],
+            generated,
+            without_attention=config.without_attention,
+        )
+        columns = tuple(found["eyes"]["real"])
+        print("\n" + evaluation.table(found["eyes"], columns), flush=True)
+        if config.driven is not None:
+            found["jitter"] = evaluation.measure_jitter(config.driven, frames, float(subject.fps))
+            print("\njitter: " + ", ".join(f"{k} {v:.5f}" for k, v in found["jitter"].items()))
+    except (ImportError, LandmarkerMissingError) as error:
+        print(f"eyes and jitter were not measured: {error}")
+    if config.output is not None:
+        write_text(config.output, json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))

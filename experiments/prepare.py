@@ -1,0 +1,89 @@
+"""Videos of people in, tracked clips out: python -m experiments.prepare VIDEO… --output DIR.
+
+For each video a folder of its name: `video.mp4` (the crop that the clip's poses are for),
+`report.html` and `report.txt`, and last `clip.npz` (see `facial_jax.data.tracked_clip`): where it
+is, the clip is whole. Videos that cannot be used are listed with the reason in `left_out.tsv`.
+Started again after a stop, it does what is missing.
+
+Folders of thousands of videos are spread over processes by Apache Beam, on this machine or, with
+Beam's options, on any of its runners; videos and output must be where all workers see them:
+
+    python -m experiments.prepare FOLDER --output DIR --workers 16 --data-set runs/data
+    python -m experiments.prepare FOLDER --output DIR --beam="--runner=FlinkRunner …"
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from data_specs.talking_head.prepare import Preparation, prepare_videos
+from data_specs.talking_head.videos import find_videos
+from facial_jax.audio.acoustic import BUNDLED, load_acoustic_model
+from facial_jax.tracking.landmarker import LandmarkerMissingError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Tracks the person in each video."""
+
+    videos: tyro.conf.Positional[tuple[Path, ...]]
+    """The videos, and folders of them; in a folder, FOLDER/PERSON/… are of one person."""
+    output: Path
+    """The folder for the clips' folders."""
+    fps: str | None = None
+    """Frames per second to track at, like 25 or 30000/1001; each video's own if not given."""
+    size: int = 512
+    """Height and width of the crop in pixels."""
+    subject: str | None = None
+    """Who is in the videos; each its own name, or its folder's, if not given."""
+    acoustic_model: str = BUNDLED
+    """Where the speech features come from: bundled, deepspeech, or a file. Clips that are done
+    already get this one's without being tracked again."""
+    again: bool = False
+    """Track videos again that are done already."""
+    workers: int = 1
+    """How many videos are tracked at once; more than one needs Apache Beam."""
+    beam: str = ""
+    """Options of Apache Beam for another runner than this machine's processes."""
+    data_set: Path | None = None
+    """Where data sets are, to make one of all clips in the output folder."""
+
+
+def main(config: Config) -> None:
+    """Prepares all videos; ends with 1 if one was left out."""
+    try:
+        videos = find_videos(config.videos)
+        load_acoustic_model(config.acoustic_model)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    config.output.mkdir(parents=True, exist_ok=True)
+    how = Preparation(config.output, config.fps, config.size, config.subject, config.acoustic_model)
+    try:
+        left_out = prepare_videos(
+            videos,
+            how,
+            again=config.again,
+            workers=config.workers,
+            beam=config.beam,
+            say=tqdm.write,
+        )
+    except (ImportError, LandmarkerMissingError) as error:
+        sys.exit(f"error: {error}")
+    for _, video, reason in left_out:
+        tqdm.write(f"left out {video}: {reason}")
+    if config.data_set is not None:
+        from data_specs.talking_head.builder import build_talking_head
+
+        try:
+            print(build_talking_head(config.output, config.data_set)[0])
+        except (FileNotFoundError, ValueError) as error:
+            sys.exit(f"error: {error}")
+    if {clip for clip, *_ in left_out} & {video.clip for video in videos}:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))

@@ -1,0 +1,71 @@
+"""Draws a face and saves it for 3D programs: python -m experiments.render_face --seed 3.
+
+Writes face.png, the picture, and face.glb, the head with its expressions as named morph targets
+("shape keys"), for Blender (File > Import > glTF 2.0) and others.
+
+A parameter file is .npz or .json with any of `identity` (80), `texture` (80), `expression` (64),
+`pose` (6: pitch, yaw, roll in radians; x, y, z in decimetres) and `illumination` (3, 9); what it
+lacks is zero. A subject's subject.json is such a file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from facial_jax.face.bfm import load_bfm
+from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.files import write_bytes
+from facial_jax.pictures import save_png
+from facial_jax.rendering.portrait import (
+    average_parameters,
+    draw,
+    make_glb,
+    random_parameters,
+    read_parameters,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options."""
+
+    seed: int | None = None
+    """Draw a random face; without it, and without parameters, the average face."""
+
+    parameters: Path | None = None
+    """A .npz or .json file with coefficients."""
+
+    face_model: Path | None = None
+    """BFM_model_front.mat or a folder with the Basel Face Model; by default the built-in model."""
+
+    output: Path = Path("face")
+    """Where to write: this name with .png and with .glb."""
+
+    size: int = 512
+    """Height and width of the picture in pixels."""
+
+
+def main(config: Config) -> None:
+    """Draws and writes."""
+    if config.parameters is not None and config.seed is not None:
+        raise SystemExit("--seed and --parameters: give one of them")
+    if config.face_model is None:
+        model, names = procedural_face_model(), EXPRESSION_NAMES
+    else:
+        model, names = load_bfm(config.face_model), ()
+    if config.parameters is not None:
+        parameters = read_parameters(config.parameters)
+    elif config.seed is not None:
+        parameters = random_parameters(config.seed)
+    else:
+        parameters = average_parameters()
+    config.output.parent.mkdir(parents=True, exist_ok=True)
+    picture, mesh = (config.output.with_suffix(suffix) for suffix in (".png", ".glb"))
+    save_png(picture, draw(model, parameters, config.size))
+    write_bytes(mesh, make_glb(model, parameters, tuple(names)))
+    print(f"{picture}, {mesh}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
