@@ -61,7 +61,7 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
 
 
 class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
-    """Made-up people talking: see `data_specs.clips.Clip` for what an example holds."""
+    """Made-up people talking: see `facial_jax.data.clips.Clip` for what an example holds."""
 
     VERSION = tfds.core.Version("1.0.0")
 

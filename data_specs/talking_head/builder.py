@@ -40,7 +40,7 @@ class TalkingHeadConfig(tfds.core.BuilderConfig):
 
 
 class TalkingHead(tfds.core.GeneratorBasedBuilder):
-    """Real people talking: see `data_specs.clips.Clip` for what an example holds."""
+    """Real people talking: see `facial_jax.data.clips.Clip` for what an example holds."""
 
     VERSION = tfds.core.Version("1.0.0")
 

@@ -31,7 +31,7 @@ def procedural_face_model() -> FaceModel:
     """The built-in face model: 9,100 vertices, deterministic, computed once per process.
 
     Its named expression components are `EXPRESSION_NAMES`; template coordinates and region labels
-    of its vertices are in `procedural_template.load_template()`.
+    of its vertices are in `template.load_template()`.
     """
     template = load_template()
     shape = mean_face_shape(template)

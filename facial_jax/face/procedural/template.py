@@ -25,7 +25,7 @@ class Template:
     """Vertices of the built-in model on the flat template."""
 
     coordinates: Float[np.ndarray, "n 2"]
-    # (u, v) of skin vertices in dm (see `procedural_geometry`); (s, t) in [-1, 1] × [0, 1] inside
+    # (u, v) of skin vertices in dm (see `geometry`); (s, t) in [-1, 1] × [0, 1] inside
     # the mouth
     triangles: Int[np.ndarray, "f 3"]
     # vertex indices, the outer side counter-clockwise for the viewer
@@ -36,7 +36,7 @@ class Template:
     lower_seam: Int[np.ndarray, "k"]
     # the lower lip's; the two share their ends, the corners of the mouth
     identity_mixing: Float[np.ndarray, "m_shape 80"] | None = None
-    # what the identity components are made of (see `procedural_statistics`)
+    # what the identity components are made of (see `statistics`)
     texture_mixing: Float[np.ndarray, "m_texture 80"] | None = None
     # what the texture components are made of
 
