@@ -15,6 +15,7 @@ from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.gltf import encode_glb
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.gallery import GROUND
 from facial_jax.rendering.render import render
 
 SHAPES = {
@@ -24,7 +25,6 @@ SHAPES = {
     "pose": (6,),
     "illumination": (3, 9),
 }
-GROUND = np.array([0.93, 0.93, 0.94], np.float32)
 
 
 def read_parameters(path: Path) -> dict[str, np.ndarray]:
