@@ -23,7 +23,8 @@ import jax
 import tyro
 
 from benchmarks.measure import CannotRunError, Row, device_slug, header, machine, shown
-from facial_jax.rendering_to_video import compute_dtype
+from facial_jax.backend import on_cpu
+from facial_jax.models.rendering_to_video.frames import compute_dtype
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("benchmarks", "data_specs", "experiments", "facial_jax")
@@ -74,7 +75,7 @@ def rendering_to_video(settings: Settings) -> Iterator[Row]:
     """Rendering to video."""
     from benchmarks import bench_render_to_video as bench
 
-    dtypes = tuple(dict.fromkeys((str(compute_dtype(jax.default_backend())), "float32")))
+    dtypes = tuple(dict.fromkeys((str(compute_dtype()), "float32")))
     if settings.quick:
         dtypes = dtypes[:1]
     published = bench.Arguments(
@@ -186,7 +187,7 @@ def _top(error: ModuleNotFoundError) -> str:
 
 def main(arguments: Arguments, benchmarks: Sequence = BENCHMARKS, results: Path = RESULTS) -> None:
     """Prints and writes the table."""
-    settings = Settings(arguments.quick, on_cpu=jax.default_backend() == "cpu")
+    settings = Settings(arguments.quick, on_cpu=on_cpu())
     command = "python -m benchmarks" + " --quick" * arguments.quick
     beginning = f"{command}\n\n{machine()}\n\n{header()}"
     print(beginning, flush=True)

@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.measure import Row, measure, print_table
 from facial_jax.audio.acoustic import BUNDLED, AcousticModel, load_acoustic_model
@@ -28,15 +29,6 @@ LEFT_OUT = 16
 ALPHAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 SMOOTHING_FRAMES = 4.0
 DEEPSPEECH_FPS = Fraction(30)
-
-
-def smooth_over_time(rows: np.ndarray, deviation: float = SMOOTHING_FRAMES) -> np.ndarray:
-    """Gaussian over time, mirrored at the ends."""
-    radius = int(4 * deviation + 0.5)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-    kernel /= kernel.sum()
-    padded = np.pad(rows, ((radius, radius), (0, 0)), mode="symmetric")
-    return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], axis=1)
 
 
 def ridge_explained(features: np.ndarray, targets: np.ndarray) -> float:
@@ -73,7 +65,8 @@ def explained_by(rows: np.ndarray, deepspeech: np.ndarray) -> float:
         rows.astype(np.float32), Fraction(FRAME_RATE), DEEPSPEECH_FPS, len(deepspeech)
     )
     windows = feature_windows(at_fps).reshape(len(at_fps), -1).astype(np.float64)
-    return ridge_explained(windows, smooth_over_time(deepspeech.astype(np.float64)))
+    targets = gaussian_filter1d(deepspeech.astype(np.float64), SMOOTHING_FRAMES, axis=0)
+    return ridge_explained(windows, targets)
 
 
 def measure_real_speech(
@@ -118,7 +111,7 @@ def pocketsphinx_phones(source: AudioSource) -> np.ndarray:
 def measure_error_rate(model: AcousticModel, speakers: int = 30) -> dict[str, float]:
     """Character error rate on held-out synthetic voices and sentences, as they are spoken."""
     from data_specs.synthetic_talking_head.speech_corpus import make_corpus
-    from experiments.train_acoustic import edit_distance, greedy_decode
+    from facial_jax.models.acoustic.training import edit_distance, greedy_decode
 
     corpus = make_corpus(speakers, seed=1, held_out=True)
     errors = 0

@@ -17,16 +17,21 @@ import optax
 import tyro
 
 from benchmarks.measure import Row, measure, print_table, random_variables
+from facial_jax.audio.features import context_windows
 from facial_jax.compilation import jit
-from facial_jax.generation import WINDOW_FRAMES, context_windows
-from facial_jax.losses.facial_gan import paper_objective
-from facial_jax.networks.facial_gan import (
+from facial_jax.models.facial_gan.generation import WINDOW_FRAMES
+from facial_jax.models.facial_gan.losses import paper_objective
+from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,
     SMALL_GENERATOR,
     FacialDiscriminator,
     FacialGenerator,
 )
-from facial_jax.training.facial_gan import FacialBatch, facial_train_step, init_facial_train_state
+from facial_jax.models.facial_gan.step import (
+    FacialBatch,
+    facial_train_step,
+    init_facial_train_state,
+)
 from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
 
 WIDTHS = {"published": ({}, {}), "small": (SMALL_GENERATOR, SMALL_DISCRIMINATOR)}

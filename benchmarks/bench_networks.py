@@ -12,7 +12,7 @@ import tyro
 
 from benchmarks.measure import Row, measure, print_table, random_variables
 from facial_jax.compilation import jit
-from facial_jax.networks.facial_gan import (
+from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,
     SMALL_GENERATOR,
     FacialDiscriminator,

@@ -21,16 +21,16 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import Row, measure, print_table, random_variables
-from experiments.train_rendering_to_video import PRESETS, VideoTrainingConfig, optimizers
 from facial_jax.compilation import jit
-from facial_jax.networks.rendering_to_video import LocalEnhancer, MultiscaleDiscriminator
-from facial_jax.networks.vgg import VggFeatures
-from facial_jax.rendering_to_video import generate_images
-from facial_jax.training.rendering_to_video import (
+from facial_jax.models.layers.vgg import VggFeatures
+from facial_jax.models.rendering_to_video.frames import generate_images
+from facial_jax.models.rendering_to_video.network import LocalEnhancer, MultiscaleDiscriminator
+from facial_jax.models.rendering_to_video.step import (
     VideoBatch,
     VideoTrainState,
     video_train_step,
 )
+from facial_jax.models.rendering_to_video.training import PRESETS, VideoTrainingConfig, optimizers
 
 
 @dataclass(frozen=True)

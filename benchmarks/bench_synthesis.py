@@ -49,7 +49,7 @@ def rows(seconds: float, sizes: tuple[int, ...], repeats: int) -> "Iterator[Row]
     """A frame of the demo subject at each size: of a whole synthesis, and of its frames alone."""
     import facial_jax
     from benchmarks.measure import measure
-    from facial_jax.rendering_to_video import frame_chunks
+    from facial_jax.models.rendering_to_video.frames import frame_chunks
     from facial_jax.synthesis import CHUNK_FRAMES, attributes_from_speech
 
     with tempfile.TemporaryDirectory() as folder:

@@ -25,15 +25,17 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from data_specs.clips import SAMPLE_RATE, Clip, open_clips
+from data_specs.clips import open_clips
 from data_specs.synthetic_talking_head.visemes import mouth_opening as opening_of_expression
 from experiments.demo_person.draw import make_drawer
 from experiments.demo_person.person import REST_POSE
 from facial_jax import enable_compilation_cache, procedural_face_model
+from facial_jax.data.clips import SAMPLE_RATE, Clip
+from facial_jax.pictures import encode_png
 from facial_jax.tracking import TrackedVideo, track
 from facial_jax.tracking.frames import open_frames
 from facial_jax.tracking.preflight import preflight
-from facial_jax.tracking.report import fitted_strip, png
+from facial_jax.tracking.report import fitted_strip
 from facial_jax.tracking.speech_sync import mouth_opening
 
 LOOP_SIDE = 320  # pixels of the frames of `--loops`
@@ -228,7 +230,7 @@ def main(config: Config) -> None:
         if config.strips is not None:
             config.strips.mkdir(parents=True, exist_ok=True)
             strip = fitted_strip(tracked, procedural_face_model())
-            (config.strips / f"{video.stem}.png").write_bytes(png(strip))
+            (config.strips / f"{video.stem}.png").write_bytes(encode_png(strip))
 
 
 if __name__ == "__main__":

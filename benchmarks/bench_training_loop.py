@@ -22,15 +22,16 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import Row, print_table
-from data_specs.clips import Clip as FacialClip
-from data_specs.clips import ClipSource, clip_entry, clip_to_example
-from data_specs.windows import subject_statistics
 from experiments import general_train
-from experiments import train_rendering_to_video as video_script
-from experiments.facial_gan_training import Networks, facial_gan_training
-from experiments.training_progress import training_progress
+from facial_jax.data.clips import Clip as FacialClip
+from facial_jax.data.clips import ClipSource, clip_entry, clip_to_example
+from facial_jax.data.windows import subject_statistics
+from facial_jax.models.facial_gan.training import Networks, facial_gan_training
+from facial_jax.models.rendering_to_video import training as video_script
+from facial_jax.models.rendering_to_video.reference import Clip as VideoClip
 from facial_jax.training.loop import Training, run_steps
 from facial_jax.training.parallel import data_mesh
+from facial_jax.training.progress import training_progress
 
 LOOK_EVERY = 20
 """Steps between looks at the losses, as in the scripts."""
@@ -45,13 +46,13 @@ class Arguments:
     """For about so long each is timed, at least 10 steps."""
 
 
-def noise_video(size: int, frames: int) -> video_script.Clip:
+def noise_video(size: int, frames: int) -> VideoClip:
     """A reference clip of noise."""
     rng = np.random.default_rng(0)
     frames, pictures, regions = (
         rng.integers(0, 256, (frames, size, size, channels), np.uint8) for channels in (3, 4, 2)
     )
-    return video_script.Clip(frames, pictures, regions, np.zeros(1, np.int32))
+    return VideoClip(frames, pictures, regions, np.zeros(1, np.int32))
 
 
 def noise_clips(count: int, frames: int) -> ClipSource:
@@ -101,7 +102,7 @@ def trainings(preset: str) -> Iterable[tuple[str, Any]]:
         ),
     )
     run = general_train.PAPER if paper else general_train.DEMO
-    facial = dataclasses.replace(run.training, epochs=10**6, max_steps=10**6)
+    facial = dataclasses.replace(run.training, epochs=1e6, max_steps=10**6)
     clips = noise_clips(*((100, 5354) if paper else (4, 400)))
     networks: Networks = run.networks
     yield (

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import numpy as np
 import tyro
 
-from experiments.pictures import save_png
+from facial_jax.pictures import contact_sheet, save_png
+from facial_jax.video import read_frames
 
 
 @dataclass(frozen=True)
@@ -22,20 +21,6 @@ class Config:
     """Frames side by side."""
     rows: int = 4
     """Frames on top of each other."""
-
-
-def contact_sheet(frames: np.ndarray, *, columns: int, rows: int) -> np.ndarray:
-    """Evenly spaced frames of (t, h, w, 3), first and last among them, in one picture."""
-    index = np.linspace(0, len(frames) - 1, columns * rows).round().astype(int)
-    height, width = frames.shape[1:3]
-    grid = frames[index].reshape(rows, columns, height, width, 3)
-    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
-
-
-def read_frames(video: Path) -> np.ndarray:
-    """(t, h, w, 3) uint8 RGB, all of them."""
-    with av.open(str(video)) as container:
-        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
 def main(config: Config) -> None:

@@ -13,7 +13,7 @@ import tyro
 from facial_jax.audio.acoustic import deepspeech_weights
 from facial_jax.interop.deepspeech import deepspeech_variables
 from facial_jax.interop.tensorflow_graph import read_constants
-from facial_jax.networks.parameters import save_variables
+from facial_jax.models.layers.parameters import save_variables
 
 
 @dataclass(frozen=True)

@@ -23,17 +23,17 @@ from typing import Literal
 import tyro
 
 from data_specs.clips import open_clips
-from data_specs.splits import TRAIN, VALIDATION
-from data_specs.windows import Perturbation, subject_statistics
-from experiments.facial_gan_training import Networks, TrainingConfig, train_facial_gan
 from facial_jax.cache import enable_compilation_cache
-from facial_jax.losses.facial_gan import FacialWeights
-from facial_jax.networks.facial_gan import (
+from facial_jax.data.splits import TRAIN, VALIDATION
+from facial_jax.data.windows import Perturbation, subject_statistics
+from facial_jax.models.facial_gan.losses import FacialWeights
+from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,
     SMALL_GENERATOR,
     FacialDiscriminator,
     FacialGenerator,
 )
+from facial_jax.models.facial_gan.training import Networks, TrainingConfig, train_facial_gan
 from facial_jax.training.processes import join_processes
 
 

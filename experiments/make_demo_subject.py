@@ -17,7 +17,7 @@ import tyro
 from experiments.demo_person.person import REST_POSE
 from facial_jax.attributes import POSE_SIZE, Identity
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.generation import FacialGan, load_facial_gan
+from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan
 from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     Subject,

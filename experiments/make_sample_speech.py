@@ -10,6 +10,7 @@ import numpy as np
 
 from data_specs.synthetic_talking_head.espeak import speak
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.files import whole_or_nothing
 
 RATE = 16000
 TEXT = (
@@ -22,7 +23,7 @@ SAMPLE = Path(__file__).parents[1] / "facial_jax" / "assets" / "speech" / "sampl
 def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
     """Mono 16-bit FLAC of float samples in [-1, 1]."""
     pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
-    with av.open(str(path), "w", format="flac") as container:
+    with whole_or_nothing(path) as partial, av.open(str(partial), "w", format="flac") as container:
         stream = container.add_stream("flac", rate=rate, layout="mono", format="s16")
         stream.options = {"compression_level": "12"}
         frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")

@@ -8,31 +8,22 @@ A parameter file is .npz or .json with any of `identity` (80), `texture` (80), `
 lacks is zero. A subject's subject.json is such a file.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax.numpy as jnp
-import numpy as np
 import tyro
 
-from experiments.pictures import save_png
-from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.bfm import load_bfm
-from facial_jax.face.gltf import encode_glb
-from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
-from facial_jax.rendering.camera import pinhole_camera
-from facial_jax.rendering.render import render
-
-SHAPES = {
-    "identity": (80,),
-    "texture": (80,),
-    "expression": (64,),
-    "pose": (6,),
-    "illumination": (3, 9),
-}
-GROUND = np.array([0.93, 0.93, 0.94], np.float32)
+from facial_jax.files import write_bytes
+from facial_jax.pictures import save_png
+from facial_jax.rendering.portrait import (
+    average_parameters,
+    draw,
+    make_glb,
+    random_parameters,
+    read_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -55,69 +46,6 @@ class Config:
     """Height and width of the picture in pixels."""
 
 
-def read_parameters(path: Path) -> dict[str, np.ndarray]:
-    """The coefficients of a .npz or .json file, float32; zeros for what it lacks."""
-    if path.suffix == ".json":
-        stored = json.loads(path.read_text())
-    elif path.suffix == ".npz":
-        stored = np.load(path)
-    else:
-        raise ValueError(f"parameters: expected a .npz or .json file, got {path}")
-    if not set(stored) & set(SHAPES):
-        raise ValueError(f"parameters: expected some of {', '.join(SHAPES)} in {path}")
-    found = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
-    for name in set(stored) & set(SHAPES):
-        found[name] = np.asarray(stored[name], np.float32)
-        if found[name].shape != SHAPES[name]:
-            raise ValueError(
-                f"parameters: {name}: expected shape {SHAPES[name]}, got {found[name].shape} "
-                f"in {path}"
-            )
-    return found
-
-
-def average_parameters() -> dict[str, np.ndarray]:
-    """The average face at rest, in soft light from above and the left."""
-    found = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
-    found["illumination"][:, :4] = [-0.22, -0.1, 0.24, 0.09]
-    found["pose"][4:] = [-0.05, -0.9]  # so far away that long faces fit
-    return found
-
-
-def random_parameters(seed: int) -> dict[str, np.ndarray]:
-    """A random person at rest, one standard deviation in every coefficient, in the same light."""
-    rng = np.random.default_rng(seed)
-    found = average_parameters()
-    for name in ("identity", "texture"):
-        found[name] = rng.standard_normal(SHAPES[name]).astype(np.float32)
-    return found
-
-
-def draw(model: FaceModel, parameters: dict[str, np.ndarray], size: int) -> np.ndarray:
-    """(size, size, 3) picture on a light ground."""
-    p = {name: jnp.asarray(array) for name, array in parameters.items()}
-    person = Identity(p["identity"], p["texture"], p["illumination"])
-    attributes = Attributes(expression=p["expression"], pose=p["pose"], blink=jnp.zeros(()))
-    camera = pinhole_camera((size, size))
-    face = render(model, person, attributes, camera, (size, size), antialiased=True)
-    return np.asarray(face.image) + (1.0 - np.asarray(face.mask)) * GROUND
-
-
-def make_glb(model: FaceModel, parameters: dict[str, np.ndarray], names: tuple[str, ...]) -> bytes:
-    """The person at rest with all 64 expressions as morph targets, weighted as the picture is."""
-    names = (*names, *(f"expression_{i:02d}" for i in range(len(names), 64)))
-    vertices = face_shape(model, jnp.asarray(parameters["identity"]), jnp.zeros(64))
-    return encode_glb(
-        np.asarray(vertices),
-        np.asarray(vertex_normals(vertices, model.triangles, model.vertex_triangles)),
-        np.asarray(face_texture(model, jnp.asarray(parameters["texture"]))),
-        np.asarray(model.triangles),
-        targets=np.moveaxis(np.asarray(model.expression_basis), -1, 0),
-        target_names=names,
-        target_weights=parameters["expression"],
-    )
-
-
 def main(config: Config) -> None:
     """Draws and writes."""
     if config.parameters is not None and config.seed is not None:
@@ -135,7 +63,7 @@ def main(config: Config) -> None:
     config.output.parent.mkdir(parents=True, exist_ok=True)
     picture, mesh = (config.output.with_suffix(suffix) for suffix in (".png", ".glb"))
     save_png(picture, draw(model, parameters, config.size))
-    mesh.write_bytes(make_glb(model, parameters, tuple(names)))
+    write_bytes(mesh, make_glb(model, parameters, tuple(names)))
     print(f"{picture}, {mesh}")
 
 

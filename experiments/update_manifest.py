@@ -7,6 +7,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import tyro
+
+from facial_jax.files import write_text
+
 ASSETS = Path(__file__).resolve().parents[1] / "facial_jax" / "assets"
 LICENCE = "Apache-2.0"
 ORIGINS = {
@@ -56,8 +60,8 @@ def main() -> None:
                 "licence": LICENCE,
             }
         )
-    (ASSETS / "MANIFEST.json").write_text(json.dumps(entries, indent=2) + "\n")
+    write_text(ASSETS / "MANIFEST.json", json.dumps(entries, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -19,6 +19,8 @@ from facial_jax.editing import transfer_attributes as transfer_attributes
 from facial_jax.face.bfm import load_bfm as load_bfm
 from facial_jax.face.model import FaceModel as FaceModel
 from facial_jax.face.procedural import procedural_face_model as procedural_face_model
+from facial_jax.personalization.personalize import Personalization as Personalization
+from facial_jax.personalization.personalize import personalize as personalize
 from facial_jax.rendering.camera import Camera as Camera
 from facial_jax.rendering.camera import pinhole_camera as pinhole_camera
 from facial_jax.rendering.render import render as render

@@ -225,13 +225,13 @@ def gaussian_filter(
         )
     if deviation_frames == 0 or not len(values):
         return values
+    from scipy.ndimage import gaussian_filter1d  # takes long to import
+
     radius = int(np.ceil(_KERNEL_DEVIATIONS * deviation_frames))
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation_frames) ** 2)
-    kernel /= kernel.sum()
-    columns = values.reshape(len(values), -1)
-    held = np.pad(columns, ((radius, radius), (0, 0)), mode="edge")
-    smooth = [np.convolve(column, kernel, mode="valid") for column in held.T]
-    return np.stack(smooth, axis=1).reshape(values.shape).astype(np.float32)
+    smooth = gaussian_filter1d(
+        values, deviation_frames, axis=0, output=np.float64, mode="nearest", radius=radius
+    )
+    return smooth.astype(np.float32)
 
 
 def _ease(count: int, places: np.ndarray, keys: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ blended at its edge.
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,8 +19,9 @@ import numpy as np
 from jaxtyping import Float, UInt8, UInt16
 
 from facial_jax.attributes import POSE_SIZE
+from facial_jax.files import copy_file, whole_or_nothing
+from facial_jax.pictures import resize
 from facial_jax.reference_path import reference_path
-from facial_jax.video import whole_or_nothing
 
 FILE_NAME = "full_frame.mp4"
 MAX_REFERENCE_S = 20
@@ -175,8 +175,7 @@ def copy_full_frame_reference(reference: FullFrameReference, folder: Path) -> No
     path = folder / FILE_NAME
     if path.exists() and path.samefile(reference.path):
         return
-    with whole_or_nothing(path) as partial:
-        shutil.copyfile(reference.path, partial)
+    copy_file(reference.path, path)
 
 
 def full_frame_chunks(
@@ -208,7 +207,7 @@ def full_frame_chunks(
             behind = path[done : done + len(chunk)]
             for image, head, index in zip(result, chunk, behind, strict=True):
                 image[:] = reader.read(int(index))
-                image[square] = blend(image[square], resize_square(head, side), alpha)
+                image[square] = blend(image[square], resize(head, side), alpha)
             done += len(chunk)
             yield result
 
@@ -248,15 +247,6 @@ def blend(
     """`head` over `behind`, `alpha` of 256 of it; what of the head lies beyond is left out."""
     head = head[: behind.shape[0], : behind.shape[1]]
     return ((head * alpha + behind * (256 - alpha) + np.uint16(128)) >> 8).astype(np.uint8)
-
-
-def resize_square(image: UInt8[np.ndarray, "s s 3"], side: int) -> UInt8[np.ndarray, "n n 3"]:
-    """A square picture at another size, averaged where it becomes smaller."""
-    if image.shape[0] == side:
-        return image
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    method = "AREA" if side < image.shape[0] else "BICUBIC"
-    return frame.to_ndarray(format="rgb24", width=side, height=side, interpolation=method)
 
 
 class _FrameReader:

@@ -18,6 +18,7 @@ from facial_jax.audio.acoustic import BUNDLED
 from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel, person_face_model
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.files import write_text
 from facial_jax.frame_rate import parse_frame_rate
 from facial_jax.full_frame import (
     FILE_NAME,
@@ -25,14 +26,14 @@ from facial_jax.full_frame import (
     copy_full_frame_reference,
     load_full_frame_reference,
 )
-from facial_jax.generation import FacialGan, load_facial_gan, save_facial_gan
-from facial_jax.networks.parameters import (
+from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan, save_facial_gan
+from facial_jax.models.layers.parameters import (
     load_variables,
     module_config,
     module_from_config,
     save_variables,
 )
-from facial_jax.networks.rendering_to_video import GlobalGenerator, LocalEnhancer
+from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
 FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
@@ -176,7 +177,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
         **({} if renders else {"renders": False}),
         **coefficients,
     }
-    (folder / DESCRIPTION).write_text(json.dumps(fields, indent=1) + "\n")
+    write_text(folder / DESCRIPTION, json.dumps(fields, indent=1) + "\n")
 
 
 def load_subject(name: str | os.PathLike) -> Subject:

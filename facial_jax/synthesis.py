@@ -29,8 +29,8 @@ from facial_jax.cache import enable_compilation_cache
 from facial_jax.editing import gaussian_filter
 from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
 from facial_jax.full_frame import full_frame_chunks
-from facial_jax.generation import blink_when_due, generate_attributes
-from facial_jax.rendering_to_video import frame_chunks
+from facial_jax.models.facial_gan.generation import blink_when_due, generate_attributes
+from facial_jax.models.rendering_to_video.frames import frame_chunks
 from facial_jax.subject import Subject, load_subject
 from facial_jax.video import check_output, write_video
 

@@ -1,4 +1,4 @@
-"""Writing video with its speech: H.264 and AAC in an mp4, through PyAV.
+"""Reading video, and writing it with its speech: H.264 and AAC in an mp4, through PyAV.
 
 Frames are uint8 RGB of shape (h, w, 3). A file appears under its name only when it is whole.
 """
@@ -6,21 +6,21 @@ Frames are uint8 RGB of shape (h, w, 3). A file appears under its name only when
 import io
 import os
 import queue
-import secrets
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import jax
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from jaxtyping import UInt8
 
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.backend import on_gpu
+from facial_jax.files import whole_or_nothing
 from facial_jax.version import __version__
 
 # The rates AAC knows, in Hz; others are resampled to the next higher one.
@@ -54,6 +54,12 @@ HARDWARE = Encoder(
 _hardware_works: dict[tuple[int, int], bool] = {}  # by size; found out once per process
 
 
+def read_frames(path: str | os.PathLike) -> UInt8[np.ndarray, "t h w 3"]:
+    """All frames of a video, RGB, in memory."""
+    with av.open(str(path)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
 def check_output(path: str | os.PathLike) -> Path:
     """The path of a video to be written, checked before any work is done.
 
@@ -78,19 +84,6 @@ def check_output(path: str | os.PathLike) -> Path:
             f"cannot write in the folder of output, {path.parent}: {error}"
         ) from None
     return path
-
-
-@contextmanager
-def whole_or_nothing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`: moved there at the end, removed if anything went wrong."""
-    partial = path.parent / f".{path.stem}-{secrets.token_hex(4)}.part.mp4"
-    # Made now, with the rights that the user's new files have; fails where there is one.
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_video(
@@ -172,7 +165,7 @@ def choose_encoder(size: tuple[int, int]) -> Encoder:
     few frames of this size come out of it as they went in, which is tried once in a process:
     FFmpeg lists it without any GPU, and several GPUs (A100, H100) have none. Libx264 otherwise.
     """
-    if jax.default_backend() != "gpu" or (os.cpu_count() or 1) >= SOFTWARE_CORES:
+    if not on_gpu() or (os.cpu_count() or 1) >= SOFTWARE_CORES:
         return SOFTWARE
     if size not in _hardware_works:
         _hardware_works[size] = _works(HARDWARE, size)

@@ -22,7 +22,7 @@ def run_in_processes(script: str, count: int) -> list[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    paths = [str(Path(__file__).parent), *sys.path]
+    paths = [str(Path(__file__).resolve().parents[1]), *sys.path]
     environment = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count} {FLAGS}",
         # XLA cuts a sum into as many pieces as there are threads; by itself it has fewer of them

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_specs.clips import SAMPLE_RATE, Clip
+from facial_jax.data.clips import SAMPLE_RATE, Clip
 
 
 def random_clip(name, subject, frames, *, seed=0, valid=None, fps="25", features=29) -> Clip:

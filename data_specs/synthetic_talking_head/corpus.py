@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from data_specs.clips import SAMPLE_RATE, Clip
 from data_specs.synthetic_talking_head.animation import (
     animate,
     cut_utterance,
@@ -18,6 +17,7 @@ from data_specs.synthetic_talking_head.text import SentenceMaker
 from facial_jax.audio.acoustic import AcousticModel
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.data.clips import SAMPLE_RATE, Clip
 
 SILENT_SHARE = 0.05
 """Of the clips in the bundled subject's style: nobody speaks, and the room alone is heard."""

@@ -7,6 +7,7 @@ sideways translation are out of phase, one pose tells where in it the head is. T
 """
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from data_specs.synthetic_talking_head.espeak import Utterance
 from data_specs.synthetic_talking_head.prosody import (
@@ -123,14 +124,15 @@ def _noise(
     rng: np.random.Generator, times_s: np.ndarray, sigma_s: float, channels: int
 ) -> np.ndarray:
     """(t, channels) noise of variance 1 through a Gaussian filter of this width."""
-    radius = int(np.ceil(4 * sigma_s * _NOISE_HZ))
+    sigma = sigma_s * _NOISE_HZ
+    radius = int(np.ceil(4 * sigma))
     count = int(np.ceil(len(times_s) * _NOISE_HZ / GRID_HZ)) + 1
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / (sigma_s * _NOISE_HZ)) ** 2)
-    kernel /= np.sqrt((kernel**2).sum())
+    kernel = gaussian_filter1d(np.eye(2 * radius + 1)[radius], sigma, radius=radius)
     white = rng.standard_normal((channels, count + 2 * radius))
+    smooth = gaussian_filter1d(white, sigma, axis=1, radius=radius)[:, radius : radius + count]
+    smooth /= np.sqrt((kernel**2).sum())
     at = np.arange(len(times_s)) * _NOISE_HZ / GRID_HZ
-    columns = [np.interp(at, np.arange(count), np.convolve(x, kernel, "valid")) for x in white]
-    return np.stack(columns, axis=-1)
+    return np.stack([np.interp(at, np.arange(count), x) for x in smooth], axis=-1)
 
 
 def rise(lag_s: np.ndarray, length_s: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from data_specs.synthetic_talking_head.espeak import Utterance
 
@@ -112,10 +113,4 @@ def gaussian_smooth(x: np.ndarray, sigma_s: float) -> np.ndarray:
     radius = int(np.ceil(3 * sigma))
     if radius == 0 or not len(x):
         return x
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    pad = [(radius, radius)] + [(0, 0)] * (x.ndim - 1)
-    padded = np.pad(x, pad, mode="edge")
-    if x.ndim == 1:
-        return np.convolve(padded, kernel, "valid")
-    return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], axis=-1)
+    return gaussian_filter1d(x, sigma, axis=0, output=np.float64, mode="nearest", radius=radius)

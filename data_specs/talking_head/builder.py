@@ -15,9 +15,11 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_specs.clips import Clip, clip_entry, clip_features, clip_to_example
-from data_specs.splits import SPLITS, split_of_name
-from data_specs.talking_head.tracked_clip import FILE_NAME, left_out_videos, load_tracked_clip
+from data_specs.clips import clip_features
+from facial_jax.data.clips import Clip, clip_entry, clip_to_example
+from facial_jax.data.splits import SPLITS, split_of_name
+from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, load_tracked_clip
+from facial_jax.files import write_text
 
 LEFT_OUT_TABLE = "left_out.tsv"
 
@@ -38,7 +40,7 @@ class TalkingHeadConfig(tfds.core.BuilderConfig):
 
 
 class TalkingHead(tfds.core.GeneratorBasedBuilder):
-    """Real people talking: see `data_specs.clips.Clip` for what an example holds."""
+    """Real people talking: see `facial_jax.data.clips.Clip` for what an example holds."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -113,7 +115,7 @@ def build_talking_head(
     left_out = [(clip, reason) for clip, reason in builder.info.metadata["left_out"]]
     left_out += [(clip, reason) for clip, _, reason in left_out_videos(folder)]
     table = "".join(f"{clip}\t{' '.join(reason.split())}\n" for clip, reason in left_out)
-    (Path(builder.data_dir) / LEFT_OUT_TABLE).write_text("clip\treason\n" + table)
+    write_text(Path(builder.data_dir) / LEFT_OUT_TABLE, "clip\treason\n" + table)
     return Path(builder.data_dir), left_out
 
 

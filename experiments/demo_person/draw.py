@@ -15,15 +15,14 @@ from experiments.demo_person import paint
 from experiments.demo_person.person import REST_POSE, demo_identity
 from experiments.demo_person.surfaces import body_surface, hair_surface
 from facial_jax.attributes import MAX_BLINK, Identity
-from facial_jax.face import procedural_geometry as geometry
 from facial_jax.face.model import (
     face_shape,
     face_texture,
     vertex_normals,
     vertex_triangle_adjacency,
 )
-from facial_jax.face.procedural import procedural_face_model
-from facial_jax.face.procedural_template import (
+from facial_jax.face.procedural import geometry, procedural_face_model
+from facial_jax.face.procedural.template import (
     LOWER_LIP,
     LOWER_TEETH,
     UPPER_CAVITY,

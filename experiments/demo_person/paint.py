@@ -6,11 +6,10 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import gaussian_filter, zoom
 
 from facial_jax.attributes import Identity
-from facial_jax.face import procedural_geometry as geometry
-from facial_jax.face import procedural_texture as texture
 from facial_jax.face.model import FaceModel
-from facial_jax.face.procedural_geometry import smoothstep
-from facial_jax.face.procedural_template import LOWER_LIP, UPPER_LIP, load_template
+from facial_jax.face.procedural import geometry, texture
+from facial_jax.face.procedural.geometry import smoothstep
+from facial_jax.face.procedural.template import LOWER_LIP, UPPER_LIP, load_template
 
 MAP_SIZE = 768
 MAP_ORIGIN = np.array([-1.32, -1.32])  # (u, v) of the skin map's first texel

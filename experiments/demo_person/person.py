@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from facial_jax.attributes import Identity
-from facial_jax.face import procedural_geometry as geometry
-from facial_jax.face.procedural import procedural_face_model
-from facial_jax.face.procedural_identity import (
+from facial_jax.face.procedural import geometry, procedural_face_model
+from facial_jax.face.procedural.identity import (
     NAMED_SCALE,
     anthropometric_modes,
     mouth_parts_on_template,
 )
-from facial_jax.face.procedural_template import load_template
+from facial_jax.face.procedural.template import load_template
 
 # Where the head rests: pitch, yaw, roll; x, y, z in dm. The head is 14.5 dm away from the camera.
 REST_POSE = np.array([0.0, 0.0, 0.0, 0.0, -0.1, -4.5], np.float32)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.make_face_model import grid_triangles
-from facial_jax.face import procedural_geometry as geometry
-from facial_jax.face.procedural_geometry import smoothstep
+from facial_jax.face.procedural import geometry
+from facial_jax.face.procedural.geometry import smoothstep
+from facial_jax.face.procedural.mesh import grid_triangles
 
 CENTRE = np.array([0.0, geometry.FACE_CENTRE_Y, 0.0])
 

@@ -12,15 +12,15 @@ from jaxtyping import Float
 
 from facial_jax.audio.deepspeech import DeepSpeechAcousticModel, DeepSpeechConfig
 from facial_jax.audio.mfcc import MEL_BANDS
-from facial_jax.audio.network import (
+from facial_jax.cache import cache_directory
+from facial_jax.compilation import jit
+from facial_jax.models.acoustic.network import (
     SILENCE,
     AcousticConfig,
     AcousticNetwork,
     normalise_log_mel,
 )
-from facial_jax.cache import cache_directory
-from facial_jax.compilation import jit
-from facial_jax.networks.parameters import check_variables, load_variables, module_from_config
+from facial_jax.models.layers.parameters import check_variables, load_variables, module_from_config
 
 BUNDLED, DEEPSPEECH, GIVEN = "bundled", "deepspeech", "given"
 """What a subject listens with: one of two acoustic models, or features that its user gives."""

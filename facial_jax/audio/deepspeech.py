@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from facial_jax.audio.mfcc import INPUT_SIZE, cepstra, deepspeech_rows, deepspeech_statistics
 from facial_jax.compilation import jit
-from facial_jax.networks.parameters import check_variables
+from facial_jax.models.layers.parameters import check_variables
 
 CHUNK_ROWS = 512
 _CLIP = 20.0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from facial_jax.audio.acoustic import AcousticModel
 from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE, log_mel
@@ -80,5 +80,13 @@ def feature_windows(
 ) -> Float[np.ndarray, "t 16 features"]:
     """Window t holds the rows t − 8 … t + 7, zeros beyond the ends."""
     padded = np.pad(features, ((ROWS_BEFORE, WINDOW_ROWS - 1 - ROWS_BEFORE), (0, 0)))
-    index = np.arange(len(features))[:, None] + np.arange(WINDOW_ROWS)[None, :]
-    return padded[index]
+    return context_windows(padded[None])[0]
+
+
+def context_windows(
+    rows: Float[Array | np.ndarray, "b n f"],
+) -> Float[Array | np.ndarray, "b t 16 f"]:
+    """The window of every frame; `rows` hold 8 rows before the first frame and 7 after the last."""
+    frames = rows.shape[1] - (WINDOW_ROWS - 1)
+    index = np.arange(frames)[:, None] + np.arange(WINDOW_ROWS)
+    return rows[:, index]

@@ -17,14 +17,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from facial_jax.interop.torch_checkpoint import is_torch_checkpoint, read_torch_checkpoint
-from facial_jax.networks.facial_gan import FacialDiscriminator, FacialGenerator
-from facial_jax.networks.parameters import check_variables
-from facial_jax.networks.rendering_to_video import (
+from facial_jax.models.facial_gan.network import FacialDiscriminator, FacialGenerator
+from facial_jax.models.layers.parameters import check_variables
+from facial_jax.models.layers.vgg import CONVOLUTIONS, VggFeatures, layer_names
+from facial_jax.models.rendering_to_video.network import (
     GlobalGenerator,
     LocalEnhancer,
     MultiscaleDiscriminator,
 )
-from facial_jax.networks.vgg import CONVOLUTIONS, VggFeatures, layer_names
 
 StateDict = Mapping[str, np.ndarray]
 Variables = dict[str, Any]

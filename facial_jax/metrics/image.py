@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from facial_jax.networks.vgg import VggFeatures
+from facial_jax.models.layers.vgg import VggFeatures
 
 _WINDOW = 11
 _DEVIATION = 1.5

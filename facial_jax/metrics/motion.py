@@ -10,7 +10,7 @@ import flax.struct
 import numpy as np
 from jaxtyping import Float
 
-from facial_jax.blinking import find_blinks
+from facial_jax.models.facial_gan.blinking import find_blinks
 
 
 @flax.struct.dataclass

@@ -30,6 +30,8 @@ from jax.custom_batching import custom_vmap
 from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Float, Int
 
+from facial_jax.backend import on_gpu
+
 _MAX_EXACT_INDEX = 1 << 24  # integers up to this are exact in float32
 _SUPPORTED = "0.4."  # the versions of nvdiffrast whose C++ interface, a private one, is used here
 
@@ -324,7 +326,7 @@ def available() -> bool:
 
     Warns once where an nvdiffrast is installed whose version is not supported.
     """
-    if jax.default_backend() != "gpu":
+    if not on_gpu():
         return False
     if importlib.util.find_spec("torch") is None or not _is_installed():
         return False

@@ -2,24 +2,22 @@
 
 import base64
 import html
-import io
 
-import av
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.model import FaceModel
+from facial_jax.pictures import encode_png, resize
+from facial_jax.plots import svg_plot
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
 from facial_jax.tracking.preflight import Preflight
-from facial_jax.tracking.tracker import TrackedVideo, resize
+from facial_jax.tracking.tracker import TrackedVideo
 
 STRIP_FRAMES = 8
 STRIP_SIZE = 192
-_WIDTH, _HEIGHT, _MARGIN = 920, 130, 34
-_COLORS = ("#2266bb", "#cc4422", "#228844")
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 960px; margin: 2em auto; color: #222 }
 td { padding: 0 1.5em 0.2em 0; vertical-align: top } td:first-child { color: #666 }
@@ -88,17 +86,6 @@ def _dots(image: np.ndarray, points: np.ndarray, color: tuple[int, int, int]) ->
             image[row + dy, column + dx] = color
 
 
-def png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """A picture as a PNG file."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="image2pipe") as container:
-        stream = container.add_stream("png", rate=1)
-        stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "rgb24"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return file.getvalue()
-
-
 def report_html(
     tracked: TrackedVideo, checked: Preflight, strip: UInt8[np.ndarray, "h w 3"]
 ) -> str:
@@ -107,14 +94,14 @@ def report_html(
     a = tracked.attributes
     degrees = np.degrees(a.pose[:, :3])
     plots = [
-        _plot("head rotation, degrees", times, degrees, ("pitch", "yaw", "roll")),
-        _plot("head position, dm", times, a.pose[:, 3:], ("x", "y", "z")),
-        _plot("blink, AU45", times, a.blink[:, None], ("blink",)),
-        _plot("mouth opening over eyes' distance", times, checked.opening[:, None], ("mouth",)),
-        _plot("fit error, %", times, 100 * tracked.fit_error[:, None], ("error",)),
+        svg_plot("head rotation, degrees", _columns(degrees, "pitch", "yaw", "roll"), times),
+        svg_plot("head position, dm", _columns(a.pose[:, 3:], "x", "y", "z"), times),
+        svg_plot("blink, AU45", {"blink": a.blink}, times),
+        svg_plot("mouth opening over eyes' distance", {"mouth": checked.opening}, times),
+        svg_plot("fit error, %", {"error": 100 * tracked.fit_error}, times),
     ]
     if checked.voice is not None:
-        plots.insert(4, _plot("voice, log energy", times, checked.voice[:, None], ("voice",)))
+        plots.insert(4, svg_plot("voice, log energy", {"voice": checked.voice}, times))
     rows = "".join(
         f"<tr><td>{html.escape(what)}</td><td>{html.escape(value)}</td></tr>"
         for what, value in checked.facts
@@ -122,7 +109,7 @@ def report_html(
     problems = "".join(f"<li class=bad>{html.escape(p)}</li>" for p in checked.problems)
     verdict = problems or "<li class=good>Nothing is wrong with this clip.</li>"
     name = html.escape(tracked.video.path.name)
-    picture = base64.b64encode(png(strip)).decode()
+    picture = base64.b64encode(encode_png(strip)).decode()
     return (
         f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{_STYLE}</style>"
         f"<h1>{name}</h1><ul>{verdict}</ul><table>{rows}</table>"
@@ -131,35 +118,5 @@ def report_html(
     )
 
 
-def _plot(
-    title: str, times: np.ndarray, values: Float[np.ndarray, "t k"], names: tuple[str, ...]
-) -> str:
-    """Curves over time as SVG; gaps where values are not finite."""
-    step = max(1, len(times) // 3000)
-    times, values = times[::step], values[::step]
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    high = high if high > low else low + 1.0
-    span = max(float(times[-1] - times[0]), 1e-6)
-    x = _MARGIN + (times - times[0]) / span * (_WIDTH - _MARGIN)
-    curves, legend = [], []
-    for k, name in enumerate(names):
-        y = 16 + (high - values[:, k]) / (high - low) * (_HEIGHT - 32)
-        pieces, pen = [], "M"
-        for a, b in zip(x, y, strict=True):
-            if np.isfinite(b):
-                pieces.append(f"{pen}{a:.1f} {b:.1f}")
-                pen = "L"
-            else:
-                pen = "M"
-        curves.append(f'<path d="{"".join(pieces)}" fill="none" stroke="{_COLORS[k]}"/>')
-        legend.append(f'<tspan fill="{_COLORS[k]}"> {html.escape(name)}</tspan>')
-    return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" font-size="11">'
-        f'<text x="{_MARGIN}" y="11">{html.escape(title)}:{"".join(legend)}</text>'
-        f'<text x="0" y="22">{high:.3g}</text><text x="0" y="{_HEIGHT - 14}">{low:.3g}</text>'
-        f'<text x="{_MARGIN}" y="{_HEIGHT - 2}">{times[0]:.1f} s</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT - 2}" text-anchor="end">{times[-1]:.1f} s</text>'
-        + "".join(curves)
-        + "</svg>"
-    )
+def _columns(values: Float[np.ndarray, "t k"], *names: str) -> dict[str, np.ndarray]:
+    return dict(zip(names, values.T, strict=True))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-import av
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -15,6 +14,7 @@ from facial_jax.attributes import POSE_SIZE, Attributes, Identity
 from facial_jax.editing import gaussian_filter
 from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.pictures import resize
 from facial_jax.tracking import fitting, photometric
 from facial_jax.tracking.blink import blink_intensity, relative_opening
 from facial_jax.tracking.frames import VideoFrames, open_frames
@@ -335,12 +335,3 @@ def _cropped_frames(frames, crop, start, count, size, indices):
     for index, image in enumerate(frames.read(start=start, stop=start + count)):
         if wanted is None or index in wanted:
             yield resize(image[square], size)
-
-
-def resize(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "n n 3"]:
-    """A square picture at another size, averaged where it becomes smaller."""
-    if image.shape[0] == size:
-        return np.ascontiguousarray(image)
-    method = "AREA" if image.shape[0] > size else "BICUBIC"
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    return frame.to_ndarray(format="rgb24", width=size, height=size, interpolation=method)

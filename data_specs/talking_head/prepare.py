@@ -1,0 +1,175 @@
+"""Videos of people in, tracked clips out, one after another or many at once.
+
+For each video a folder of its name, see `facial_jax.tracking.clip`. Videos that cannot be used are
+listed with the reason in `left_out.tsv`. Started again after a stop, it does what is missing.
+"""
+
+import functools
+import shlex
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_specs.talking_head.videos import Video
+from facial_jax.audio.acoustic import BUNDLED
+from facial_jax.cache import enable_compilation_cache
+from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, save_reason
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.files import write_text
+from facial_jax.tracking import track
+from facial_jax.tracking.clip import listen_again, write_tracked
+from facial_jax.tracking.landmarker import LandmarkerMissingError
+from facial_jax.tracking.preflight import Preflight
+
+LEFT_OUT_TABLE = "left_out.tsv"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How videos become clips, and where."""
+
+    output: Path
+    # the folder for the clips' folders
+    fps: str | None = None
+    # frames per second to track at, like 25 or 30000/1001; each video's own if not given
+    size: int = 512
+    # height and width of the crop in pixels
+    subject: str | None = None
+    # who is in the videos; each its own name, or its folder's, if not given
+    acoustic_model: str = BUNDLED
+    # where the speech features come from: bundled, deepspeech, or a file
+
+
+def prepare_videos(
+    videos: Sequence[Video],
+    how: Preparation,
+    *,
+    again: bool,
+    workers: int,
+    beam: str,
+    say: Callable[[str], None],
+) -> list[tuple[str, str, str]]:
+    """Tracks the person in each video; (clip, video, reason) of all in the folder without a clip.
+
+    Args:
+        videos: what is to be tracked; what is done is not done again.
+        how: options, and the output folder, which must exist.
+        again: track videos again that are done already.
+        workers: how many videos are tracked at once; more than one needs Apache Beam.
+        beam: options of Apache Beam for another runner than this machine's processes.
+        say: is given a line of text on each video.
+
+    Raises:
+        ImportError, LandmarkerMissingError: no video can be tracked here.
+    """
+    missing = [video for video in videos if again or not done_before(video, how, say)]
+    if len(missing) < len(videos):
+        say(f"{len(videos) - len(missing)} of {len(videos)} videos were done before")
+    jobs = [(video, how) for video in missing]
+    if workers > 1 or beam:
+        _at_once(jobs, workers, beam)
+    else:
+        _one_by_one(jobs, say)
+    left_out = left_out_videos(how.output)
+    lines = "".join(f"{video}\t{reason}\n" for _, video, reason in left_out)
+    write_text(how.output / LEFT_OUT_TABLE, "video\treason\n" + lines)
+    return left_out
+
+
+def prepare(
+    video: Video, how: Preparation, *, progress: Callable[..., Iterable] = iter
+) -> Preflight:
+    """Tracks one video and writes its folder; returns the report on it.
+
+    Raises:
+        ValueError: the video cannot be used; what is known of it is in its report.
+    """
+    (how.output / video.clip / FILE_NAME).unlink(missing_ok=True)
+    model = procedural_face_model()
+    tracked = track(video.path, model, fps=how.fps, size=how.size, progress=progress)
+    subject = how.subject or video.subject
+    return write_tracked(
+        how.output,
+        tracked,
+        name=video.clip,
+        subject=subject,
+        acoustic_model=how.acoustic_model,
+    )
+
+
+def done_before(video: Video, how: Preparation, say: Callable[[str], None]) -> bool:
+    """Whether a sound clip of the video is there; it has the wanted acoustic model's features then.
+
+    A damaged one is not.
+    """
+    folder = how.output / video.clip
+    if not (folder / FILE_NAME).exists():
+        return False
+    try:
+        listen_again(folder, how.acoustic_model)
+    except ValueError as error:
+        say(f"{folder}: {error}")
+        return False
+    return True
+
+
+def prepare_or_leave_out(
+    job: tuple[Video, Preparation], *, progress: Callable[..., Iterable] = iter
+) -> Preflight | None:
+    """`prepare`; where the video cannot be used, the reason in its folder and None.
+
+    Raises:
+        ImportError, LandmarkerMissingError: no video can be tracked here.
+    """
+    video, how = job
+    enable_compilation_cache()
+    try:
+        return prepare(video, how, progress=progress)
+    except (ImportError, LandmarkerMissingError):
+        raise
+    except (ValueError, OSError, RuntimeError) as error:
+        leave_out(job, str(error))
+    except Exception as error:  # one strange file must not stop the others
+        traceback.print_exc()
+        leave_out(job, f"{type(error).__name__}: {error}")
+    return None
+
+
+def leave_out(job: tuple[Video, Preparation], reason: str) -> None:
+    """Notes why there is no clip of a video."""
+    video, how = job
+    save_reason(how.output, video.clip, video=str(video.path), reason=reason)
+
+
+def _one_by_one(jobs: list[tuple[Video, Preparation]], say: Callable[[str], None]) -> None:
+    for job in jobs:
+        video, how = job
+        bar = functools.partial(
+            tqdm, desc=video.path.name, unit="frame", leave=False, mininterval=1.0
+        )
+        checked = prepare_or_leave_out(job, progress=bar)
+        if checked is not None:
+            say(f"{how.output / video.clip}:\n{checked.text()}")
+
+
+def _in_worker(job: tuple[Video, Preparation]) -> None:
+    checked = prepare_or_leave_out(job)
+    video, how = job
+    folder = how.output / video.clip
+    remarks = "left out" if checked is None else f"done, {len(checked.problems)} remarks in it"
+    print(f"{folder}: {remarks}", flush=True)
+
+
+def _at_once(jobs: list[tuple[Video, Preparation]], workers: int, beam: str) -> None:
+    try:
+        from data_specs.talking_head.beam import for_each, local_options
+    except ImportError as error:
+        raise ImportError(
+            f"workers, beam: tracking many videos at once needs Apache Beam ({error}); install it "
+            "with pip install 'facial_jax[beam]', or leave these options out"
+        ) from error
+    options = shlex.split(beam) if beam else local_options(workers)
+    for_each(_in_worker, leave_out, jobs, options)

@@ -1,0 +1,1 @@
+"""What trainings read: clips of talking heads, and windows out of them."""

@@ -1,1 +1,0 @@
-"""The losses of the papers, one function per equation."""

@@ -1,0 +1,199 @@
+"""How good a person's generated pictures are, measured on the part of the clip not trained on.
+
+Frames are made again from their own attributes, and PSNR, SSIM, perceptual distance and CPBD put
+beside those of two pictures that cost nothing: the mean of the frames before, and of these the one
+whose attributes are nearest. The eyes are measured by landmarks on what was made: how their closing
+goes with the blink that drove it, with the eye attention map, with the map set to zero, and by a
+network that was trained without it (the paper's ablation). And how a video of the subject trembles,
+beside the real clip.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
+from facial_jax.compilation import jit
+from facial_jax.metrics.image import perceptual_distance, psnr, ssim
+from facial_jax.metrics.jitter import landmark_jitter
+from facial_jax.metrics.sharpness import cpbd
+from facial_jax.models.layers.vgg import random_features
+from facial_jax.models.rendering_to_video.frames import frame_chunks
+from facial_jax.pictures import resize
+from facial_jax.subject import Subject, load_rendering_to_video
+from facial_jax.tracking.blink import relative_opening
+from facial_jax.tracking.landmarker import Landmarker
+from facial_jax.video import read_frames
+
+MEASURES = ("psnr_db", "ssim", "perceptual", "cpbd")
+BATCH = 8
+LANDMARKER_SIZE = 384
+"""What smaller pictures are enlarged to before landmarks are looked for."""
+MIN_STD = 1e-3
+"""Attributes that move less are not compared."""
+
+FindLandmarks = Callable[[np.ndarray, float], np.ndarray]
+"""From frames (t, h, w, 3) uint8 and their rate to landmarks (t, 68, 2), NaN where unseen."""
+
+
+def find_landmarks(frames: np.ndarray, fps: float) -> np.ndarray:
+    """What MediaPipe sees in these frames.
+
+    Raises:
+        ImportError, LandmarkerMissingError: MediaPipe or its model is missing.
+    """
+    with Landmarker(fps) as landmarker:
+        for frame in frames:
+            small = frame.shape[0] == frame.shape[1] < LANDMARKER_SIZE
+            landmarker.add(resize(frame, LANDMARKER_SIZE) if small else frame)
+        return landmarker.shot().points
+
+
+def generate(subject: Subject, attributes: Attributes) -> np.ndarray:
+    """The subject's frames of these attributes, (t, h, w, 3) uint8."""
+    chunks = frame_chunks(subject, attributes, chunk_frames=32)
+    return np.concatenate(list(chunks))
+
+
+def nearest_frames(attributes: Attributes, first: int) -> np.ndarray:
+    """For each frame from `first` on, the frame before `first` with the nearest attributes.
+
+    Distances are Euclidean over all standardised attributes.
+    """
+    packed = np.asarray(pack_attributes(attributes))
+    statistics = attribute_statistics(packed[:first])
+    moving = np.asarray(statistics.std) > MIN_STD
+    rows = np.asarray(standardize(packed, statistics))[:, moving]
+    # A frame at a time: the differences of all would be gigabytes in minutes of video.
+    return np.array([np.square(rows[:first] - row).sum(-1).argmin() for row in rows[first:]])
+
+
+def picture_measures(pictures: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+    """Each measure for each frame, (t,); both are (t, h, w, 3) uint8."""
+    network, variables = random_features()
+
+    @jit
+    def compare(a, b):
+        a, b = (x.astype(jnp.float32) / 255 for x in (a, b))
+        return psnr(a, b), ssim(a, b), perceptual_distance(network, variables, a, b)
+
+    rows = []
+    for start in range(0, len(real), BATCH):
+        index = np.minimum(np.arange(start, start + BATCH), len(real) - 1)
+        rows.append(np.stack(jax.device_get(compare(pictures[index], real[index]))))
+    compared = np.concatenate(rows, axis=1)[:, : len(real)]
+    sharp = np.array([cpbd(picture.astype(np.float32) / 255) for picture in pictures])
+    return dict(zip(MEASURES, (*compared, sharp), strict=True))
+
+
+def compare_pictures(
+    generated: np.ndarray, frames: np.ndarray, attributes: Attributes, first: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """The measures of what was generated and of both baselines; and the real frames' CPBD."""
+    real = frames[first:]
+    mean = np.mean(frames[:first], axis=0, dtype=np.float64).round().astype(np.uint8)
+    shown = {
+        "generated": generated,
+        "mean frame": np.broadcast_to(mean, real.shape),
+        "nearest training frame": frames[nearest_frames(attributes, first)],
+    }
+    measured = {name: picture_measures(pictures, real) for name, pictures in shown.items()}
+    sharp = np.array([cpbd(picture.astype(np.float32) / 255) for picture in real])
+    return measured | {"real": {"cpbd": sharp}}
+
+
+def eye_closing(points: np.ndarray, blink: np.ndarray) -> dict[str, float]:
+    """How the eyes' closing in a video goes with the blink that drove it.
+
+    Args:
+        points: (t, 68, 2) landmarks, NaN where there was no face.
+        blink: (t,) AU45.
+
+    Returns:
+        Their correlation (1: the eyes close just as the blink says; 0 for eyes that do not move),
+        the eyes' mean opening over the person's own when the blink is above 2.5, and when it is
+        below 0.5; the share of frames with a face.
+    """
+    opening = relative_opening(points)
+    seen = np.isfinite(opening)
+    if seen.sum() < 3:
+        raise ValueError("points: expected a face in at least three frames")
+    closing, driving = 1 - opening[seen], blink[seen]
+    moves = min(closing.std(), driving.std()) > 1e-6
+
+    def opening_where(chosen):
+        return float((1 - closing[chosen]).mean()) if chosen.any() else float("nan")
+
+    return {
+        "correlation": float(np.corrcoef(closing, driving)[0, 1]) if moves else 0.0,
+        "opening_closed": opening_where(driving > 2.5),
+        "opening_open": opening_where(driving < 0.5),
+        "seen": float(seen.mean()),
+    }
+
+
+def with_network(subject: Subject, path: Path) -> Subject:
+    """The same subject with another rendering-to-video network."""
+    return dataclasses.replace(subject, **load_rendering_to_video(path))
+
+
+def compare_eyes(
+    subject: Subject,
+    attributes: Attributes,
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    without_attention: Path | None = None,
+    landmarks: FindLandmarks = find_landmarks,
+) -> dict[str, dict[str, float]]:
+    """`eye_closing` of the real frames, of those generated, and of those without the map.
+
+    A blink of zero scales the map to zero, and nothing else of the picture comes from the blink.
+    """
+    blink, fps = np.asarray(attributes.blink), float(subject.fps)
+    open_eyes = attributes.replace(blink=np.zeros_like(blink))
+    videos = {
+        "real": real,
+        "generated": generated,
+        "map set to zero": generate(subject, open_eyes),
+    }
+    if without_attention is not None:
+        other = with_network(subject, without_attention)
+        videos["trained without map"] = generate(other, open_eyes)
+    return {name: eye_closing(landmarks(video, fps), blink) for name, video in videos.items()}
+
+
+def measure_jitter(
+    driven: Path, frames: np.ndarray, fps: float, *, landmarks: FindLandmarks = find_landmarks
+) -> dict[str, float]:
+    """How a video of the subject and the real clip tremble, and the one over the other."""
+    with av.open(str(driven)) as container:
+        rate = float(container.streams.video[0].average_rate)
+    made = read_frames(driven)
+    found = {
+        "driven": landmark_jitter(landmarks(made, rate)),
+        "real": landmark_jitter(landmarks(frames, fps)),
+    }
+    return found | {"ratio": found["driven"] / found["real"]}
+
+
+def table(rows: dict[str, dict[str, float]], columns: tuple[str, ...]) -> str:
+    """Numbers by name and column as text."""
+    lines = [f"{'':24s}" + "".join(f"{column:>16s}" for column in columns)]
+    for name, row in rows.items():
+        cells = (f"{row[c]:16.4f}" if c in row else f"{'':16s}" for c in columns)
+        lines.append(f"{name:24s}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def means(measured: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """Over the frames."""
+    return {
+        name: {measure: float(values.mean()) for measure, values in row.items()}
+        for name, row in measured.items()
+    }

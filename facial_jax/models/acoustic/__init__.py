@@ -1,0 +1,1 @@
+"""The bundled acoustic network: log mel energies in, characters out."""

@@ -1,0 +1,354 @@
+"""FACIAL-GAN: speech features to facial attributes (FACIAL, Sec. 3.2).
+
+Every width is a field; the defaults are the published sizes.  The number of speech features, the
+window length and the number of frames come from the input.  Layout: (batch, time, feature).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from facial_jax.backend import on_cpu
+from facial_jax.models.layers.convolution import plain_conv2d, plain_up_conv
+from facial_jax.models.layers.normalization import BatchNorm
+
+TEMPORAL_COLUMNS = 29
+"""How many features a row has for the published temporal encoder, which leaves two columns."""
+
+SMALL_GENERATOR = dict(
+    temporal_features=(16, 48, 96, 96),
+    unet_features=(96, 96, 160, 160, 160),
+    fusion_features=(128, 128),
+    latent_size=32,
+    local_features=(32, 32, 64, 64),
+)
+"""Fields of the bundled generator: the same network at about a sixth of the parameters."""
+
+SMALL_DISCRIMINATOR = dict(features=(8, 16, 32, 64))
+"""Fields of the discriminator that the small generator is trained against."""
+
+
+def _batch_norm(train: bool, axis_name: str | None, name: str) -> BatchNorm:
+    return BatchNorm(use_running_average=not train, axis_name=axis_name, name=name)
+
+
+def resize_time(x: Float[Array, "b n c"], length: int) -> Float[Array, "b t c"]:
+    """Linear interpolation over time with aligned corners: the first and the last frame stay.
+
+    As a product, whose gradient is one too: that of a gather would be a scatter.
+    """
+    n = x.shape[1]
+    position = np.linspace(0.0, n - 1.0, length)
+    share = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(n)))
+    share = jnp.asarray(share, jnp.float32)
+    return jnp.einsum("tn,bnc->btc", share, x, precision=jax.lax.Precision.HIGHEST)
+
+
+class TemporalEncoder(nn.Module):
+    """The convolutions that see one speech-feature row per frame as an image (time, feature)."""
+
+    features: Sequence[int] = (32, 128, 256, 256)
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, rows: Float[Array, "b t f"], *, train: bool) -> Float[Array, "b n c"]:
+        """A sequence about half as long as the input; columns become neighbours in time."""
+        kernels = ((4, 4), (4, 4), (4, 4), (3, 1))
+        strides = ((2, 2), (2, 2), (1, 1), (1, 1))
+        x = rows[..., None]
+        for i, (features, kernel, stride) in enumerate(
+            zip(self.features, kernels, strides, strict=True)
+        ):
+            padding = ((kernel[0] // 2,) * 2, (0, 0))
+            x = nn.Conv(features, kernel, stride, padding, name=f"conv_{i}")(x)
+            x = _batch_norm(train, self.axis_name, f"norm_{i}")(x)
+            x = nn.leaky_relu(x, 0.01)
+        return x.reshape(x.shape[0], -1, x.shape[-1])
+
+
+class TemporalUpConv(nn.Module):
+    """Transposed convolution over time with kernel 4 and stride 2: twice the length.
+
+    The same numbers and parameters as `nn.ConvTranspose(features, (4,), (2,), ((2, 2),))`.
+    """
+
+    features: int
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t c"]) -> Float[Array, "b T d"]:
+        """Twice as long, `features` channels."""
+        kernel = self.param(
+            "kernel", nn.initializers.lecun_normal(), (4, x.shape[-1], self.features)
+        )
+        up = up_by_products if on_cpu() else up_by_convolution
+        y = up(x, kernel)
+        if self.use_bias:
+            y = y + self.param("bias", nn.initializers.zeros_init(), (self.features,))[None, None]
+        return y
+
+
+def up_by_products(
+    x: Float[Array, "b t c"], kernel: Float[Array, "4 c d"]
+) -> Float[Array, "b T d"]:
+    """One product for the even and one for the odd frames: on CPUs a gradient 30 times as fast."""
+    b, t, c = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0)))
+    before, after = padded[:, :t], padded[:, 2:]
+    even = jnp.concatenate([before, x], axis=-1) @ kernel[0::2].reshape(2 * c, -1)
+    odd = jnp.concatenate([x, after], axis=-1) @ kernel[1::2].reshape(2 * c, -1)
+    return jnp.stack([even, odd], axis=2).reshape(b, 2 * t, -1)
+
+
+def up_by_convolution(
+    x: Float[Array, "b t c"], kernel: Float[Array, "4 c d"]
+) -> Float[Array, "b T d"]:
+    """The same as what it is, for accelerators."""
+    # Reversed twice, it would not be reversed: XLA knows a transposed convolution by its reversed
+    # kernel, and would convolve frames with zeros between them where it finds none.
+    flipped = jax.lax.optimization_barrier(kernel[::-1])
+    return plain_up_conv(x, flipped, (1, 1))
+
+
+class TemporalUNet(nn.Module):
+    """A 1-D U-Net; `features` are the down-path's widths, the outermost first.
+
+    As published, a skip connection carries its level's input after the leaky ReLU.
+    """
+
+    features: Sequence[int] = (256, 256, 512, 512, 512)
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t c"], *, train: bool) -> Float[Array, "b t c"]:
+        """The same shape as the input, in (−1, 1)."""
+        depth, out_features = len(self.features), x.shape[-1]
+        if x.shape[1] % 2**depth:
+            raise ValueError(
+                f"The U-Net halves time {depth} times: expected a number of frames divisible by "
+                f"{2**depth}, got {x.shape[1]}."
+            )
+        skips = []
+        for i, features in enumerate(self.features):
+            if i:
+                x = nn.leaky_relu(x, 0.2)
+                skips.append(x)
+            x = nn.Conv(features, (4,), (2,), ((1, 1),), use_bias=False, name=f"down_{i}")(x)
+            if 0 < i < depth - 1:
+                x = _batch_norm(train, self.axis_name, f"down_norm_{i}")(x)
+        for i in reversed(range(depth)):
+            features = self.features[i - 1] if i else out_features
+            x = TemporalUpConv(features, use_bias=i == 0, name=f"up_{i}")(nn.relu(x))
+            if i:
+                x = _batch_norm(train, self.axis_name, f"up_norm_{i}")(x)
+                x = jnp.concatenate([skips.pop(), x], axis=-1)
+        return jnp.tanh(x)
+
+
+class TemporalGenerator(nn.Module):
+    """G^tem: the speech of all frames and the initial state to a latent z_t per frame (Eq. 1).
+
+    The encoder is made for rows of 29 features, DeepSpeech's. Of rows of another width, a learned
+    projection makes such rows.
+    """
+
+    temporal_features: Sequence[int] = (32, 128, 256, 256)
+    unet_features: Sequence[int] = (256, 256, 512, 512, 512)
+    fusion_features: Sequence[int] = (256, 256)
+    latent_size: int = 32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        rows: Float[Array, "b t f"],
+        initial_state: Float[Array, "b a"],
+        *,
+        train: bool,
+    ) -> Float[Array, "b t z"]:
+        """z_t for every frame; `rows` are the windows' centres."""
+        if rows.shape[-1] != TEMPORAL_COLUMNS:
+            rows = nn.Dense(TEMPORAL_COLUMNS, name="columns")(rows)
+        encoder = TemporalEncoder(self.temporal_features, self.axis_name, name="encoder")
+        x = resize_time(encoder(rows, train=train), rows.shape[1])
+        x = TemporalUNet(self.unet_features, self.axis_name, name="unet")(x, train=train)
+        state = jnp.broadcast_to(initial_state[:, None, :], (*x.shape[:2], initial_state.shape[-1]))
+        x = jnp.concatenate([x, state], axis=-1)
+        for i, features in enumerate(self.fusion_features):
+            x = nn.Conv(features, (3,), name=f"fusion_{i}")(x)
+            x = _batch_norm(train, self.axis_name, f"fusion_norm_{i}")(x)
+            x = nn.leaky_relu(x, 0.01)
+        return nn.Conv(self.latent_size, (3,), name="latent")(x)
+
+
+class LocalGenerator(nn.Module):
+    """G^loc: one window of speech to its phonetic latent c_t (Eq. 2).
+
+    In training, batch norm takes its statistics over batch and time together.
+    """
+
+    features: Sequence[int] = (32, 32, 64, 64)
+    latent_size: int = 32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, windows: Float[Array, "n w f"], *, train: bool) -> Float[Array, "n c"]:
+        """c_t for every window."""
+        x = windows
+        for i, features in enumerate(self.features):
+            x = nn.Conv(features, (3,), (2,), ((1, 1),), name=f"conv_{i}")(x)
+            x = _batch_norm(train, self.axis_name, f"norm_{i}")(nn.relu(x))
+        x = x.reshape(x.shape[0], -1)
+        x = jnp.tanh(nn.Dense(self.latent_size, name="dense")(x))
+        return _batch_norm(train, self.axis_name, "dense_norm")(x)
+
+
+class FacialGenerator(nn.Module):
+    """The generator of FACIAL-GAN: f_t = FC(c_t, z_t) (Eq. 3)."""
+
+    attribute_size: int = 71
+    # width of an attribute row, standardised
+    temporal_features: Sequence[int] = (32, 128, 256, 256)
+    unet_features: Sequence[int] = (256, 256, 512, 512, 512)
+    fusion_features: Sequence[int] = (256, 256)
+    latent_size: int = 32
+    # width of z_t and of c_t
+    local_features: Sequence[int] = (32, 32, 64, 64)
+    with_temporal: bool = True
+    # False leaves out G^tem, and with it the initial state: an ablation (Sec. 5)
+    with_local: bool = True
+    # False leaves out G^loc: the other one
+    axis_name: str | None = None
+    # the mapped axis over which batch norm shares its statistics, if any
+
+    @nn.compact
+    def __call__(
+        self,
+        audio: Float[Array, "b t w f"],
+        initial_state: Float[Array, "b a"],
+        *,
+        train: bool = False,
+    ) -> Float[Array, "b t a"]:
+        """Attributes of all `t` frames.
+
+        `audio`: for every frame its window of `w` rows of speech features, the frame itself at
+        row w // 2.  `initial_state`: the standardised attributes of the frame before.  With
+        `train`, batch norm uses and updates batch statistics (collection `batch_stats`).
+        Raises ValueError where `t` is not divisible by 2 to the U-Net's depth, where
+        `initial_state` is not `attribute_size` wide, or where neither branch is wanted.
+        """
+        if initial_state.shape[-1] != self.attribute_size:
+            raise ValueError(
+                f"initial_state: expected {self.attribute_size} attributes, "
+                f"got {initial_state.shape[-1]}."
+            )
+        if not (self.with_temporal or self.with_local):
+            raise ValueError("with_temporal, with_local: expected at least one of them to be True.")
+        b, t, w, f = audio.shape
+        latents = []
+        if self.with_local:
+            local = LocalGenerator(
+                self.local_features, self.latent_size, self.axis_name, name="local"
+            )
+            c = local(audio.reshape(b * t, w, f), train=train)
+            latents.append(c.reshape(b, t, -1))
+        if self.with_temporal:
+            temporal = TemporalGenerator(
+                self.temporal_features,
+                self.unet_features,
+                self.fusion_features,
+                self.latent_size,
+                self.axis_name,
+                name="temporal",
+            )
+            latents.append(temporal(audio[:, :, w // 2], initial_state, train=train))
+        return nn.Dense(self.attribute_size, name="output")(jnp.concatenate(latents, axis=-1))
+
+
+def speech_feature_count(variables: Mapping[str, Any]) -> int:
+    """How many speech features a row has for a `FacialGenerator` with these variables.
+
+    Raises KeyError where a layer is missing.
+    """
+    params = variables["params"]
+    if "local" in params:
+        return params["local"]["conv_0"]["kernel"].shape[1]
+    temporal = params["temporal"]
+    return temporal["columns"]["kernel"].shape[0] if "columns" in temporal else TEMPORAL_COLUMNS
+
+
+class FirstConv(nn.Module):
+    """The discriminator's first convolution, 3×3 with stride 2.
+
+    The same numbers and parameters as `nn.Conv(features, (3, 3), 2, ((1, 1), (1, 1)))`.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
+        """Half the height and width, rounded up."""
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        if on_cpu():
+            return first_conv_by_patches(x, kernel, bias)
+        return plain_conv2d(x, kernel, 2, ((1, 1), (1, 1))) + bias[None, None, None]
+
+
+def first_conv_by_patches(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"], bias: Float[Array, "d"]
+) -> Float[Array, "b H W d"]:
+    """One product of patches: from one channel, faster gradients on CPUs."""
+    h, w, c = x.shape[1:]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    patches = [padded[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
+    ones = jnp.ones((*patches[0].shape[:3], 1), x.dtype)
+    weights = jnp.concatenate([kernel.reshape(9 * c, -1), bias[None]])
+    return jnp.concatenate([*patches, ones], axis=-1) @ weights
+
+
+class FacialDiscriminator(nn.Module):
+    """D^f: judges attributes and their change from frame to frame, patch by patch (Eq. 7)."""
+
+    features: Sequence[int] = (64, 128, 256, 512)
+    axis_name: str | None = None
+    # the mapped axis over which batch norm shares its statistics, if any
+
+    def __call__(
+        self, attributes: Float[Array, "b t a"], *, train: bool = False
+    ) -> Float[Array, "b h w"]:
+        """Logits (unbounded scores), one per patch; high means real."""
+        return self.judge(attributes_and_motion(attributes), train=train)
+
+    @nn.compact
+    def judge(self, rows: Float[Array, "b n a"], *, train: bool = False) -> Float[Array, "b h w"]:
+        """The scores of rows that are already attributes and their changes."""
+        x = rows[..., None]
+        last = len(self.features) - 1
+        for i, features in enumerate(self.features):
+            if i == 0:
+                x = FirstConv(features, name="conv_0")(x)
+            else:
+                stride = 1 if i == last else 2
+                x = nn.Conv(
+                    features, (3, 3), stride, ((1, 1), (1, 1)), use_bias=False, name=f"conv_{i}"
+                )(x)
+                x = _batch_norm(train, self.axis_name, f"norm_{i}")(x)
+            x = nn.leaky_relu(x, 0.2)
+        return nn.Conv(1, (3, 3), padding=((1, 1), (1, 1)), name="output")(x)[..., 0]
+
+
+def attributes_and_motion(attributes: Float[Array, "b t a"]) -> Float[Array, "b n a"]:
+    """The t rows of attributes, followed by their t − 1 changes from frame to frame."""
+    return jnp.concatenate([attributes, jnp.diff(attributes, axis=1)], axis=1)
+
+
+def count_parameters(params) -> int:
+    """The number of trainable numbers in a parameter tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

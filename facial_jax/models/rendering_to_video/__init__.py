@@ -1,0 +1,1 @@
+"""Rendering-to-video: rendered faces in, frames of the person out (FACIAL, Sec. 4.2)."""

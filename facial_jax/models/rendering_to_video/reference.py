@@ -1,0 +1,134 @@
+"""A person's reference video as a training reads it, and the faces rendered for its frames.
+
+A folder holds the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, and
+`attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
+illumination (3, 9), clip_starts where it holds more than one clip, and vertex_texture (n, 3) where
+faces are to be rendered with the person's own.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facial_jax.attributes import Attributes, Identity
+from facial_jax.compilation import jit
+from facial_jax.face.model import face_landmarks, face_shape, person_face_model
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.files import whole_or_nothing
+from facial_jax.rendering.camera import (
+    camera_vertices,
+    pinhole_camera,
+    pose_vertices,
+    project_to_pixels,
+)
+from facial_jax.rendering.render import network_input, render
+from facial_jax.video import read_frames
+
+RENDERED_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A reference video and what the network sees of it; images are uint8."""
+
+    frames: np.ndarray
+    # (t, h, w, 3) RGB
+    pictures: np.ndarray
+    # (t, h, w, 4) rendered face and scaled eye attention map
+    regions: np.ndarray
+    # (t, h, w, 2) how much a pixel belongs to the mouth and to the eyes
+    clip_starts: np.ndarray
+    # where in the frames a new clip begins, 0 the first
+
+
+class Reference(NamedTuple):
+    """A reference video, and whose it is."""
+
+    frames: np.ndarray
+    # (t, h, w, 3) RGB uint8
+    attributes: Attributes
+    identity: Identity
+    clip_starts: np.ndarray
+    vertex_texture: np.ndarray | None
+    # (n, 3) the person's own, where it is known
+
+
+def load_reference(folder: Path) -> Reference:
+    """What a folder holds."""
+    with np.load(folder / "attributes.npz") as arrays:
+        attributes = Attributes(
+            **{k: arrays[k].astype(np.float32) for k in ("expression", "pose", "blink")}
+        )
+        identity = Identity(
+            **{
+                k: jnp.asarray(arrays[k], jnp.float32)
+                for k in ("identity", "texture", "illumination")
+            }
+        )
+        clip_starts = arrays["clip_starts"] if "clip_starts" in arrays else np.zeros(1, np.int32)
+        texture = arrays.get("vertex_texture")
+    if (folder / "frames.npy").is_file():
+        frames = np.load(folder / "frames.npy", mmap_mode="r")
+    else:
+        frames = read_frames(folder / "reference.mp4")
+    if len(frames) != len(attributes):
+        raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
+    return Reference(frames, attributes, identity, clip_starts, texture)
+
+
+def render_clip(
+    reference: Reference, cache: Path, *, progress: Callable[[Iterable], Iterable] = iter
+) -> Clip:
+    """Renders every frame's face, or reads what an earlier run rendered.
+
+    `progress` wraps the iteration over the frames, such as a progress bar.
+    """
+    frames, attributes, identity, clip_starts, texture = reference
+    pictures_file, regions_file = cache / "pictures.npy", cache / "regions.npy"
+    if not regions_file.is_file():
+        size, camera = frames.shape[1:3], pinhole_camera(frames.shape[1:3])
+        model, identity = person_face_model(procedural_face_model(), identity, texture)
+
+        @jit
+        def render_batch(attributes):
+            rendered = render(model, identity, attributes, camera, size)
+            vertices = pose_vertices(
+                face_shape(model, identity.identity, attributes.expression), attributes
+            )
+            landmarks = face_landmarks(model, vertices)
+            pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
+            mouth = blob(pixels[:, 48:68], size)
+            eyes = blob(pixels[:, 36:42], size) + blob(pixels[:, 42:48], size)
+            regions = jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
+            pictures = network_input(rendered, attributes.blink)
+            return to_uint8(pictures), to_uint8(regions)
+
+        batches, n = [], len(attributes)
+        for start in progress(range(0, n, RENDERED_AT_ONCE)):
+            index = np.minimum(np.arange(start, start + RENDERED_AT_ONCE), n - 1)
+            batches.append(jax.tree.map(np.asarray, render_batch(attributes[index])))
+        pictures, regions = (np.concatenate(x)[:n] for x in zip(*batches, strict=True))
+        for path, array in ((pictures_file, pictures), (regions_file, regions)):
+            with whole_or_nothing(path) as partial:
+                np.save(partial, array)
+    pictures, regions = (np.load(path, mmap_mode="r") for path in (pictures_file, regions_file))
+    return Clip(frames, pictures, regions, clip_starts)
+
+
+def to_uint8(x):
+    """[0, 1] as 0 to 255."""
+    return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0).astype(jnp.uint8)
+
+
+def blob(points, size):
+    """A soft ellipse over 2-D landmarks (t, n, 2): 1 inside, fading out around them."""
+    middle = (points.max(axis=1) + points.min(axis=1)) / 2
+    extent = jnp.maximum((points.max(axis=1) - points.min(axis=1)) / 2, size[1] / 30)
+    x = (jnp.arange(0.5, size[1])[None] - middle[:, :1]) / (1.2 * extent[:, :1])
+    y = (jnp.arange(0.5, size[0])[None] - middle[:, 1:]) / (1.2 * extent[:, 1:])
+    return jnp.exp(-2 * (jnp.square(x)[:, None, :] + jnp.square(y)[:, :, None]) ** 2)

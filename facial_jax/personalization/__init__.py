@@ -1,0 +1,1 @@
+"""A person from one video: the stages of personalization, and the report on what they made."""

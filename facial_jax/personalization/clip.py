@@ -1,0 +1,84 @@
+"""The first stage: the person's clip, tracked in the video, and which part of it is held out."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from facial_jax.data.clips import Clip, ClipSource, clip_entry, clip_to_example
+from facial_jax.data.windows import MIN_FRAMES
+from facial_jax.full_frame import save_full_frame_reference
+from facial_jax.personalization.config import PersonalizationConfig
+from facial_jax.tracking import track
+from facial_jax.tracking.clip import write_tracked
+
+HELD_OUT = 0.2
+"""The last part of the clip that is only measured."""
+TRACKED_SIZE = 512
+
+
+def track_video(
+    video: Path, config: PersonalizationConfig, *, say: Callable[[str], None], progress: bool
+) -> None:
+    """Finds the head in every frame; keeps clip, crop and whole frames."""
+    output = config.work / "tracked"
+    bar = functools.partial(
+        tqdm, desc=video.name, unit="frame", mininterval=1.0, disable=not progress
+    )
+    tracked = track(video, size=max(TRACKED_SIZE, config.size), progress=bar)
+    checked = write_tracked(
+        output,
+        tracked,
+        name="clip",
+        subject=config.subject,
+        acoustic_model=config.acoustic_model,
+    )
+    say(checked.text())
+    crop = tracked.crop
+    save_full_frame_reference(
+        output / "clip",
+        tracked.video.read(start=tracked.start, stop=tracked.start + len(tracked)),
+        fps=tracked.fps,
+        crop=(crop.left, crop.top, crop.side),
+        pose=tracked.attributes.pose,
+    )
+
+
+def first_held_out(clip: Clip) -> int:
+    """Number of the first frame that is not trained on.
+
+    Raises:
+        ValueError: too few frames show a face.
+    """
+    first = round((1 - HELD_OUT) * len(clip))
+    seen = int(clip.valid[first:].sum())
+    if seen < MIN_FRAMES + 2 or not clip.valid[:first].any():
+        least = (MIN_FRAMES + 2) / HELD_OUT / float(clip.frame_rate)
+        raise ValueError(
+            f"video: expected at least {least:.1f} s with a face, of which the last fifth is held "
+            f"out, got {len(clip)} frames ({len(clip) / float(clip.frame_rate):.1f} s) with "
+            f"{seen} that show a face in their last fifth; give a longer video"
+        )
+    return first
+
+
+def part_of(clip: Clip, begin: int, end: int) -> ClipSource:
+    """Some frames of a clip as a source of its own."""
+    rate = len(clip.waveform) / len(clip)
+    waveform = clip.waveform[round(begin * rate) : round(end * rate)]
+    rows = {
+        name: getattr(clip, name)[begin:end]
+        for name in ("features", "expression", "pose", "blink", "valid")
+    }
+    part = dataclasses.replace(clip, waveform=waveform, **rows)
+    example = clip_to_example(part)
+    stored = {k: v.encode() if isinstance(v, str) else v for k, v in example.items()}
+    return ClipSource((clip_entry(part),), [stored], {})
+
+
+def shown_frames(clip: Clip) -> np.ndarray:
+    """Numbers of the frames with a face: the others are not shown to the network."""
+    return np.flatnonzero(clip.valid)

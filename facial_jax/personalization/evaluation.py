@@ -1,0 +1,84 @@
+"""The last stages: the held-out part is made again and measured, a sentence spoken, and both put
+into the report."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from facial_jax.data.clips import Clip
+from facial_jax.files import write_text
+from facial_jax.metrics import rendering_to_video as evaluation
+from facial_jax.models.rendering_to_video.reference import load_reference
+from facial_jax.personalization.clip import shown_frames
+from facial_jax.personalization.config import PersonalizationConfig
+from facial_jax.personalization.report import report_page
+from facial_jax.pictures import contact_sheet, side_by_side
+from facial_jax.subject import load_subject
+from facial_jax.synthesis import sample_speech, synthesize
+from facial_jax.tracking.landmarker import LandmarkerMissingError
+from facial_jax.video import read_frames
+
+SPOKEN = "spoken.mp4"
+
+
+def evaluate(
+    video: Path,
+    config: PersonalizationConfig,
+    clip: Clip,
+    first: int,
+    folder: Path,
+    seconds: dict[str, float],
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """Measures the held-out part, speaks a sentence, and writes both to the report."""
+    output = config.work / "evaluation"
+    output.mkdir(parents=True, exist_ok=True)
+    subject = load_subject(config.folder)
+    frames, attributes, *_ = load_reference(folder / "data")
+    frames, first = np.asarray(frames), int((shown_frames(clip) < first).sum())
+    held_out, real = attributes[first:], frames[first:]
+    generated = evaluation.generate(subject, held_out)
+    measured = evaluation.compare_pictures(generated, frames, attributes, first)
+    tables = {"held-out frames, made again from their attributes": evaluation.means(measured)}
+    curves = {
+        "PSNR of the held-out frames, dB": {
+            name: row["psnr_db"] for name, row in measured.items() if "psnr_db" in row
+        },
+        "blink that drives the held-out frames, AU45": {"blink": np.asarray(held_out.blink)},
+    }
+    say(evaluation.table(evaluation.means(measured), evaluation.MEASURES))
+    synthesize(sample_speech(), subject=subject, output=config.folder / SPOKEN, progress=False)
+    spoken = read_frames(config.folder / SPOKEN)
+    facts = {
+        "video": str(video),
+        "frames with a face": f"{len(frames)} of {len(clip)} at {float(subject.fps):g} per second",
+        "held out": f"the last {len(real)}",
+        "size": f"{subject.size}×{subject.size}",
+    } | {f"{name}, seconds": f"{value:.0f}" for name, value in seconds.items()}
+    try:
+        eyes = evaluation.compare_eyes(subject, held_out, real, generated)
+        tables["eyes by landmarks, and the blink that drives them"] = eyes
+        jitter = evaluation.measure_jitter(config.folder / SPOKEN, frames, float(subject.fps))
+        tables["trembling of the landmarks, of the eyes' distance"] = {"jitter": jitter}
+    except (ImportError, LandmarkerMissingError, ValueError) as error:
+        facts["eyes and trembling"] = f"not measured: {error}"
+    for title, rows in list(tables.items())[1:]:
+        columns = tuple(next(iter(rows.values())))
+        say(f"{title}\n{evaluation.table(rows, columns)}")
+    pictures = {
+        "held out: real above, generated below": side_by_side({"real": real, "made": generated}),
+        "a sentence of another voice, spoken by the person": contact_sheet(
+            spoken, columns=8, rows=3
+        ),
+    }
+    previews = sorted(folder.glob("preview_*.png"))
+    if previews:
+        pictures["held out at the end of training: rendered, generated, real"] = previews[-1]
+    if (figure := config.work / "facial_gan" / "curves_0.png").is_file():
+        pictures["held-out speech: generated and real attributes"] = figure
+    write_text(output / "numbers.json", json.dumps(tables, indent=1) + "\n")
+    page = report_page(config.subject, facts, tables, curves, pictures)
+    write_text(output / "report.html", page)

@@ -1,0 +1,87 @@
+"""The second stage: the general FACIAL-GAN is fine-tuned on the person's clips."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.data.clips import Clip, ClipSource
+from facial_jax.data.windows import subject_statistics
+from facial_jax.models.facial_gan.calibration import calibrate_movement
+from facial_jax.models.facial_gan.generation import (
+    FacialGan,
+    generate_attributes,
+    load_facial_gan,
+    save_facial_gan,
+)
+from facial_jax.models.facial_gan.training import learn_habits, load_networks, train_facial_gan
+from facial_jax.personalization.clip import part_of
+from facial_jax.personalization.config import PersonalizationConfig
+from facial_jax.subject import FACIAL_GAN
+
+
+def check_acoustic_model(name: str, model: FacialGan) -> None:
+    """Raises ValueError where the acoustic model cannot be what this FACIAL-GAN was trained with.
+
+    FileNotFoundError where there is no such acoustic model.
+    """
+    heard = load_acoustic_model(name).feature_count
+    if heard != model.speech_features:
+        raise ValueError(
+            f"acoustic_model: {name} gives {heard} speech features a row, but the general "
+            f"FACIAL-GAN was trained with {model.speech_features}; name the acoustic model that it "
+            "was trained with, or give another FACIAL-GAN with --general"
+        )
+
+
+def fine_tune(
+    config: PersonalizationConfig,
+    clips: ClipSource,
+    validation: ClipSource,
+    speech: ClipSource,
+    work: Path,
+    *,
+    progress: bool = True,
+) -> FacialGan:
+    """The person's FACIAL-GAN; for this speech the head moves as far as in the clips."""
+    model = train_facial_gan(
+        config.training,
+        load_networks(config.general),
+        clips,
+        validation,
+        subject_statistics(clips),
+        work,
+        resolved_config=dataclasses.asdict(config.training),
+        progress=progress,
+    )
+    return learn_habits(model, clips, speech)
+
+
+def save_fine_tuned(
+    config: PersonalizationConfig, clip: Clip, first: int, folder: Path, *, progress: bool
+) -> None:
+    """Fine-tunes on the frames before `first`; the result is `personal/facial_gan.safetensors`."""
+    clips, validation = part_of(clip, 0, first), part_of(clip, first, len(clip))
+    clips = part_of(with_general_mouth(config, clips), 0, first)
+    # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
+    model = fine_tune(
+        config, clips, validation, part_of(clip, 0, len(clip)), folder, progress=progress
+    )
+    (folder / "personal").mkdir(parents=True, exist_ok=True)
+    save_facial_gan(folder / "personal" / FACIAL_GAN, model, half_precision=True)
+
+
+def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> Clip:
+    """The clip with the expressions that the general network makes of its speech.
+
+    What a tracker sees of lips is noisy: seconds of it tell how far a person's mouth moves, but a
+    network that learns from it when, forgets much of what it knew of articulation. So the mouth
+    keeps the general network's articulation, moved as far as the person's.
+    """
+    (statistics,) = subject_statistics(clips).values()
+    model = load_facial_gan(config.general)
+    model = model.replace(statistics=statistics, initial_state=statistics.mean)
+    model = calibrate_movement(model, [clips[0].features])
+    made = generate_attributes(model, clips[0].features)
+    return dataclasses.replace(clips[0], expression=np.asarray(made.expression))

@@ -1,0 +1,176 @@
+"""A subject out of a video, or out of clips: all stages of personalization, one after another.
+
+    track               the head in every frame: attributes, identity, crop
+    facial_gan          the general FACIAL-GAN is fine-tuned on the clip
+    rendering_to_video  learns the person's pictures
+    evaluate            the last fifth of the clip, which neither was trained on, is made again
+    report              subject folder with report.html, and a sentence spoken by the person
+
+What a stage made is kept in the work folder with the settings that it depends on, and used again
+where they are the same; a run that was stopped goes on from its last checkpoint.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facial_jax.attributes import Identity
+from facial_jax.audio.acoustic import acoustic_model_hash
+from facial_jax.data.clips import ClipSource
+from facial_jax.files import copy_file
+from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan
+from facial_jax.personalization.clip import first_held_out, track_video
+from facial_jax.personalization.config import PersonalizationConfig
+from facial_jax.personalization.evaluation import evaluate
+from facial_jax.personalization.facial_gan import (
+    check_acoustic_model,
+    fine_tune,
+    save_fine_tuned,
+)
+from facial_jax.personalization.rendering_to_video import (
+    held_out_config,
+    train_video,
+    write_frames,
+)
+from facial_jax.personalization.stages import file_identity, stage
+from facial_jax.subject import (
+    FACE_MODELS,
+    FACIAL_GAN,
+    RENDERING_TO_VIDEO,
+    Subject,
+    load_rendering_to_video,
+    save_subject,
+)
+from facial_jax.tracking.clip import listen_again
+from facial_jax.training.progress import silent
+
+
+def personalize_video(
+    video: Path,
+    config: PersonalizationConfig,
+    *,
+    say: Callable[[str], None] = silent,
+    progress: bool = True,
+) -> Path:
+    """The folder of the subject that was learnt from a video, each stage made where it is missing.
+
+    Raises:
+        FileNotFoundError: there is no such video.
+        ValueError: there is no face in it, or it is too short.
+        ImportError, LandmarkerMissingError: it cannot be tracked here.
+    """
+    if not video.is_file():
+        raise FileNotFoundError(f"video: {video} does not exist")
+    model = load_facial_gan(config.general)
+    check_acoustic_model(config.acoustic_model, model)
+    work, seconds = config.work, {}
+    tracked_folder = work / "tracked" / "clip"
+    settings = {"video": file_identity(video), "subject": config.subject}
+    seconds["track"] = stage(
+        tracked_folder,
+        settings,
+        lambda: track_video(video, config, say=say, progress=progress),
+        say=say,
+    )
+    clip = listen_again(tracked_folder, config.acoustic_model)
+    first = first_held_out(clip)
+
+    if "facial_gan" not in config.skip:
+        folder = work / "facial_gan"
+        settings |= {
+            "facial_gan": dataclasses.asdict(config.training),
+            "general": config.general,
+            "acoustic_model": acoustic_model_hash(config.acoustic_model),
+        }
+        seconds["facial_gan"] = stage(
+            folder,
+            settings,
+            lambda: save_fine_tuned(config, clip, first, folder, progress=progress),
+            say=say,
+        )
+        model = load_facial_gan(folder / "personal" / FACIAL_GAN)
+
+    network, folder = config.rendering_to_video, work / "video"
+    if network is None and "rendering_to_video" not in config.skip:
+        training = held_out_config(config, clip, first)
+        settings |= {"rendering_to_video": dataclasses.asdict(training), "size": config.size}
+        seconds["rendering_to_video"] = stage(
+            folder,
+            settings,
+            lambda: train_video(config, clip, first, training, folder, say=say, progress=progress),
+            say=say,
+        )
+        network = folder / RENDERING_TO_VIDEO
+    write_subject(config, model, clip.face, clip.frame_rate, network)
+    if (full_frame := tracked_folder / "full_frame.mp4").is_file():
+        copy_file(full_frame, config.folder / full_frame.name)
+
+    if network is not None and "evaluate" not in config.skip:
+        write_frames(config, clip, first, folder)  # where the network was given
+        settings |= {"network": file_identity(network)}
+        seconds["evaluate"] = stage(
+            work / "evaluation",
+            settings,
+            lambda: evaluate(video, config, clip, first, folder, seconds, say=say),
+            say=say,
+        )
+        copy_file(work / "evaluation" / "report.html", config.folder / "report.html")
+    return config.folder
+
+
+def personalize_clips(
+    config: PersonalizationConfig,
+    clips: ClipSource,
+    validation: ClipSource,
+    *,
+    progress: bool = True,
+) -> Path:
+    """The folder of the subject that was learnt from clips of one person, which have no frames.
+
+    Raises:
+        ValueError: the clips have several frame rates.
+    """
+    rates = {clips[i].frame_rate for i in range(len(clips))}
+    if len(rates) > 1:
+        raise ValueError(
+            f"clips: expected all clips of {config.subject} at one frame rate, got "
+            f"{', '.join(map(str, sorted(rates)))}"
+        )
+    model = fine_tune(config, clips, validation, validation, config.work, progress=progress)
+    return write_subject(
+        config, model, mean_identity(clips), rates.pop(), config.rendering_to_video
+    )
+
+
+def write_subject(
+    config: PersonalizationConfig,
+    model: FacialGan,
+    identity: Identity,
+    fps: Fraction,
+    network: Path | None,
+) -> Path:
+    """Writes the subject's folder, with a rendering-to-video network where there is one."""
+    video = {} if network is None else load_rendering_to_video(network)
+    subject = Subject(
+        name=config.subject,
+        fps=fps,
+        size=config.size,
+        identity=identity,
+        face_model=FACE_MODELS[config.face_model](),
+        facial_gan=jax.tree.map(jnp.asarray, model),
+        acoustic_model=config.acoustic_model,
+        **video,
+    )
+    save_subject(config.folder, subject, face_model=config.face_model)
+    return config.folder
+
+
+def mean_identity(clips: ClipSource) -> Identity:
+    """Shape, texture and light, averaged over the clips."""
+    faces = [clips[i].face for i in range(len(clips))]
+    return jax.tree.map(lambda *x: jnp.asarray(np.mean(x, axis=0, dtype=np.float32)), *faces)

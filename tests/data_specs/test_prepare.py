@@ -1,0 +1,188 @@
+import dataclasses
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from data_specs.clips import open_clips
+from data_specs.talking_head import prepare as library
+from data_specs.talking_head.videos import find_videos
+from experiments import prepare
+from facial_jax.audio.acoustic import acoustic_model_hash, load_acoustic_model
+from facial_jax.data.splits import split_of_name
+from facial_jax.data.tracked_clip import load_tracked_clip, save_tracked_clip
+from facial_jax.models.acoustic.network import AcousticConfig, AcousticNetwork
+from facial_jax.models.layers.parameters import save_variables
+from facial_jax.tracking import report
+from facial_jax.tracking.landmarker import LandmarkerMissingError
+from facial_jax.tracking.speech_sync import lip_lag, sure_correlation
+from tests.random_clips import random_clip
+from tests.tracking import test_tracker as videos
+from tests.tracking.test_tracker import face_points, stand_in  # noqa: F401
+
+
+def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
+    tmp_path,
+    stand_in,  # noqa: F811
+    monkeypatch,
+    capsys,
+):
+    monkeypatch.setattr(report, "STRIP_SIZE", 48)
+    good = videos.write(tmp_path / "good.mp4", [(1, 90)] * 30, sound=True)
+    silent = videos.write(tmp_path / "silent.mp4", [(1, 90)] * 30)
+    nobody = videos.write(tmp_path / "nobody.mp4", [(0, 90)] * 30, sound=True)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    output = tmp_path / "clips"
+    config = prepare.Config(
+        videos=(broken, good, silent, nobody), output=output, size=64, subject="someone"
+    )
+    with pytest.raises(SystemExit):
+        prepare.main(config)
+    table = (output / library.LEFT_OUT_TABLE).read_text().splitlines()
+    reasons = dict(line.split("\t") for line in table[1:])
+    assert sorted(p.rsplit("/", 1)[-1] for p in reasons) == [
+        "broken.mp4",
+        "nobody.mp4",
+        "silent.mp4",
+    ]
+    assert "no sound" in reasons[str(silent)]
+    assert "no face" in reasons[str(nobody)]
+
+    clip, acoustic = load_tracked_clip(output / "good" / "clip.npz")
+    assert (clip.subject, clip.fps, len(clip), len(acoustic)) == ("someone", "25", 30, 64)
+    assert len(clip.waveform) == round(30 / 25 * 16000)
+    assert clip.features.shape == (30, load_acoustic_model().feature_count)
+    assert clip.waveform.std() > 100
+    page = (output / "good" / "report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "30 frames" in (output / "good" / "report.txt").read_text()
+    assert (output / "silent" / "report.html").exists()  # what is known of it
+    assert (output / "good" / "video.mp4").stat().st_size > 0
+
+    # What is done is not done again.
+    before = (output / "good" / "clip.npz").stat().st_mtime_ns
+    prepare.main(prepare.Config(videos=(good,), output=output, size=64))
+    assert (output / "good" / "clip.npz").stat().st_mtime_ns == before
+
+    # Another acoustic model listens to it without its being tracked again, and back.
+    small = AcousticConfig(width=8, dilations=(1,), outputs=5)
+    variables = AcousticNetwork(small).init(jax.random.key(0), np.zeros((1, 10, 26), np.float32))
+    weights = tmp_path / "other.safetensors"
+    save_variables(weights, variables, dataclasses.asdict(small))
+    video = (output / "good" / "video.mp4").stat().st_mtime_ns
+    again = prepare.Config(videos=(good,), output=output, acoustic_model=str(weights))
+    prepare.main(again)
+    other, its = load_tracked_clip(output / "good" / "clip.npz")
+    assert other.features.shape == (30, 5)
+    assert its == acoustic_model_hash(weights) != acoustic
+    prepare.main(dataclasses.replace(again, acoustic_model="bundled"))
+    np.testing.assert_array_equal(
+        load_tracked_clip(output / "good" / "clip.npz")[0].features, clip.features
+    )
+    assert (output / "good" / "video.mp4").stat().st_mtime_ns == video
+
+    # A damaged clip is tracked again.
+    (output / "good" / "clip.npz").write_bytes(b"half a file")
+    prepare.main(prepare.Config(videos=(good,), output=output, size=64, subject="someone"))
+    np.testing.assert_array_equal(
+        load_tracked_clip(output / "good" / "clip.npz")[0].pose, clip.pose
+    )
+
+    # The data set has the clip, and says which videos are not in it.
+    with pytest.raises(SystemExit):
+        prepare.main(dataclasses.replace(config, data_set=tmp_path / "data"))
+    made = Path(capsys.readouterr().out.splitlines()[-1])
+    (packed,) = open_clips(made, split_of_name("good"))
+    np.testing.assert_array_equal(packed.pose, clip.pose)
+    left_out = (made / "left_out.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in left_out] == ["clip", "broken", "nobody", "silent"]
+
+    # A video that was mended is no longer in the table.
+    videos.write(tmp_path / "silent.mp4", [(1, 90)] * 30, sound=True)
+    prepare.main(dataclasses.replace(config, videos=(good, silent)))
+    assert "silent" not in (output / library.LEFT_OUT_TABLE).read_text()
+    capsys.readouterr()
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / "videos" / "ann").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / "ann" / f"{name}.mp4").touch()
+    config = prepare.Config(videos=(tmp_path / "videos",), output=tmp_path / "clips")
+    tracked, stops = [], ["ann_b"]
+
+    def track_or_stop(video, how, *, progress):
+        if video.clip in stops:
+            stops.remove(video.clip)
+            raise KeyboardInterrupt
+        tracked.append(video.clip)
+        clip = random_clip(video.clip, video.subject, 40)
+        save_tracked_clip(how.output, clip, acoustic="abc")
+
+    monkeypatch.setattr(library, "prepare", track_or_stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.main(config)
+    assert tracked == ["ann_a"]
+    prepare.main(config)
+    assert tracked == ["ann_a", "ann_b", "ann_c"]
+    assert load_tracked_clip(tmp_path / "clips" / "ann_c" / "clip.npz")[0].subject == "ann"
+
+
+def test_what_is_wrong_with_the_machine_is_not_said_of_the_videos(tmp_path, monkeypatch):
+    def no_model(video, how, *, progress):
+        raise LandmarkerMissingError("there is no network")
+
+    monkeypatch.setattr(library, "prepare", no_model)
+    with pytest.raises(SystemExit, match="error: there is no network"):
+        prepare.main(prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path / "clips"))
+    assert not list((tmp_path / "clips").iterdir())
+
+
+def test_videos_are_found_in_folders_and_named_after_their_place(tmp_path):
+    for name in ("x.mp4", "bob/1.MOV", "bob/2/1.webm", "notes.txt"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    found = find_videos([tmp_path / "in", tmp_path / "other.bin"])
+    assert [(v.clip, v.subject) for v in found] == [
+        ("bob_1", "bob"),
+        ("bob_2_1", "bob"),
+        ("x", "x"),
+        ("other", "other"),
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no video in the folder .*empty"):
+        find_videos([tmp_path / "empty"])
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    config = prepare.Config(
+        videos=(tmp_path / "a" / "x.mp4", tmp_path / "b" / "x.mp4"), output=tmp_path
+    )
+    with pytest.raises(SystemExit, match="same clip: x"):
+        prepare.main(config)
+
+
+@pytest.mark.parametrize("lag", [-3, 0, 5])
+def test_the_lag_between_lips_and_voice_is_found(lag):
+    rng = np.random.default_rng(0)
+    voice = np.convolve(rng.standard_normal(560), np.hanning(7), "same").astype(np.float32)
+    mouth = voice[30 - lag : 530 - lag] + 0.5 * rng.standard_normal(500).astype(np.float32)
+    found, correlation = lip_lag(mouth, voice[30:530], np.ones(500, bool), Fraction(25))
+    assert round(found * 25) == lag
+    assert correlation > sure_correlation(20.0)
+
+
+def test_the_library_does_not_need_mediapipe_to_be_imported():
+    import subprocess
+
+    code = (
+        "import sys, facial_jax, facial_jax.tracking.report; "
+        "print([m for m in ('mediapipe', 'cv2', 'scipy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy")
+pytest.importorskip("PIL")
+
+import jax
+import jax.numpy as jnp
+
+from experiments.demo_person import paint
+from experiments.demo_person.draw import make_drawer
+from experiments.demo_person.person import REST_POSE, demo_identity
+from experiments.demo_person.reference_video import smooth_walk, sweep
+from experiments.demo_person.surfaces import body_surface, hair_surface
+from facial_jax.attributes import Attributes
+from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.render import render
+
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def draw():
+    """A drawer of small pictures, its skin painted coarsely.
+
+    An experiment's shading code may broadcast; strictness is the library's.
+    """
+    allow = jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard")
+    with pytest.MonkeyPatch.context() as patch, allow[0], allow[1]:
+        patch.setattr(paint, "MAP_SIZE", 192)
+        patch.setattr(paint, "MAP_SCALE", 192 / 2.64)
+        drawer = make_drawer(SIZE)
+
+        def call(pose=(0.0, 0.0, 0.0), blink=0.0, **coefficients):
+            expression = np.zeros(64, np.float32)
+            for name, value in coefficients.items():
+                expression[EXPRESSION_NAMES.index(name)] = value
+            turned = REST_POSE + np.array([*pose, 0.0, 0.0, 0.0], np.float32)
+            return np.asarray(
+                drawer(jnp.asarray(turned), jnp.asarray(expression), jnp.float32(blink))
+            )
+
+        call()  # compiled while the patch holds
+        yield call
+
+
+def rendered(**coefficients):
+    expression = np.zeros((1, 64), np.float32)
+    for name, value in coefficients.items():
+        expression[0, EXPRESSION_NAMES.index(name)] = value
+    attributes = Attributes(
+        expression=jnp.asarray(expression), pose=jnp.asarray(REST_POSE[None]), blink=jnp.zeros(1)
+    )
+    size = (SIZE, SIZE)
+    face = render(procedural_face_model(), demo_identity(), attributes, pinhole_camera(size), size)
+    return face
+
+
+def test_a_frame_is_a_picture(draw):
+    frame = draw()
+    assert frame.shape == (SIZE, SIZE, 3)
+    assert frame.dtype == np.float32
+    assert np.isfinite(frame).all()
+    assert frame.min() >= 0
+    assert frame.max() <= 1
+    assert frame.std() > 0.1
+
+
+def test_the_same_attributes_give_the_same_frame(draw):
+    np.testing.assert_array_equal(draw(blink=2.0, jaw_open=0.3), draw(blink=2.0, jaw_open=0.3))
+
+
+def test_a_blink_changes_the_eyes_and_nothing_else(draw):
+    eyes = np.asarray(rendered().attention)[0, :, :, 0] > 0
+    change = np.abs(draw(blink=5.0) - draw()).max(axis=-1)
+    assert change[eyes].max() > 0.2
+    rows, columns = np.nonzero(eyes)
+    near = np.zeros_like(eyes)
+    near[rows.min() - 3 : rows.max() + 4, columns.min() - 3 : columns.max() + 4] = True
+    assert change[~near].max() < 0.02
+
+
+def test_the_lids_close_step_by_step(draw):
+    eyes = np.asarray(rendered().attention)[0, :, :, 0] > 0
+    opened, closed = draw(), draw(blink=5.0)
+    ways = [
+        np.abs(draw(blink=b) - opened)[eyes].sum() / np.abs(closed - opened)[eyes].sum()
+        for b in (1.25, 2.5, 3.75)
+    ]
+    assert 0.05 < ways[0] < ways[1] < ways[2] < 1.3
+
+
+def test_an_open_mouth_is_dark_where_the_rendered_face_has_its_inside(draw):
+    shut, opened = draw(), draw(jaw_open=0.9)
+    before, after = (np.asarray(rendered(jaw_open=x).image)[0] for x in (0.0, 0.9))
+    inside = (after.mean(-1) < 0.12) & (before.mean(-1) > 0.3)
+    assert inside.sum() > 10
+    assert opened.mean(-1)[inside].mean() < 0.5 * shut.mean(-1)[inside].mean()
+
+
+def test_the_drawn_face_lies_where_the_rendered_one_does(draw):
+    """Skin against hair and wall: the picture's colour under the rendered mask is skin."""
+    frame = draw()
+    mask = np.asarray(rendered().mask)[0, :, :, 0] > 0
+    rows, columns = np.nonzero(mask)
+    middle = mask & (np.abs(np.indices(mask.shape)[1] - columns.mean()) < 0.3 * np.ptp(columns))
+    middle[: int(rows.min() + 0.3 * np.ptp(rows))] = False
+    redness = frame[..., 0] - frame[..., 2]
+    assert np.median(redness[middle]) > 0.1
+    corner = redness[: SIZE // 6, : SIZE // 6]
+    assert np.abs(corner).max() < 0.1
+
+
+def test_shoulders_stay_while_the_head_turns(draw):
+    change = np.abs(draw(pose=(0.0, 0.3, 0.0)) - draw()).max(axis=-1)
+    assert change[SIZE // 3 : SIZE // 2, SIZE // 3 : -SIZE // 3].mean() > 0.05
+    assert change[-4:].max() < 0.02
+
+
+@pytest.mark.parametrize("surface", [hair_surface(), body_surface()], ids=["hair", "body"])
+def test_surfaces_are_symmetric_and_sound(surface):
+    vertices = surface.vertices
+    assert np.isfinite(vertices).all()
+    assert surface.triangles.max() == len(vertices) - 1
+    assert vertices[:, 0].min() == pytest.approx(-vertices[:, 0].max(), abs=1e-6)
+    assert surface.follow.min() >= 0
+    assert surface.follow.max() <= 1
+
+
+def test_sweeps_stay_within_what_attributes_may_be():
+    attributes = sweep(0, 300)
+    assert attributes["expression"].shape == (300, 64)
+    assert attributes["blink"].min() >= 0
+    assert attributes["blink"].max() <= 5
+    assert attributes["blink"].max() > 2.5
+    assert np.abs(np.degrees(attributes["pose"][:, 1])).max() <= 20.0 + 1e-6
+
+
+def test_smooth_walks_fill_their_range_smoothly():
+    walk = smooth_walk(np.random.default_rng(0), 2000, 3, 10.0)
+    assert walk.shape == (2000, 3)
+    assert np.abs(np.diff(walk, axis=0)).max() < 0.3
+    assert walk.max() > 0.7
+    assert walk.min() < -0.7

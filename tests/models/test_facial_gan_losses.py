@@ -1,0 +1,120 @@
+"""FACIAL-GAN's objective, against values worked out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.attributes import Attributes, pack_attributes
+from facial_jax.models.facial_gan.losses import (
+    FacialWeights,
+    facial_loss,
+    initial_state_loss,
+    least_squares_gan_loss,
+    least_squares_generator_loss,
+    log_gan_loss,
+    log_generator_loss,
+    motion_loss,
+    published_code_regression_loss,
+    regression_loss,
+    sequence_loss,
+    value_loss,
+)
+
+
+def _real_and_fake():
+    real = jnp.zeros((1, 3, 2))
+    fake = jnp.asarray([[[1.0, 0.0], [1.0, 2.0], [0.0, 2.0]]])
+    return real, fake
+
+
+def test_weights_are_those_of_the_paper():
+    w = FacialWeights()
+    assert (w.expression, w.pose, w.eye, w.initial_state, w.motion, w.gan) == (2, 1, 5, 10, 10, 0.1)
+
+
+def test_value_loss_sums_squares_over_frames_and_channels():
+    assert value_loss(*_real_and_fake()) == pytest.approx(1 + 1 + 4 + 4)
+
+
+def test_motion_loss_sums_squared_changes():
+    # Changes: (0, 2), (-1, 0).
+    assert motion_loss(*_real_and_fake()) == pytest.approx(4 + 1)
+
+
+def test_sequence_loss_adds_weighted_motion():
+    assert sequence_loss(*_real_and_fake(), 10.0) == pytest.approx(10 + 10 * 5)
+
+
+def test_a_constant_offset_is_no_motion_error():
+    real = jax.random.normal(jax.random.key(0), (2, 5, 3))
+    assert motion_loss(real, real + 1.5) == pytest.approx(0.0, abs=1e-5)
+    assert value_loss(real, real + 1.5) == pytest.approx(5 * 3 * 1.5**2, rel=1e-5)
+
+
+def test_batch_is_averaged_not_summed():
+    real, fake = _real_and_fake()
+    twice = value_loss(jnp.concatenate([real, real]), jnp.concatenate([fake, real]))
+    assert twice == pytest.approx(10 / 2)
+
+
+def _packed(expression, pose, blink):
+    t = len(blink)
+    attributes = Attributes(
+        expression=jnp.zeros((t, 64)).at[:, 0].set(jnp.asarray(expression)),
+        pose=jnp.zeros((t, 6)).at[:, 1].set(jnp.asarray(pose)),
+        blink=jnp.asarray(blink),
+    )
+    return pack_attributes(attributes)[None]
+
+
+def test_initial_state_loss_counts_every_attribute_of_the_first_frame_once():
+    real = _packed([0.0, 0.0], [0.0, 0.0], [0.0, 0.0])
+    fake = _packed([1.0, 9.0], [-2.0, 9.0], [4.0, 9.0])
+    assert initial_state_loss(real, fake) == pytest.approx(1 + 2 + 4)
+
+
+def test_regression_loss_weights_each_attribute_by_its_own_omega():
+    real = _packed([0.0, 0.0], [0.0, 0.0], [0.0, 0.0])
+    fake = _packed([1.0, 1.0], [2.0, 0.0], [0.0, 3.0])
+    losses = regression_loss(real, fake)
+    assert losses.expression == pytest.approx(2.0)
+    assert losses.pose == pytest.approx(4 + 10 * 4)
+    assert losses.eye == pytest.approx(9 + 10 * 9)
+    assert losses.initial_state == pytest.approx(1 + 2)
+    assert losses.total == pytest.approx(2 * 2 + 1 * 44 + 5 * 99 + 10 * 3)
+
+
+def test_facial_loss_adds_a_tenth_of_the_gan():
+    assert facial_loss(jnp.float32(3.0), jnp.float32(7.0)) == pytest.approx(7.3)
+
+
+def test_log_objective_is_that_of_probabilities():
+    real, fake = jnp.asarray([0.3, -1.0]), jnp.asarray([2.0, 0.1])
+    d_real, d_fake = 1 / (1 + np.exp(-np.asarray(real))), 1 / (1 + np.exp(-np.asarray(fake)))
+    expected = -np.log(d_real).mean() - np.log(1 - d_fake).mean()
+    assert log_gan_loss(real, fake) == pytest.approx(expected, rel=1e-5)
+    assert log_generator_loss(fake) == pytest.approx(-np.log(d_fake).mean(), rel=1e-5)
+
+
+def test_log_objective_has_finite_gradients_at_extreme_logits():
+    extreme = jnp.asarray([-1e4, 1e4])
+    gradient = jax.grad(lambda x: log_gan_loss(x, x) + log_generator_loss(x))(extreme)
+    assert np.isfinite(gradient).all()
+
+
+def test_least_squares_objective_pulls_to_one_and_zero():
+    assert least_squares_gan_loss(jnp.ones(3), jnp.zeros(3)) == 0.0
+    assert least_squares_gan_loss(jnp.zeros(3), jnp.full(3, 2.0)) == pytest.approx(1 + 4)
+    assert least_squares_generator_loss(jnp.full(3, 3.0)) == pytest.approx(4.0)
+
+
+def test_the_published_codes_objective_takes_means_and_its_own_weights():
+    real = _packed([0.0, 0.0], [0.0, 0.0], [0.0, 0.0])
+    fake = _packed([1.0, 1.0], [2.0, 0.0], [0.0, 3.0])
+    losses = published_code_regression_loss(real, fake)
+    expression = 1 / 64
+    pose = (4 / 12) + 10 * (4 / 6)
+    eye = 9 / 2 + 2 * 9
+    start = 1 / 64 + 2 / 6
+    assert losses.total == pytest.approx(20 * expression + pose + 0.5 * eye + 10 * start, rel=1e-5)

@@ -1,0 +1,206 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.models.facial_gan.network import (
+    SMALL_DISCRIMINATOR,
+    SMALL_GENERATOR,
+    FacialDiscriminator,
+    FacialGenerator,
+    FirstConv,
+    TemporalUpConv,
+    count_parameters,
+    resize_time,
+)
+from tests.written_for import written_for
+
+TINY_GENERATOR = dict(
+    attribute_size=9,
+    temporal_features=(2, 3, 4, 4),
+    unet_features=(4, 4, 5, 5, 5),
+    fusion_features=(6, 6),
+    latent_size=3,
+    local_features=(3, 3, 4, 4),
+)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    generator = FacialGenerator(**TINY_GENERATOR)
+    keys = jax.random.split(jax.random.key(0), 3)
+    audio = jax.random.normal(keys[0], (3, 64, 8, 24))
+    state = jax.random.normal(keys[1], (3, 9))
+    variables = jax.jit(generator.init)(keys[2], audio, state)
+    return generator, variables, audio, state
+
+
+def test_generator_takes_its_sizes_from_fields_and_input(tiny):
+    generator, variables, audio, state = tiny
+    assert generator.apply(variables, audio, state).shape == (3, 64, 9)
+
+
+def test_generator_treats_batch_items_apart_in_evaluation(tiny):
+    generator, variables, audio, state = tiny
+    apply = jax.jit(generator.apply)
+    together = apply(variables, audio, state)
+    alone = jnp.concatenate(
+        [apply(variables, audio[i : i + 1], state[i : i + 1]) for i in range(3)]
+    )
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+
+
+def test_generator_listens_to_the_speech_and_to_the_initial_state(tiny):
+    generator, variables, audio, state = tiny
+    y = generator.apply(variables, audio, state)
+    assert jnp.abs(generator.apply(variables, audio, -state) - y).max() > 1e-3
+    assert jnp.abs(generator.apply(variables, -audio, state) - y).max() > 1e-3
+
+
+def test_training_mode_updates_the_running_statistics(tiny):
+    generator, variables, audio, state = tiny
+    y, updates = generator.apply(variables, audio, state, train=True, mutable=["batch_stats"])
+    assert y.shape == (3, 64, 9)
+    changed = jax.tree.map(
+        lambda a, b: bool(jnp.any(a != b)), updates["batch_stats"], variables["batch_stats"]
+    )
+    assert all(jax.tree.leaves(changed))
+
+
+def test_batch_norm_statistics_are_shared_over_a_mapped_axis(tiny):
+    generator, variables, audio, state = tiny
+    audio, state = jnp.concatenate([audio, audio[:1]]), jnp.concatenate([state, state[:1]])
+    whole, _ = generator.apply(variables, audio, state, train=True, mutable=["batch_stats"])
+    shared = generator.clone(axis_name="data")
+    halves, stats = jax.vmap(
+        lambda a, s: shared.apply(variables, a, s, train=True, mutable=["batch_stats"]),
+        axis_name="data",
+    )(audio.reshape(2, 2, *audio.shape[1:]), state.reshape(2, 2, -1))
+    np.testing.assert_allclose(halves.reshape(whole.shape), whole, atol=1e-5)
+    for leaf in jax.tree.leaves(stats):
+        np.testing.assert_allclose(leaf[0], leaf[1], atol=1e-6)
+
+
+def test_generator_says_which_lengths_fit(tiny):
+    generator, variables, audio, state = tiny
+    with pytest.raises(ValueError, match=r"divisible by 32, got 40"):
+        generator.apply(variables, audio[:, :40], state)
+    with pytest.raises(ValueError, match=r"initial_state: expected 9 attributes, got 8"):
+        generator.apply(variables, audio, state[:, :8])
+
+
+def test_generator_gradients_are_finite_for_silence(tiny):
+    generator, variables, audio, state = tiny
+
+    def loss(params):
+        y, _ = generator.apply(
+            {**variables, "params": params},
+            jnp.zeros_like(audio),
+            jnp.zeros_like(state),
+            train=True,
+            mutable=["batch_stats"],
+        )
+        return jnp.square(y).mean()
+
+    gradients = jax.jit(jax.grad(loss))(variables["params"])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+def test_resize_keeps_the_ends_and_interpolates_between_them():
+    x = jnp.array([0.0, 1.0, 4.0])[None, :, None]
+    expected = [0.0, 0.5, 1.0, 2.5, 4.0]
+    np.testing.assert_allclose(resize_time(x, 5)[0, :, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(resize_time(x, 3), x)
+    np.testing.assert_allclose(resize_time(x[:, :1], 3), jnp.zeros((1, 3, 1)))
+
+
+def test_the_resized_rows_are_numpys_interpolation_whose_gradient_is_its_transpose():
+    x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+    at = np.linspace(0, 6, 12)
+    expected = np.stack(
+        [[np.interp(at, np.arange(7), x[b, :, c]) for c in range(3)] for b in range(2)]
+    ).transpose(0, 2, 1)
+    np.testing.assert_allclose(resize_time(jnp.asarray(x), 12), expected, atol=1e-6)
+    dy = np.random.default_rng(1).normal(size=(2, 12, 3)).astype(np.float32)
+    _, back = jax.vjp(lambda x: resize_time(x, 12), jnp.asarray(x))
+    np.testing.assert_allclose(np.vdot(back(dy)[0], x), np.vdot(dy, expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_up_conv_equals_linen_transposed_convolution_in_value_and_gradient(backend):
+    ours, linen = TemporalUpConv(5), nn.ConvTranspose(5, (4,), (2,), ((2, 2),))
+    x = jax.random.normal(jax.random.key(1), (2, 6, 3))
+    variables = linen.init(jax.random.key(2), x)
+    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(2), x)) == jax.tree.map(
+        jnp.shape, variables
+    )
+    with written_for(backend):
+        np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-6)
+        gradients = [
+            jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(
+                variables, x
+            )
+            for module in (ours, linen)
+        ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_first_conv_equals_linens_in_value_and_gradient(backend):
+    ours, linen = FirstConv(5), nn.Conv(5, (3, 3), 2, ((1, 1), (1, 1)))
+    x = jax.random.normal(jax.random.key(1), (2, 7, 10, 3))
+    variables = jax.tree.map(lambda v: v + 0.1, linen.init(jax.random.key(2), x))
+    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(2), x)) == jax.tree.map(
+        jnp.shape, variables
+    )
+    with written_for(backend):
+        np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-5)
+        gradients = [
+            jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(
+                variables, x
+            )
+            for module in (ours, linen)
+        ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), *gradients)
+
+
+def test_the_ablations_leave_one_branch_out():
+    audio = jax.ShapeDtypeStruct((1, 128, 16, 29), jnp.float32)
+    state = jax.ShapeDtypeStruct((1, 71), jnp.float32)
+    for options, branch in (
+        ({"with_local": False}, "temporal"),
+        ({"with_temporal": False}, "local"),
+    ):
+        generator = FacialGenerator(**SMALL_GENERATOR, **options)
+        variables = jax.eval_shape(generator.init, jax.random.key(0), audio, state)
+        assert set(variables["params"]) == {branch, "output"}
+        assert variables["params"]["output"]["kernel"].shape == (32, 71)
+    neither = FacialGenerator(with_local=False, with_temporal=False)
+    with pytest.raises(ValueError, match="at least one of them"):
+        jax.eval_shape(neither.init, jax.random.key(0), audio, state)
+
+
+def test_discriminator_sees_the_change_between_frames():
+    discriminator = FacialDiscriminator(features=(2, 3, 4, 5))
+    x = jnp.zeros((2, 32, 9))
+    variables = discriminator.init(jax.random.key(0), x)
+    assert discriminator.apply(variables, x).shape == (2, 8, 2)
+    # A constant shift leaves the differences, the later rows of scores, as they are.
+    shifted = discriminator.apply(variables, x + 1.0) - discriminator.apply(variables, x)
+    assert jnp.abs(shifted[:, :4]).max() > 1e-3
+    np.testing.assert_allclose(shifted[:, -1], 0.0, atol=1e-6)
+
+
+def test_small_networks_are_small():
+    generator, discriminator = (
+        FacialGenerator(**SMALL_GENERATOR),
+        FacialDiscriminator(**SMALL_DISCRIMINATOR),
+    )
+    audio = jax.ShapeDtypeStruct((1, 128, 16, 29), jnp.float32)
+    rows = jax.ShapeDtypeStruct((1, 128, 71), jnp.float32)
+    state = jax.ShapeDtypeStruct((1, 71), jnp.float32)
+    g = jax.eval_shape(generator.init, jax.random.key(0), audio, state)
+    d = jax.eval_shape(discriminator.init, jax.random.key(0), rows)
+    assert count_parameters(g["params"]) < 2_000_000
+    assert count_parameters(d["params"]) < 200_000

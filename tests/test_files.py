@@ -1,0 +1,58 @@
+"""A file is written whole or not at all."""
+
+import os
+import stat
+
+import numpy as np
+import pytest
+
+from facial_jax.files import copy_file, whole_or_nothing, write_bytes, write_text
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_remnant(tmp_path):
+    path = tmp_path / "numbers.npz"
+    path.write_bytes(b"old")
+
+    def write_half():
+        with whole_or_nothing(path) as partial:
+            partial.write_bytes(b"half of the n")
+            assert path.read_bytes() == b"old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_ends_replaces_the_old_file_and_leaves_no_remnant(tmp_path):
+    path = tmp_path / "numbers.npz"
+    path.write_bytes(b"old")
+    with whole_or_nothing(path) as partial:
+        assert partial.parent == tmp_path
+        assert partial.suffix == ".npz"
+        np.savez(partial, a=np.arange(3))  # adds an ending to names that have another one
+    with np.load(path) as arrays:
+        np.testing.assert_array_equal(arrays["a"], np.arange(3))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_has_the_rights_that_the_users_other_files_have(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    write_bytes(tmp_path / "new", b"")
+    modes = [stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("plain", "new")]
+    assert modes[0] == modes[1]
+
+
+def test_bytes_text_and_copies_are_what_was_given(tmp_path):
+    write_bytes(tmp_path / "a", b"\x00\xff")
+    assert (tmp_path / "a").read_bytes() == b"\x00\xff"
+    write_text(tmp_path / "b", "ω")
+    assert (tmp_path / "b").read_bytes() == "ω".encode()
+    copy_file(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"\x00\xff"
+
+
+def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_text(tmp_path / "nowhere" / "a.txt", "a")
