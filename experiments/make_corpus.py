@@ -31,6 +31,7 @@ class Config:
     fps: str = "25"
     """Frames per second, such as 25 or 30000/1001."""
     seed: int = 0
+    """Of speakers, sentences and movement."""
     demo_style: bool = False
     """Everybody moves like the bundled subject, whose FACIAL-GAN is trained on such a corpus."""
     acoustic_model: str = BUNDLED

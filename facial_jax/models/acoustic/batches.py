@@ -23,31 +23,34 @@ class AugmentationConfig:
     """How strongly the synthetic voices are disturbed; zeros leave them as they are."""
 
     undisturbed: tuple[tuple[int, float], ...] = ((14000, 0.5), (18500, 0.8))
-    # from batch number …, the share of the samples that are left as they are; none before
+    """Pairs of a batch's number and the share of the samples that are left as they are from there
+    on; before the first pair there are none."""
     tempo: float = 0.25
-    # deviation of the logarithm of the local speed
+    """Standard deviation of the logarithm of the local speed."""
     band_shift: float = 0.09
-    # deviation of the logarithm of the mel axis's stretch
+    """Standard deviation of the logarithm of the mel axis's stretch."""
     cepstral_weights: float = 0.25
-    # deviation of the logarithm of each cepstral coefficient's weight: sharper, flatter spectra
+    """Standard deviation of the logarithm of each cepstral coefficient's weight: spectra become
+    sharper or flatter."""
     phone_colour: float = 0.5
-    # deviation, in nepers, of each phone's own colour with each speaker
+    """Standard deviation, in nepers, of the spectral envelope that each phone has with each
+    speaker."""
     segment_colour: float = 0.3
-    # deviation, in nepers, of the colour of each single time that a phone is spoken
+    """Standard deviation, in nepers, of the spectral envelope of each single phone."""
     spectral_tilt: float = 1.2
-    # deviation, in nepers, of slow equalisation curves of the voice
+    """Standard deviation, in nepers, of smooth equalisation curves of the voice."""
     gain_drift: float = 0.5
-    # deviation, in nepers, of a slowly changing gain
+    """Standard deviation, in nepers, of a slowly changing gain."""
     reverberation: float = 0.5
-    # share of the samples that have it
+    """Share of the samples with reverberation."""
     noise: float = 0.65
-    # share of the samples that have it
+    """Share of the samples with noise."""
     babble: float = 0.2
-    # share of the samples with other voices behind
+    """Share of the samples with other voices behind."""
     empty: float = 0.05
-    # share of the samples in which nobody speaks
+    """Share of the samples in which nobody speaks."""
     masks: int = 2
-    # stretches of time, and of bands, blanked out
+    """Stretches of time, and as many of bands, that are blanked out (SpecAugment)."""
 
     def undisturbed_share(self, step: int) -> float:
         """Share of the batch's samples that are left as they are."""

@@ -22,15 +22,15 @@ class RenderingToVideoWeights:
     """λ of Eq. 10, and the weight of our own term."""
 
     feature_matching: float = 2.0
-    # λ₁
+    """λ₁, of the feature matching term."""
     perceptual: float = 10.0
-    # λ₂
+    """λ₂, of the perceptual term."""
     l1: float = 50.0
-    # λ₃
+    """λ₃, of the L1 term."""
     gan: float = 1.0
-    # 1 in the paper
+    """Of the adversarial term; 1 in the paper."""
     gradient: float = 0.0
-    # of `gradient_loss`; 0 in the paper
+    """Of our own term, `gradient_loss`; 0 in the paper."""
 
 
 def least_squares_discriminator_loss(
