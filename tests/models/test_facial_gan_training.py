@@ -45,7 +45,7 @@ class Config:
             batch=2,
             stride=16,
             max_steps=8,
-            epochs=100,
+            epochs=100.0,
             perturbation=Perturbation(),
             checkpoint_steps=1,
         )

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from facial_jax.attributes import (
-    Attributes,
     AttributeStatistics,
     pack_attributes,
     standardize,
@@ -428,8 +426,3 @@ def resting_state(clips: ClipSource, statistics: Mapping[str, AttributeStatistic
         firsts.append(np.asarray(standardize(packed, statistics[entry.subject])))
     middle = np.median(firsts, axis=0).astype(np.float32)
     return np.asarray(unstandardize(middle, mean_statistics(statistics)))
-
-
-def attributes_of(model: FacialGan, features: np.ndarray, first: Attributes) -> Attributes:
-    """What the model makes of a clip's speech, from this frame on."""
-    return generate_attributes(model, jnp.asarray(features), initial_state=first)
