@@ -55,7 +55,11 @@ from experiments.facial_gan_training import (
 from experiments.personalization_report import report_page, side_by_side
 from experiments.prepare import listen_again, write_tracked
 from facial_jax.attributes import Identity
-from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
+from facial_jax.audio.acoustic import (
+    acoustic_model_hash,
+    default_acoustic_model,
+    load_acoustic_model,
+)
 from facial_jax.calibration import calibrate_movement
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.full_frame import save_full_frame_reference
@@ -111,8 +115,8 @@ class Config:
     beside it, or begins anew where there is none."""
     rendering_to_video: Path | None = None
     """A network that train_rendering_to_video wrote, in place of training one."""
-    acoustic_model: str = BUNDLED
-    """What `general` listens with, and the subject: bundled, deepspeech, or a file."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """What `general` listens with, and the subject: phonemes, bundled, deepspeech, or a file."""
     face_model: Literal["procedural", "bfm"] = "procedural"
     """What a data set's coefficients are of; a video is tracked with the procedural one."""
     prefix: str = ""
@@ -531,6 +535,7 @@ def write_subject(
         face_model=FACE_MODELS[config.face_model](),
         facial_gan=jax.tree.map(jnp.asarray, model),
         acoustic_model=config.acoustic_model,
+        acoustic_sha256=acoustic_model_hash(config.acoustic_model),
         **video,
     )
     save_subject(config.folder, subject, face_model=config.face_model)

@@ -18,7 +18,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,7 +37,11 @@ from data_specs.talking_head.tracked_clip import (
     save_tracked_clip,
 )
 from data_specs.talking_head.videos import Video, find_videos
-from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
+from facial_jax.audio.acoustic import (
+    acoustic_model_hash,
+    default_acoustic_model,
+    load_acoustic_model,
+)
 from facial_jax.audio.features import speech_features
 from facial_jax.tracking import TrackedVideo, track
 from facial_jax.tracking.landmarker import LandmarkerMissingError
@@ -61,9 +65,9 @@ class Config:
     """Height and width of the crop in pixels."""
     subject: str | None = None
     """Who is in the videos; each its own name, or its folder's, if not given."""
-    acoustic_model: str = BUNDLED
-    """Where the speech features come from: bundled, deepspeech, or a file. Clips that are done
-    already get this one's without being tracked again."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """Where the speech features come from: phonemes, bundled, deepspeech, or a file. Clips that are
+    done already get this one's without being tracked again."""
     again: bool = False
     """Track videos again that are done already."""
     workers: int = 1

@@ -262,7 +262,8 @@ def _check(weights: RecogniserWeights, config: RecogniserConfig) -> None:
     if config.width % config.heads or not config.kernel % 2:
         raise ValueError(f"no such recogniser: {config}")
     log_mel = jax.ShapeDtypeStruct((1, 8, config.mel_bands), np.float32)
-    expected = jax.eval_shape(Recogniser(config).init, jax.random.key(0), log_mel)
+    valid = jax.ShapeDtypeStruct((1, 8), np.bool_)
+    expected = jax.eval_shape(Recogniser(config).init, jax.random.key(0), log_mel, valid)
     front_end = {
         "stft": jax.ShapeDtypeStruct((STFT_LENGTH, 2 * STFT_BINS), np.float32),
         "mel_filters": jax.ShapeDtypeStruct((STFT_BINS, config.mel_bands), np.float32),

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from facial_jax.precision import full_precision
 
@@ -27,6 +27,7 @@ ROW_HOP = 2 * STFT_HOP
 STFT_BINS = STFT_LENGTH // 2 + 1
 _PIECE = 80  # divides the length and the hop of the STFT
 _LOWEST_ENERGY = 1e-10
+_NOT_SEEN = -1e30
 _ROOT_TWO = 1.4140625  # as a float16, as the engine has it
 
 
@@ -93,17 +94,20 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over all rows, without positions."""
+    """Self-attention over all valid rows, without positions."""
 
     config: RecogniserConfig
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t width"]) -> Float[Array, "b t width"]:
+    def __call__(
+        self, x: Float[Array, "b t width"], valid: Bool[Array, "b t"]
+    ) -> Float[Array, "b t width"]:
         """What is added to x."""
         width, heads = self.config.width, self.config.heads
         y = nn.Dense(3 * width, name="in")(nn.LayerNorm(epsilon=1e-5, name="norm")(x))
         query, key, value = jnp.split(y.reshape(*x.shape[:2], 3 * heads, width // heads), 3, 2)
         score = jnp.einsum("bihd,bjhd->bhij", query, key) / np.sqrt(width // heads)
+        score = jnp.where(valid[:, None, None], score, _NOT_SEEN)
         seen = jnp.einsum("bhij,bjhd->bihd", jax.nn.softmax(score), value)
         return nn.Dense(width, name="out")(seen.reshape(x.shape))
 
@@ -114,11 +118,13 @@ class ConvolutionModule(nn.Module):
     config: RecogniserConfig
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t width"]) -> Float[Array, "b t width"]:
+    def __call__(
+        self, x: Float[Array, "b t width"], valid: Bool[Array, "b t"]
+    ) -> Float[Array, "b t width"]:
         """What is added to x."""
         width, taps = self.config.width, self.config.kernel
         y = nn.Dense(2 * width, name="in")(nn.LayerNorm(epsilon=1e-5, name="norm")(x))
-        y = nn.glu(y)
+        y = nn.glu(y) * valid[..., None]
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (taps, width))
         bias = self.param("bias", nn.initializers.zeros_init(), (width,))
         padded = jnp.pad(y, ((0, 0), (taps // 2, taps // 2), (0, 0)))
@@ -133,11 +139,13 @@ class ConformerBlock(nn.Module):
     config: RecogniserConfig
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t width"]) -> Float[Array, "b t width"]:
-        """The rows after the block."""
+    def __call__(
+        self, x: Float[Array, "b t width"], valid: Bool[Array, "b t"]
+    ) -> Float[Array, "b t width"]:
+        """The rows after the block; those that are not valid are seen by no other."""
         x = x + FeedForward(self.config, name="before")(x)
-        x = x + Attention(self.config, name="attention")(x)
-        x = x + ConvolutionModule(self.config, name="convolution")(x)
+        x = x + Attention(self.config, name="attention")(x, valid)
+        x = x + ConvolutionModule(self.config, name="convolution")(x, valid)
         x = x + FeedForward(self.config, name="after")(x)
         return nn.LayerNorm(epsilon=1e-5, name="norm")(x)
 
@@ -148,12 +156,19 @@ class Recogniser(nn.Module):
     config: RecogniserConfig
 
     @nn.compact
-    def __call__(self, log_mel: Float[Array | np.ndarray, "b f bands"]) -> Float[Array, "b t k"]:
-        """One row of log probabilities for every two of energies: t = (f + 1) // 2."""
-        x = nn.Conv(self.config.width, (3,), (2,), padding=((1, 1),), name="stem")(log_mel)
+    def __call__(
+        self, log_mel: Float[Array | np.ndarray, "b f bands"], valid: Bool[Array, "b f"]
+    ) -> Float[Array, "b t k"]:
+        """One row of log probabilities for every two of energies: t = (f + 1) // 2.
+
+        `valid`: what is not is as if it were beyond the ends.
+        """
+        x = nn.Conv(self.config.width, (3,), (2,), padding=((1, 1),), name="stem")(
+            log_mel * valid[..., None]
+        )
         x = 0.5 * x * (1.0 + jax.lax.erf(x / _ROOT_TWO))
         for index in range(self.config.blocks):
-            x = ConformerBlock(self.config, name=f"block_{index}")(x)
+            x = ConformerBlock(self.config, name=f"block_{index}")(x, valid[:, ::2])
         return jax.nn.log_softmax(nn.Dense(self.config.tokens, name="tokens")(x))
 
 
@@ -171,7 +186,10 @@ class RecogniserWeights:
 
 @full_precision
 def recognise(
-    weights: RecogniserWeights, config: RecogniserConfig, samples: Float[Array, "b n"]
+    weights: RecogniserWeights,
+    config: RecogniserConfig,
+    samples: Float[Array | np.ndarray, "b n"],
+    valid: Bool[Array | np.ndarray, "b f"],
 ) -> tuple[Float[Array, "b t k"], Float[Array, "b f 201"]]:
     """Log probabilities of the tokens, and the power spectrum that they were heard in.
 
@@ -183,7 +201,9 @@ def recognise(
         weights: of the network that `config` describes.
         config: its sizes.
         samples: mono sound at 16 kHz, in [−1, 1]; n ≥ 400.
+        valid: which spectra count; the others are as if the sound ended before them.
     """
-    power = power_spectrum(samples, weights.stft)
+    power = power_spectrum(jnp.asarray(samples), weights.stft)
     log_mel = log_mel_energies(power, weights.mel_filters)
-    return Recogniser(config).apply({"params": weights.params}, log_mel), power
+    network = Recogniser(config)
+    return network.apply({"params": weights.params}, log_mel, jnp.asarray(valid)), power
