@@ -172,6 +172,11 @@ def convert_weights(
     # Weights that the export to ONNX has folded or turned have numbers for names, in their order:
     # the stem's and each block's convolution, each with a bias; six products in each block.
     blocks = len(numbered["MatMul"]) // 6
+    if len(numbered["MatMul"]) != 6 * blocks or len(numbered["Conv"]) != 2 * blocks + 2:
+        raise ValueError(
+            f"these are not the weights of a recogniser: {len(numbered['MatMul'])} products, "
+            f"{len(numbered['Conv'])} convolutions and their biases"
+        )
     try:
         stem, stem_bias, *convs = (tensors[n] for n in numbered["Conv"])
         products = [tensors[n] for n in numbered["MatMul"]]

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from facial_jax.audio.hama_package import check_package
 from facial_jax.audio.lip_groups import CONSONANTS, VOWELS, group_matrix
-from facial_jax.audio.phone_rows import BAND_EDGES_HZ, FEATURES, phone_rows
+from facial_jax.audio.phone_rows import BAND_EDGES_HZ, FEATURES, find_phones, phone_rows
 from facial_jax.audio.recogniser import (
     ROW_HOP,
     SAMPLE_RATE,
@@ -90,6 +90,21 @@ class PhonemeAcousticModel:
         Raises:
             ValueError: there is not one sample.
         """
+        return phone_rows(*self._listen(blocks, progress))
+
+    def phones(
+        self,
+        blocks: Iterable[np.ndarray],
+        *,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n groups"]]:
+        """When phones are spoken, in seconds, and which of `LIP_GROUPS` each may have been."""
+        return find_phones(self._listen(blocks, progress)[0])
+
+    def _listen(
+        self, blocks: Iterable[np.ndarray], progress: Callable[[Iterable], Iterable]
+    ) -> tuple[Float[np.ndarray, "t groups"], Float[np.ndarray, "t 4"]]:
+        """Probabilities of groups and log energies of bands, row after row."""
         count, heard = 0, []
         for samples, valid, rows in _batches(_windows(iter(progress(blocks))), self._batch):
             heard.append(jax.tree.map(np.asarray, self._hear(self._weights, samples, valid)))
@@ -98,7 +113,7 @@ class PhonemeAcousticModel:
             np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])[:count]
             for parts in zip(*heard, strict=True)
         )
-        return phone_rows(probabilities, energies)
+        return probabilities, energies
 
 
 def _hear(

@@ -7,6 +7,7 @@ package's own engine computes. Positions are told by the convolutions alone. One
 all of its sound: a row depends on everything in the call.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class RecogniserConfig:
 
 
 def power_spectrum(
-    samples: Float[Array, "b n"], kernels: Float[Array, "400 402"]
+    samples: Float[Array, "b n"], kernels: Float[Array | np.ndarray, "400 402"]
 ) -> Float[Array, "b f 201"]:
     """Power of every frame of 400 samples, one each 160 samples: f = (n − 400) // 160 + 1.
 
@@ -68,7 +69,7 @@ def power_spectrum(
 
 
 def log_mel_energies(
-    power: Float[Array, "b f 201"], filters: Float[Array, "201 bands"]
+    power: Float[Array, "b f 201"], filters: Float[Array | np.ndarray, "201 bands"]
 ) -> Float[Array, "b f bands"]:
     """Natural logarithms of the mel energies, rounded to float16 as the engine rounds them.
 
@@ -106,7 +107,7 @@ class Attention(nn.Module):
         width, heads = self.config.width, self.config.heads
         y = nn.Dense(3 * width, name="in")(nn.LayerNorm(epsilon=1e-5, name="norm")(x))
         query, key, value = jnp.split(y.reshape(*x.shape[:2], 3 * heads, width // heads), 3, 2)
-        score = jnp.einsum("bihd,bjhd->bhij", query, key) / np.sqrt(width // heads)
+        score = jnp.einsum("bihd,bjhd->bhij", query, key) / math.sqrt(width // heads)
         score = jnp.where(valid[:, None, None], score, _NOT_SEEN)
         seen = jnp.einsum("bhij,bjhd->bihd", jax.nn.softmax(score), value)
         return nn.Dense(width, name="out")(seen.reshape(x.shape))
@@ -124,12 +125,13 @@ class ConvolutionModule(nn.Module):
         """What is added to x."""
         width, taps = self.config.width, self.config.kernel
         y = nn.Dense(2 * width, name="in")(nn.LayerNorm(epsilon=1e-5, name="norm")(x))
-        y = nn.glu(y) * valid[..., None]
+        y = jnp.where(valid[..., None], nn.glu(y), 0.0)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (taps, width))
         bias = self.param("bias", nn.initializers.zeros_init(), (width,))
         padded = jnp.pad(y, ((0, 0), (taps // 2, taps // 2), (0, 0)))
         # One loop over shifted rows: XLA:CPU has no good convolution of each channel by itself.
-        y = sum(padded[:, i : i + y.shape[1]] * kernel[i] for i in range(taps)) + bias
+        rows, kernel = y.shape[1], kernel[:, None, None]
+        y = sum(padded[:, i : i + rows] * kernel[i] for i in range(taps)) + bias[None, None]
         return nn.Dense(width, name="out")(nn.silu(y))
 
 
@@ -164,7 +166,7 @@ class Recogniser(nn.Module):
         `valid`: what is not is as if it were beyond the ends.
         """
         x = nn.Conv(self.config.width, (3,), (2,), padding=((1, 1),), name="stem")(
-            log_mel * valid[..., None]
+            jnp.where(valid[..., None], log_mel, 0.0)
         )
         x = 0.5 * x * (1.0 + jax.lax.erf(x / _ROOT_TWO))
         for index in range(self.config.blocks):
