@@ -14,7 +14,6 @@ So rows of zeros mean that nobody speaks.
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import maximum_filter1d
 
 from facial_jax.audio.lip_groups import IS_VOWEL, LIP_GROUPS
 
@@ -32,7 +31,7 @@ _CERTAINTY = 1.9  # the probabilities of an utterance's phones add up to more
 _PEAK_WIDTH_ROWS = 2.0
 _REACH_S = np.where(IS_VOWEL, 0.16, 0.09)  # to either side of a phone's middle, at most
 _RANGE_NEPERS = 4.0
-_NEAR_ROWS = 5  # loudness fades out within so many around a phone's
+_NEAR_ROWS = 2  # to either side of a phone's, peaks and loudness are not cut off
 
 
 def phone_rows(
@@ -46,7 +45,8 @@ def phone_rows(
     """
     spans = phone_spans(probabilities)
     spoken = spans.sum(axis=1)
-    speaking = np.minimum(maximum_filter1d(spoken, _NEAR_ROWS), 1.0)[:, None]
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(spoken, _NEAR_ROWS), 2 * _NEAR_ROWS + 1)
+    speaking = np.minimum(near.max(axis=1), 1.0)[:, None]
     peaks = early_peaks(probabilities) * speaking
     loudness = relative_loudness(band_energies, spoken) * speaking
     return np.concatenate([spans, peaks, loudness], axis=1)
