@@ -94,7 +94,7 @@ def measure_closures(
     return (
         f"recall {len(delays) / spoken:.2f} of {spoken}, precision {right / max(claimed, 1):.2f}, "
         f"late by {1000 * np.mean(delays):+.0f} ms ± {1000 * np.std(delays):.0f}; loudness in open "
-        f"vowels {np.round(opened, 2).tolist()}, in closures {np.round(closed, 2).tolist()}"
+        f"vowels {opened.round(1)}, in closures {closed.round(1)}"
     )
 
 
