@@ -31,6 +31,7 @@ from facial_jax.audio.recogniser import (
 )
 from facial_jax.backend import on_cpu
 from facial_jax.compilation import jit
+from facial_jax.precision import full_precision
 
 ROWS_VERSION = 1
 """Goes up when the same sound gives other rows; part of `phonemes_hash`."""
@@ -116,6 +117,7 @@ class PhonemeAcousticModel:
         return probabilities, energies
 
 
+@full_precision
 def _hear(
     weights: RecogniserWeights,
     config: RecogniserConfig,
