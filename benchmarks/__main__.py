@@ -136,6 +136,17 @@ def acoustic_features(settings: Settings) -> Iterator[Row]:
     yield from bench.rows(load_acoustic_model(), settings.repeats)
 
 
+def phoneme_features(settings: Settings) -> Iterator[Row]:
+    """Speech features of the acoustic model phonemes."""
+    from benchmarks import bench_phonemes as bench
+    from facial_jax.audio.acoustic import PHONEMES, load_acoustic_model
+    from facial_jax.audio.hama_package import is_installed
+
+    if not is_installed():
+        raise CannotRunError("the package hama is not installed")
+    yield from bench.rows(load_acoustic_model(PHONEMES), settings.repeats)
+
+
 BENCHMARKS = (
     facial_gan,
     facial_gan_networks,
@@ -145,6 +156,7 @@ BENCHMARKS = (
     nvdiffrast,
     synthesis,
     acoustic_features,
+    phoneme_features,
 )
 """Each makes rows, and has its title as docstring."""
 

@@ -18,7 +18,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.measure import Row, measure, print_table
-from facial_jax.audio.acoustic import BUNDLED, AcousticModel, load_acoustic_model
+from facial_jax.audio.acoustic import (
+    BUNDLED,
+    AcousticModel,
+    BundledAcousticModel,
+    load_acoustic_model,
+)
 from facial_jax.audio.features import feature_windows, speech_features
 from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE, cepstra, frame_count, log_mel
 from facial_jax.audio.waveform import AudioSource
@@ -74,8 +79,10 @@ def measure_real_speech(
 ) -> dict[str, float]:
     """Explained share of real DeepSpeech logits, from our features and from others."""
     deepspeech = np.load(reference)["deepspeech"]
-    energies = log_mel(AudioSource(speech).blocks())
-    rows = {"our features": model(energies), "MFCCs": cepstra(energies)}
+    rows = {
+        "our features": model(AudioSource(speech).blocks()),
+        "MFCCs": cepstra(log_mel(AudioSource(speech).blocks())),
+    }
     if pocketsphinx:
         rows["PocketSphinx's phones"] = pocketsphinx_phones(AudioSource(speech))
     return {f"explained from {name}": explained_by(x, deepspeech) for name, x in rows.items()}
@@ -108,7 +115,7 @@ def pocketsphinx_phones(source: AudioSource) -> np.ndarray:
     return heard[::2]
 
 
-def measure_error_rate(model: AcousticModel, speakers: int = 30) -> dict[str, float]:
+def measure_error_rate(model: BundledAcousticModel, speakers: int = 30) -> dict[str, float]:
     """Character error rate on held-out synthetic voices and sentences, as they are spoken."""
     from data_specs.synthetic_talking_head.speech_corpus import make_corpus
     from facial_jax.models.acoustic.training import edit_distance, greedy_decode
@@ -118,7 +125,7 @@ def measure_error_rate(model: AcousticModel, speakers: int = 30) -> dict[str, fl
     for u, text in enumerate(corpus.texts):
         energies = corpus.log_mel[corpus.bounds[u] : corpus.bounds[u + 1]].astype(np.float32)
         total = np.log(np.exp(energies).sum(axis=1, keepdims=True))
-        heard = greedy_decode(model(np.concatenate([energies, total], axis=1)))
+        heard = greedy_decode(model.from_log_mel(np.concatenate([energies, total], axis=1)))
         errors += edit_distance(heard.strip(), text)
     return {"character error rate": errors / sum(map(len, corpus.texts))}
 
@@ -152,9 +159,10 @@ def main(
     Args:
         speech: a real recording whose DeepSpeech logits are known.
         reference: npz with those logits as `deepspeech` (t, 29), at 30 per second.
-        weights: the acoustic model: bundled, deepspeech, or a file.
+        weights: the acoustic model: phonemes, bundled, deepspeech, or a file.
         pocketsphinx: measure the phones that PocketSphinx hears, too (needs that package).
-        error_rate: measure the character error rate (needs the extra `train`).
+        error_rate: measure the character error rate of a model that gives characters (needs the
+            extra `train`).
         speed: measure the time from speech to features.
     """
     model = load_acoustic_model(weights)
@@ -163,7 +171,7 @@ def main(
     results: dict[str, float] = {}
     if speech is not None and reference is not None:
         results |= measure_real_speech(model, speech, reference, pocketsphinx=pocketsphinx)
-    if error_rate:
+    if error_rate and isinstance(model, BundledAcousticModel):
         results |= measure_error_rate(model)
     if results:
         print(json.dumps(results, indent=2))

@@ -5,13 +5,13 @@ options give the same corpus, whatever the number of workers.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 
 from data_specs.synthetic_talking_head.builder import SyntheticTalkingHeadConfig, build_corpus
-from facial_jax.audio.acoustic import BUNDLED
+from facial_jax.audio.acoustic import default_acoustic_model
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Config:
     """Of speakers, sentences and movement."""
     demo_style: bool = False
     """Everybody moves like the bundled subject, whose FACIAL-GAN is trained on such a corpus."""
-    acoustic_model: str = BUNDLED
-    """Where the speech features come from: bundled, deepspeech, or a file."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """Where the speech features come from: phonemes, bundled, deepspeech, or a file."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 

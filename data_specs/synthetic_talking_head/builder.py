@@ -8,7 +8,7 @@ import concurrent.futures
 import multiprocessing
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -16,7 +16,11 @@ import tensorflow_datasets as tfds
 from data_specs.clips import clip_features
 from data_specs.processes import begin_worker
 from data_specs.synthetic_talking_head.corpus import make_clip
-from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
+from facial_jax.audio.acoustic import (
+    acoustic_model_hash,
+    default_acoustic_model,
+    load_acoustic_model,
+)
 from facial_jax.data.clips import Clip, clip_entry, clip_to_example
 from facial_jax.data.splits import SPLITS, split_of_index
 from facial_jax.frame_rate import parse_frame_rate
@@ -41,7 +45,7 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
     seed: int = 0
     demo_style: bool = False
     """Everybody moves like the bundled subject."""
-    acoustic_model: str = BUNDLED
+    acoustic_model: str = field(default_factory=default_acoustic_model)
     """Where the speech features come from: see `load_acoustic_model`."""
 
     def __post_init__(self):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from facial_jax.audio.acoustic import BUNDLED
+from facial_jax.audio.acoustic import default_acoustic_model
 from facial_jax.models.facial_gan.training import PERSONALIZATION, TrainingConfig
 from facial_jax.models.rendering_to_video.training import PRESETS as VIDEO_PRESETS
 from facial_jax.models.rendering_to_video.training import VideoTrainingConfig
@@ -29,8 +29,8 @@ class PersonalizationConfig:
     beside it, or begins anew where there is none."""
     rendering_to_video: Path | None = None
     """A network that train_rendering_to_video wrote, in place of training one."""
-    acoustic_model: str = BUNDLED
-    """What `general` listens with, and the subject: bundled, deepspeech, or a file."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """What `general` listens with, and the subject: phonemes, bundled, deepspeech, or a file."""
     face_model: Literal["procedural", "bfm"] = "procedural"
     """What a data set's coefficients are of; a video is tracked with the procedural one."""
     output: Path | None = None

@@ -164,6 +164,7 @@ def write_subject(
         face_model=FACE_MODELS[config.face_model](),
         facial_gan=jax.tree.map(jnp.asarray, model),
         acoustic_model=config.acoustic_model,
+        acoustic_sha256=acoustic_model_hash(config.acoustic_model),
         **video,
     )
     save_subject(config.folder, subject, face_model=config.face_model)
