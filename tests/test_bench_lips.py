@@ -1,0 +1,129 @@
+"""The lips' benchmark: what is known about its recordings, and the sounds that it makes."""
+
+import json
+import wave
+
+import numpy as np
+import pytest
+
+from benchmarks import bench_lips as bench
+from data_specs.synthetic_talking_head.espeak import Phoneme
+from data_specs.synthetic_talking_head.phone_names import (
+    cmu_from_ipa,
+    cmu_from_mnemonic,
+    phoneme_from_cmu,
+)
+from data_specs.synthetic_talking_head.visemes import visemes_of
+from facial_jax.metrics.lips import Phone
+from facial_jax.subject import load_subject
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_subject("demo")
+
+
+def write_wav(path, samples, rate=RATE):
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+def test_cmu_symbols_become_what_the_animator_reads():
+    assert phoneme_from_cmu(Phone("AA", 0.1, 0.2)) == Phoneme("A:", 0.1, 0.2, 0)
+    assert phoneme_from_cmu(Phone("ow1", 0.1, 0.2)) == Phoneme("oU", 0.1, 0.2, 2)
+    assert phoneme_from_cmu(Phone("IH2", 0.1, 0.2)).stress == 1
+    assert phoneme_from_cmu(Phone("SIL", 0.1, 0.2)).is_pause
+    for closing in "PBM":
+        (shape,) = visemes_of(phoneme_from_cmu(Phone(closing, 0.0, 0.1)))
+        assert shape.closes
+
+
+@pytest.mark.parametrize(
+    ("mnemonic", "ipa", "cmu"),
+    [
+        ("p", "pʰ", "P"),
+        ("b", "b", "B"),
+        ("m-", "m", "M"),
+        ("A:", "ɑ", "AA"),
+        ("a", "æ", "AE"),
+        ("aI", "aɪ", "AY"),
+        ("aU", "aʊ", "AW"),
+        ("oU", "oʊ", "OW"),
+        ("V", "ʌ", "AH"),
+        ("u:", "u", "UW"),
+        ("w", "w", "W"),
+        ("f", "f", "F"),
+        ("v", "v", "V"),
+        ("_:", "<blank>", ""),
+        ("s", "s", ""),
+    ],
+)
+def test_mnemonics_and_ipa_become_the_sounds_that_lips_show(mnemonic, ipa, cmu):
+    assert cmu_from_mnemonic(mnemonic) == cmu
+    assert cmu_from_ipa(ipa) == cmu
+
+
+def test_a_voice_with_known_phones_has_the_animators_lips(tmp_path, demo):
+    t = np.arange(RATE) / RATE
+    write_wav(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 700 * t))
+    phones = [["AA", 0.1, 0.3], ["B", 0.3, 0.4], ["AA", 0.4, 0.6]]
+    (tmp_path / "phones.json").write_text(json.dumps({"a.wav": {"text": "", "phones": phones}}))
+    (recording,) = bench.known_voice(tmp_path, demo)
+    assert recording.phones[1] == Phone("B", 0.3, 0.4)
+    assert len(recording.lips) == 25
+    gap = recording.lips.gap
+    assert gap[8] < 0.1 * max(gap[5], gap[12])
+    assert gap[-3:].max() < 0.1 * gap[5]  # nobody speaks after the last phone
+
+
+def test_what_lies_between_phones_is_a_pause():
+    phonemes = (Phoneme("a", 0.1, 0.2), Phoneme("b", 0.2, 0.3), Phoneme("a", 0.5, 0.6))
+    filled = bench._with_pauses(phonemes, 0.9)
+    assert [p.name for p in filled] == ["_", "a", "b", "_", "a", "_"]
+    assert filled[-1].end_s == 0.9
+    assert [p.start_s for p in filled[1:]] == [p.end_s for p in filled[:-1]]
+
+
+def test_noise_is_as_loud_as_it_is_asked_for():
+    rng = np.random.default_rng(0)
+    speech = (0.05 * rng.standard_normal(40000)).astype(np.float32)
+    noise = bench.add_noise(speech, 10.0, seed=1) - speech
+    ratio = 10 * np.log10(np.mean(speech**2) / np.mean(noise**2))
+    assert ratio == pytest.approx(10.0, abs=0.1)
+
+
+def test_sounds_without_speech_are_sounds():
+    sounds = bench.sounds_without_speech(2.0)
+    for name, samples in sounds.items():
+        assert samples.shape == (2 * RATE,)
+        assert np.abs(samples).max() <= 1
+        assert (samples.std() > 1e-3) == (name != "silence")
+    # Music has tones: a few frequencies hold most of its energy, in noise they do not.
+    shares = {}
+    for name in ("music", "white noise"):
+        power = np.sort(np.abs(np.fft.rfft(sounds[name])) ** 2)[::-1]
+        shares[name] = power[: len(power) // 50].sum() / power.sum()
+    assert shares["music"] > 0.8 > 0.2 > shares["white noise"]
+
+
+def test_the_report_compares_truth_and_generated_lips(demo):
+    recording = bench.said(bench.speak("Papa moved a big map."), demo)
+    wide = bench.wide_opening(recording.lips.gap)
+    report = bench.compare("espeak-ng", demo, [recording], wide)
+    assert report.truth["closed"].sounds == report.generated["closed"].sounds == 6
+    assert report.truth["closed"].value == 1.0
+    assert report.correlations["gap"] > 0.8
+    (head, truth, generated) = bench.table([report]).splitlines()
+    assert "closed" in head
+    assert truth.startswith("espeak-ng, truth")
+    assert "of 6/" in generated
+
+
+def test_lips_are_held_where_the_sound_is_a_frame_shorter(demo):
+    samples = np.zeros(RATE, np.float32)
+    lips = bench.generated_lips(demo, samples, RATE, bench.FPS, count=27)
+    assert len(lips) == 27
+    assert lips.gap[26] == lips.gap[24]
