@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import bench_lips as bench
+from benchmarks.flite_voices import flite_phones
 from data_specs.synthetic_talking_head.espeak import Phoneme
 from data_specs.synthetic_talking_head.phone_names import (
     cmu_from_ipa,
@@ -127,3 +128,9 @@ def test_lips_are_held_where_the_sound_is_a_frame_shorter(demo):
     lips = bench.generated_lips(demo, samples, RATE, bench.FPS, count=27)
     assert len(lips) == 27
     assert lips.gap[26] == lips.gap[24]
+
+
+def test_flite_says_when_each_phone_ends():
+    phones = flite_phones("pau:0.224 m:0.252 ey:0.410 ax:0.5 \n")
+    assert phones[0] == ("SIL", 0.0, 0.224)
+    assert phones[1:] == [("M", 0.224, 0.252), ("EY", 0.252, 0.41), ("AH", 0.41, 0.5)]
