@@ -8,9 +8,8 @@ is the project's animator on its phones; that of a real clip is the person's own
 the phones that a recogniser hears. Then noise, music and silence, at which the mouth should stay
 shut, and speech in noise.
 
-A folder of voices holds wav files and `phones.json`: for each file its `phones`, a list of
-[CMU's symbol, start, end] with seconds. A clip is a folder with `clip.npz`, as
-`python -m experiments.prepare VIDEO --output runs/prepared` makes it.
+A folder of voices is one that `data_specs.synthetic_talking_head.known_speech` reads. A clip is a
+folder with `clip.npz`, as `python -m experiments.prepare VIDEO --output runs/prepared` makes it.
 """
 
 import functools
@@ -24,12 +23,9 @@ import numpy as np
 import tyro
 
 from data_specs.synthetic_talking_head.animation import animate
-from data_specs.synthetic_talking_head.espeak import Phoneme, Utterance, speak
-from data_specs.synthetic_talking_head.phone_names import (
-    cmu_from_ipa,
-    cmu_from_mnemonic,
-    phoneme_from_cmu,
-)
+from data_specs.synthetic_talking_head.espeak import Utterance, speak
+from data_specs.synthetic_talking_head.known_speech import load_known_speech
+from data_specs.synthetic_talking_head.phone_names import cmu_from_ipa, cmu_from_mnemonic
 from data_specs.talking_head.tracked_clip import FILE_NAME, load_tracked_clip
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.metrics.lips import (
@@ -132,27 +128,14 @@ def said(utterance: Utterance, subject: Subject, phones: list[Phone] | None = No
 
 def known_voice(folder: Path, subject: Subject) -> list[Recording]:
     """The recordings of a folder with phones.json."""
-    recordings = []
-    for file, entry in sorted(json.loads((folder / "phones.json").read_text()).items()):
-        source = AudioSource(folder / file)
-        samples = np.concatenate(list(source.blocks(None)))[:, 0]
-        phones = [Phone(*row) for row in entry["phones"]]
-        phonemes = tuple(phoneme_from_cmu(phone) for phone in phones)
-        filled = _with_pauses(phonemes, len(samples) / source.sample_rate)
-        utterance = Utterance(samples, source.sample_rate, filled)
-        recordings.append(said(utterance, subject, phones))
-    return recordings
-
-
-def _with_pauses(phonemes: Sequence[Phoneme], duration_s: float) -> tuple[Phoneme, ...]:
-    """Back to back until the end: where nothing is said is a pause."""
-    filled, end = [], 0.0
-    for phoneme in (*phonemes, Phoneme("_", duration_s, duration_s)):
-        if phoneme.start_s > end:
-            filled.append(Phoneme("_", end, phoneme.start_s))
-        filled.append(phoneme)
-        end = phoneme.end_s
-    return tuple(phoneme for phoneme in filled if phoneme.end_s > phoneme.start_s)
+    return [
+        said(
+            known.utterance(),
+            subject,
+            [p._replace(name=p.name.rstrip("012")) for p in known.phones],
+        )
+        for known in load_known_speech(folder)
+    ]
 
 
 def real_clip(folder: Path, subject: Subject, hear: HearPhones) -> Recording:

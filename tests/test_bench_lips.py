@@ -1,14 +1,12 @@
 """The lips' benchmark: what is known about its recordings, and the sounds that it makes."""
 
-import json
-import wave
-
 import numpy as np
 import pytest
 
 from benchmarks import bench_lips as bench
 from benchmarks.flite_voices import flite_phones
 from data_specs.synthetic_talking_head.espeak import Phoneme
+from data_specs.synthetic_talking_head.known_speech import save_known_speech
 from data_specs.synthetic_talking_head.phone_names import (
     cmu_from_ipa,
     cmu_from_mnemonic,
@@ -24,12 +22,6 @@ RATE = 16000
 @pytest.fixture(scope="module")
 def demo():
     return load_subject("demo")
-
-
-def write_wav(path, samples, rate=RATE):
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
 def test_cmu_symbols_become_what_the_animator_reads():
@@ -69,23 +61,14 @@ def test_mnemonics_and_ipa_become_the_sounds_that_lips_show(mnemonic, ipa, cmu):
 
 def test_a_voice_with_known_phones_has_the_animators_lips(tmp_path, demo):
     t = np.arange(RATE) / RATE
-    write_wav(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 700 * t))
-    phones = [["AA", 0.1, 0.3], ["B", 0.3, 0.4], ["AA", 0.4, 0.6]]
-    (tmp_path / "phones.json").write_text(json.dumps({"a.wav": {"text": "", "phones": phones}}))
+    phones = [Phone("AA1", 0.1, 0.3), Phone("B", 0.3, 0.4), Phone("AA", 0.4, 0.6)]
+    save_known_speech(tmp_path, [("", 0.3 * np.sin(2 * np.pi * 700 * t), RATE, phones)])
     (recording,) = bench.known_voice(tmp_path, demo)
-    assert recording.phones[1] == Phone("B", 0.3, 0.4)
+    assert recording.phones[:2] == [Phone("AA", 0.1, 0.3), Phone("B", 0.3, 0.4)]
     assert len(recording.lips) == 25
     gap = recording.lips.gap
     assert gap[8] < 0.1 * max(gap[5], gap[12])
     assert gap[-3:].max() < 0.1 * gap[5]  # nobody speaks after the last phone
-
-
-def test_what_lies_between_phones_is_a_pause():
-    phonemes = (Phoneme("a", 0.1, 0.2), Phoneme("b", 0.2, 0.3), Phoneme("a", 0.5, 0.6))
-    filled = bench._with_pauses(phonemes, 0.9)
-    assert [p.name for p in filled] == ["_", "a", "b", "_", "a", "_"]
-    assert filled[-1].end_s == 0.9
-    assert [p.start_s for p in filled[1:]] == [p.end_s for p in filled[:-1]]
 
 
 def test_noise_is_as_loud_as_it_is_asked_for():
