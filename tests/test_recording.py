@@ -1,11 +1,15 @@
 """Rooms, microphones, noise, codecs, levels and music: what they change, and that no time does."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
-from data_specs.synthetic_talking_head import recording
+from data_specs.synthetic_talking_head import corpus, recording
 from data_specs.synthetic_talking_head.recording import CODECS, recorded
+from data_specs.synthetic_talking_head.visemes import JAW_OPEN
+from facial_jax.audio.acoustic import load_acoustic_model
 
 RATE = 22050
 
@@ -146,3 +150,29 @@ def test_music_has_tones_and_no_two_pieces_are_alike():
         power = np.sort(np.abs(np.fft.rfft(piece)) ** 2)[::-1]
         assert power[: len(power) // 50].sum() > 0.5 * power.sum()
     assert abs(np.corrcoef(pieces[0], pieces[1])[0, 1]) < 0.2
+
+
+def test_where_nobody_speaks_there_may_be_music_and_the_mouth_stays_shut(monkeypatch):
+    monkeypatch.setattr(corpus, "SILENT_SHARE", 1.0)
+    monkeypatch.setattr(corpus, "MUSIC_SHARE", 1.0)
+    played = []
+
+    def play(*arguments):
+        played.append(recording.music(*arguments))
+        return played[-1]
+
+    monkeypatch.setattr(corpus, "music", play)
+    clip = corpus.make_clip(
+        0,
+        1,
+        1,
+        seconds=4.0,
+        fps=Fraction(25),
+        acoustic_model=load_acoustic_model(),
+        demo_style=True,
+    )
+    assert clip.expression[:, JAW_OPEN].max() < 0.05
+    (piece,) = played
+    heard = np.interp(np.arange(64000) / 16000, np.arange(len(piece)) / RATE, piece)
+    assert abs(lag(heard, clip.waveform.astype(np.float64))) < 0.03 * 16000
+    assert clip.waveform.std() > 300
