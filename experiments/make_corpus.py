@@ -36,6 +36,9 @@ class Config:
     """Everybody moves like the bundled subject, whose FACIAL-GAN is trained on such a corpus."""
     acoustic_model: str = field(default_factory=default_acoustic_model)
     """Where the speech features come from: phonemes, bundled, deepspeech, or a file."""
+    natural_speech: Path | None = None
+    """A folder of natural voices, as experiments.make_natural_speech makes it: every second speaker
+    has one of them."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 
@@ -51,6 +54,7 @@ def main(config: Config) -> None:
         seed=config.seed,
         demo_style=config.demo_style,
         acoustic_model=config.acoustic_model,
+        natural_speech=None if config.natural_speech is None else str(config.natural_speech),
     )
     print(build_corpus(corpus, config.output, workers=config.workers))
 
