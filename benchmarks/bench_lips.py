@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from data_specs.talking_head.tracked_clip import FILE_NAME, load_tracked_clip
+from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
 
 from data_specs.synthetic_talking_head.animation import animate
 from data_specs.synthetic_talking_head.espeak import Utterance, speak
