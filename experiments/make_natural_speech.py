@@ -35,6 +35,7 @@ class Config:
     minutes: float = 4.0
     """How long each voice speaks, without the pauses that a corpus puts between sentences."""
     seed: int = 0
+    """Of sentences and their speed."""
 
 
 def sentences(voice: str, minutes: float, seed: int) -> Iterator[tuple[str, np.ndarray, int, list]]:
