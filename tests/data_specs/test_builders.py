@@ -17,6 +17,7 @@ from data_specs.synthetic_talking_head.speaker import make_speaker
 from data_specs.synthetic_talking_head.visemes import JAW_OPEN
 from data_specs.talking_head.builder import build_talking_head
 from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
+from facial_jax.backend import on_cpu
 from facial_jax.data.clips import ARRAY_FIELDS, check_clip, clip_entry
 from facial_jax.data.splits import SPLITS, split_of_index, split_of_name
 from facial_jax.data.tracked_clip import load_tracked_clip, save_tracked_clip
@@ -34,7 +35,11 @@ def corpus(tmp_path_factory):
 def assert_same_clip(first, second):
     for field in dataclasses.fields(first):
         a, b = getattr(first, field.name), getattr(second, field.name)
-        np.testing.assert_array_equal(a, b, err_msg=field.name)
+        if field.name == "features" and not on_cpu():
+            # Each process finds out for itself which of a GPU's kernels are the fastest.
+            np.testing.assert_allclose(a, b, atol=5e-5, err_msg=field.name)
+        else:
+            np.testing.assert_array_equal(a, b, err_msg=field.name)
 
 
 def all_clips(folder):

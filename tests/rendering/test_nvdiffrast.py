@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.buffer_callback import ExecutionContext
+from scipy.ndimage import binary_dilation
 
 from benchmarks.bench_nvdiffrast import on_nvdiffrasts_grid
 from facial_jax.attributes import Attributes
@@ -560,8 +561,11 @@ def sphere(*batch, rings=24, seed=0):
     )
 
 
-def whole_picture(ops, positions, attributes, triangles, size, *, cull=False):
-    """An antialiased image, and the gradients of its squared difference from another."""
+def whole_picture(ops, positions, attributes, triangles, size, *, cull=False, where=1.0):
+    """An antialiased image, and the gradients of its squared difference from another.
+
+    Pixels outside `where`, which broadcasts to (b, h, w, 1), do not count.
+    """
     opposite = jnp.asarray(opposite_vertices(np.asarray(triangles)))
     target = np.random.default_rng(2).uniform(size=(*positions.shape[:-2], *size, 3))
 
@@ -569,7 +573,7 @@ def whole_picture(ops, positions, attributes, triangles, size, *, cull=False):
         rast = ops.rasterize(positions, triangles, size, cull_backfaces=cull)
         plain = ops.interpolate(attributes, rast, triangles)
         image = ops.antialias(plain, rast, positions, triangles, opposite)
-        return ((image - target.astype(np.float32)) ** 2).sum(), (rast, plain, image)
+        return (where * (image - target.astype(np.float32)) ** 2).sum(), (rast, plain, image)
 
     run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
     (_, (rast, plain, image)), gradients = run(positions, attributes)
@@ -592,26 +596,33 @@ def test_nvdiffrast_and_xla_agree_on_ids_images_and_gradients(cuda, cull):
     np.testing.assert_allclose(got[0][same], expected[0][same], atol=1e-3)
     np.testing.assert_allclose(got[1][same], expected[1][same], atol=2e-3)
     assert np.abs(got[2] - expected[2]).mean() < 5e-3
+    # Gradients are compared where a pixel and its neighbours show the same triangles: of so small
+    # a picture, what nvdiffrast snaps to another triangle is a tenth of the gradient.
+    around = 1.0 - binary_dilation(~same, np.ones((1, 3, 3)))[..., None].astype(np.float32)
+    got, expected = (
+        whole_picture(ops, *mesh, size, cull=cull, where=around) for ops in (cuda, backend("xla"))
+    )
     for a, b in zip(got[3:], expected[3:], strict=True):
         cosine, ratio = alike(a, b)
-        assert cosine > 0.98
+        assert cosine > 0.97
         assert ratio == pytest.approx(1, abs=0.05)
 
 
 def turned_face(size):
-    """Two turns of the built-in face, its vertices on nvdiffrast's grid of 1/16 of a pixel."""
+    """The built-in face model, and clip-space positions of its vertices in two turns."""
     model, camera = procedural_face_model(), pinhole_camera(size)
     pose = jnp.zeros((2, 6)).at[:, 1].set(jnp.array([-0.4, 0.1]))
     attributes = Attributes(expression=jnp.zeros((2, 64)), pose=pose, blink=jnp.zeros(2))
     shape = jnp.broadcast_to(model.mean_shape, (2, *model.mean_shape.shape))
     seen = camera_vertices(camera, pose_vertices(shape, attributes))
-    return model, on_nvdiffrasts_grid(clip_positions(camera, seen, size), size)
+    return model, clip_positions(camera, seen, size)
 
 
 @pytest.mark.parametrize("cull", [False, True])
 def test_with_vertices_on_its_grid_nvdiffrast_shows_and_moves_the_same_triangles(cuda, cull):
     size = (256, 256)
     model, positions = turned_face(size)
+    positions = on_nvdiffrasts_grid(positions, size)
 
     def gradient_by_barycentrics(ops, seen):
         def rasterize(positions):
@@ -635,6 +646,8 @@ def test_with_vertices_on_its_grid_nvdiffrast_shows_and_moves_the_same_triangles
 
 
 def test_antialiasing_is_nvdiffrasts_where_the_silhouettes_are(cuda):
+    # Not on nvdiffrast's grid: there, edges pass through pixels' centres, and whether they pass on
+    # this side or on that one is rounding.
     size = (256, 256)
     model, positions = turned_face(size)
     rast = cuda.rasterize(positions, model.triangles, size)

@@ -7,6 +7,7 @@ mel axis. That costs a thousandth of what the same on waveforms costs.
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
 from facial_jax.audio.mfcc import FRAME_RATE, MEL_BANDS, cepstral_transform
@@ -80,13 +81,13 @@ class BatchConfig:
 class SpeechBatch:
     """Input and targets of one training step."""
 
-    rows: np.ndarray
+    rows: np.ndarray | jax.Array
     # (b, frames + 2 context, 26) float32, normalised
-    labels: np.ndarray
+    labels: np.ndarray | jax.Array
     # (b, characters) int32, padded with zeros
-    label_lengths: np.ndarray
+    label_lengths: np.ndarray | jax.Array
     # (b,) int32
-    phones: np.ndarray
+    phones: np.ndarray | jax.Array
     # (b, frames) int32, UNKNOWN_PHONE where there is no telling
 
 

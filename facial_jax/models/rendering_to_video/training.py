@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -276,7 +277,7 @@ def video_training(
     config: VideoTrainingConfig,
     clip: Clip,
     mesh: Mesh,
-    perceptual: VggFeatures | None,
+    perceptual: nn.Module | None,
     perceptual_variables: Any,
 ) -> Training:
     """The networks at step 0, the step and the batches."""
