@@ -54,7 +54,12 @@ def align(
     for pronunciation in spelled:
         if pronunciation and decoder.lookup_word(_entry(pronunciation)) is None:
             decoder.add_word(_entry(pronunciation), pronunciation, True)
-    found = _search(decoder, samples, sample_rate, [_entry(p) for p in spelled if p])
+    try:
+        found = _search(decoder, samples, sample_rate, [_entry(p) for p in spelled if p])
+    except RuntimeError as error:
+        # It is in the middle of the sentence, and would begin no other.
+        _decoder.cache_clear()
+        raise AlignmentError(f"words: the aligner gave up ({error})") from error
     if [_plain(name) for name in names] != [name for name, _, _ in found]:
         raise AlignmentError("words: the sound could not be aligned with them")
     aligned = [

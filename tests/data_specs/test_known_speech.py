@@ -97,8 +97,13 @@ def test_the_aligner_finds_espeaks_own_times():
 
 def test_what_is_not_said_cannot_be_aligned():
     pytest.importorskip("pocketsphinx")
-    with pytest.raises(AlignmentError):
-        align(tone(0.3), RATE, pronounce("Good morning, and welcome to the programme."))
+    for seconds in (0.01, 0.3):
+        with pytest.raises(AlignmentError):
+            align(tone(seconds), RATE, pronounce("Good morning, and welcome to the programme."))
+    # The next sentence is found all the same.
+    utterance = speak("Papa moved a big map.")
+    phones = align(utterance.samples, utterance.sample_rate, pronounce("Papa moved a big map."))
+    assert [phone.name for phone in phones][:4] == ["P", "AA1", "P", "AX"]
 
 
 def test_a_sentence_is_told_to_the_voices_with_its_punctuation():
