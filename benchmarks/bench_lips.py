@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
 
 from data_specs.synthetic_talking_head.animation import animate
 from data_specs.synthetic_talking_head.espeak import Utterance, speak
 from data_specs.synthetic_talking_head.known_speech import load_known_speech
 from data_specs.synthetic_talking_head.phone_names import cmu_from_ipa, cmu_from_mnemonic
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
 from facial_jax.metrics.lips import (
     GESTURES,
     GestureScore,

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from facial_jax.face.procedural.template import UPPER_TEETH, load_template
 
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.face.procedural.template import UPPER_TEETH, load_template
 from facial_jax.metrics import lips as metric
 from facial_jax.metrics.lips import GESTURES, Lips, Phone, score_gestures
 
