@@ -26,6 +26,8 @@ from data_specs.synthetic_talking_head.animation import animate
 from data_specs.synthetic_talking_head.espeak import Utterance, speak
 from data_specs.synthetic_talking_head.known_speech import load_known_speech
 from data_specs.synthetic_talking_head.phone_names import cmu_from_ipa, cmu_from_mnemonic
+from facial_jax.audio.acoustic import PHONEMES, load_acoustic_model
+from facial_jax.audio.lip_groups import LIP_GROUPS
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
 from facial_jax.metrics.lips import (
@@ -60,12 +62,8 @@ GERMAN_SENTENCES = (
     "Vier Vögel fliegen am Fenster vorbei, und im Park spielt Musik.",
 )
 NOISE_DB = 10.0
-HEARD_S = 20.0
-HEARD_MARGIN_S = 4.0
-HEARD_DELAY_S = 0.04
-"""How much later than a sound's middle the recogniser's row begins that names it; measured on
-voices with known phones, the same for all."""
-
+HEARD_S = 0.02
+"""How long a phone is that is heard: a row."""
 SHUT_PERCENTILE = 5
 """A person who talks has the lips together so often, in percent of the frames."""
 
@@ -156,39 +154,16 @@ def real_clip(folder: Path, subject: Subject, hear: HearPhones) -> Recording:
 
 
 def hear_phones(samples: np.ndarray) -> list[Phone]:
-    """The phones that the recogniser of the package hama hears in a waveform at 16 kHz.
+    """The phones that the acoustic model `phonemes` hears in a waveform at 16 kHz.
 
-    In windows of 20 s with margins, because it takes no more than 30 s at once.
+    Phones that look the same on lips are one: p, b and m are P.
     """
-    from hama.asr import ASR_OUTPUT_FRAME_SAMPLES
-
-    model, row_s = _recogniser(), ASR_OUTPUT_FRAME_SAMPLES / SAMPLE_RATE
-    heard = []
-    for start_s in np.arange(0.0, len(samples) / SAMPLE_RATE, HEARD_S):
-        first_s = max(0.0, start_s - HEARD_MARGIN_S)
-        window = slice(
-            round(first_s * SAMPLE_RATE),
-            round((start_s + HEARD_S + HEARD_MARGIN_S) * SAMPLE_RATE),
-        )
-        tokens = model(samples[window], SAMPLE_RATE).frame_token_ids
-        for row, (before, token) in enumerate(zip([None, *tokens], tokens, strict=False)):
-            time_s = first_s + row * row_s
-            if token != before and start_s <= time_s < start_s + HEARD_S:
-                middle_s = time_s - HEARD_DELAY_S
-                name = cmu_from_ipa(model.decoder_tokens[token])
-                heard.append(Phone(name, middle_s - row_s / 2, middle_s + row_s / 2))
-    return [phone for phone in heard if phone.name]
-
-
-@functools.cache
-def _recogniser():
-    try:
-        from hama.asr import ASRModel
-    except ImportError as error:
-        raise SystemExit(
-            "--clips: real clips need the package hama (pip install hama), which hears their phones"
-        ) from error
-    return ASRModel()
+    times_s, may_be = load_acoustic_model(PHONEMES).phones([samples])
+    names = [cmu_from_ipa(LIP_GROUPS[group]) for group in may_be.argmax(axis=1)]
+    return [
+        Phone(name, time_s - HEARD_S / 2, time_s + HEARD_S / 2)
+        for name, time_s in zip(names, times_s.tolist(), strict=True)
+    ]
 
 
 def lips_of(subject: Subject, expression: np.ndarray) -> Lips:
