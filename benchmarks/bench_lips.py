@@ -163,6 +163,7 @@ def hear_phones(samples: np.ndarray) -> list[Phone]:
     return [
         Phone(name, time_s - HEARD_S / 2, time_s + HEARD_S / 2)
         for name, time_s in zip(names, times_s.tolist(), strict=True)
+        if name
     ]
 
 
