@@ -102,7 +102,7 @@ def trainings(preset: str) -> Iterable[tuple[str, Any]]:
         ),
     )
     run = general_train.PAPER if paper else general_train.DEMO
-    facial = dataclasses.replace(run.training, epochs=10**6, max_steps=10**6)
+    facial = dataclasses.replace(run.training, epochs=1e6, max_steps=10**6)
     clips = noise_clips(*((100, 5354) if paper else (4, 400)))
     networks: Networks = run.networks
     yield (

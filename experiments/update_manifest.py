@@ -7,6 +7,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import tyro
+
 from facial_jax.files import write_text
 
 ASSETS = Path(__file__).resolve().parents[1] / "facial_jax" / "assets"
@@ -62,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.subject import Subject, load_subject
@@ -35,7 +35,7 @@ def personalize(
     video: str | os.PathLike,
     *,
     subject: str,
-    preset: Literal["demo", "paper"] = "demo",
+    preset: str = "demo",
     say: Callable[[str], None] | None = None,
     progress: bool = True,
     **options: Any,
@@ -48,7 +48,7 @@ def personalize(
     Args:
       video: the person talking, one face seen from the front; 20 seconds or more are best.
       subject: the person's name.
-      preset: for two CPU cores, or as published for a GPU.
+      preset: "demo", for two CPU cores, or "paper", as published, for a GPU.
       say: is given a line of text on each stage; by default nothing is said.
       progress: show progress bars.
       options: fields of `facial_jax.personalization.config.PersonalizationConfig` in place of the

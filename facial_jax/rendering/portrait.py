@@ -15,6 +15,7 @@ from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.gltf import encode_glb
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.gallery import GROUND, LIGHT
 from facial_jax.rendering.render import render
 
 SHAPES = {
@@ -24,7 +25,6 @@ SHAPES = {
     "pose": (6,),
     "illumination": (3, 9),
 }
-GROUND = np.array([0.93, 0.93, 0.94], np.float32)
 
 
 def read_parameters(path: Path) -> dict[str, np.ndarray]:
@@ -51,7 +51,7 @@ def read_parameters(path: Path) -> dict[str, np.ndarray]:
 def average_parameters() -> dict[str, np.ndarray]:
     """The average face at rest, in soft light from above and the left."""
     found = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
-    found["illumination"][:, :4] = [-0.22, -0.1, 0.24, 0.09]
+    found["illumination"] = LIGHT.copy()
     found["pose"][4:] = [-0.05, -0.9]  # so far away that long faces fit
     return found
 

@@ -53,7 +53,7 @@ def test_everybody_is_measured_and_recognised_where_they_differ(
         clips=2,
         work_dir=tmp_path / "run",
         output=tmp_path / "tables.json",
-        training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10),
+        training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10.0),
     )
     with jax.numpy_dtype_promotion("standard"):
         script.main(config)

@@ -459,7 +459,9 @@ def test_eight_devices_give_the_numbers_of_one():
 
 
 def test_an_epoch_shows_every_frame_but_the_held_out_ones_once():
-    config = library.VideoTrainingConfig(held_out_fraction=0.25, batch_size=4, steps=None, epochs=2)
+    config = library.VideoTrainingConfig(
+        held_out_fraction=0.25, batch_size=4, steps=None, epochs=2.0
+    )
     clip = numbered_clip()
     frames = [library.sample_frames(clip, step, config) for step in range(9)]
     first, second = np.concatenate(frames)[:9], np.concatenate(frames)[9:18]

@@ -70,7 +70,7 @@ def subject(general, tmp_path_factory):
         general=general,
         output=folder / "subject",
         work_dir=folder / "run",
-        training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10),
+        training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10.0),
     )
     with jax.numpy_dtype_promotion("standard"):
         made = pipeline.personalize_clips(config, source(*clips[:2]), source(clips[2]))
@@ -159,7 +159,7 @@ def video_config(general, tmp_path_factory):
         general=general,
         output=folder / "subject",
         work_dir=folder / "run",
-        training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10),
+        training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10.0),
         video_training=dataclasses.replace(
             PRESETS["demo"].video_training,
             generator={
