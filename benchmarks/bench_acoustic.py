@@ -27,7 +27,7 @@ from facial_jax.audio.waveform import AudioSource
 def measure_error_rate(model: BundledAcousticModel, speakers: int = 30) -> dict[str, float]:
     """Character error rate on held-out synthetic voices and sentences, as they are spoken."""
     from data_specs.synthetic_talking_head.speech_corpus import make_corpus
-    from facial_jax.models.acoustic.training import edit_distance, greedy_decode
+    from facial_jax.models.acoustic.decoding import edit_distance, greedy_decode
 
     corpus = make_corpus(speakers, seed=1, held_out=True)
     errors = 0

@@ -84,7 +84,7 @@ class Subject:
             raise ValueError(
                 f"subject: {self.name} has no rendering-to-video network yet, so its attributes "
                 "can be made but not its frames; train one with "
-                "experiments.train_rendering_to_video, --output <the subject's folder>/"
+                "experiments.train_rendering_to_video, --network <the subject's folder>/"
                 f"{RENDERING_TO_VIDEO}"
             )
 

@@ -7,12 +7,12 @@ import json
 import jax
 import numpy as np
 import pytest
+from facial_jax.models.facial_gan.training import TrainingConfig
 
 from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
 from experiments import evaluate_personalization as script
 from facial_jax.data.splits import TEST
 from facial_jax.metrics import personalization as metrics
-from facial_jax.models.facial_gan.training import TrainingConfig
 from tests.models.test_facial_gan_training import source
 from tests.personalization.test_personalize import FEATURES, general  # noqa: F401  a fixture
 from tests.random_clips import random_clip

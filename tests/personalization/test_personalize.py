@@ -10,6 +10,7 @@ import av
 import jax
 import numpy as np
 import pytest
+from facial_jax.models.facial_gan.training import TrainingConfig, load_networks
 
 import facial_jax
 from experiments import personalize as script
@@ -27,7 +28,6 @@ from facial_jax.models.facial_gan.generation import (
     save_facial_gan,
 )
 from facial_jax.models.facial_gan.network import SMALL_DISCRIMINATOR
-from facial_jax.models.facial_gan.training import TrainingConfig, load_networks
 from facial_jax.personalization import facial_gan, pipeline, stages
 from facial_jax.personalization.clip import first_held_out, part_of
 from facial_jax.personalization.config import PRESETS, PersonalizationConfig

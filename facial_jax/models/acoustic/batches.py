@@ -7,8 +7,9 @@ mel axis. That costs a thousandth of what the same on waveforms costs.
 
 from dataclasses import dataclass
 
-import jax
+import flax.struct
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from facial_jax.audio.mfcc import FRAME_RATE, MEL_BANDS, cepstral_transform
 from facial_jax.models.acoustic.corpus import PHONES, SpeechCorpus
@@ -39,7 +40,7 @@ class AugmentationConfig:
     segment_colour: float = 0.3
     """Standard deviation, in nepers, of the spectral envelope of each single phone."""
     spectral_tilt: float = 1.2
-    """Standard deviation, in nepers, of smooth equalisation curves of the voice."""
+    """Standard deviation, in nepers, of slow equalisation curves of the voice."""
     gain_drift: float = 0.5
     """Standard deviation, in nepers, of a slowly changing gain."""
     reverberation: float = 0.5
@@ -51,7 +52,7 @@ class AugmentationConfig:
     empty: float = 0.05
     """Share of the samples in which nobody speaks."""
     masks: int = 2
-    """Stretches of time, and as many of bands, that are blanked out (SpecAugment)."""
+    """How many stretches of time, and of bands, may be blanked out in a sample."""
 
     def undisturbed_share(self, step: int) -> float:
         """Share of the batch's samples that are left as they are."""
@@ -68,27 +69,27 @@ class BatchConfig:
     """Shapes of a batch."""
 
     samples: int = 16
-    # recordings
+    """Recordings."""
     frames: int = 256
-    # rows of logits per recording, at 50 per second
+    """Rows of logits per recording, at 50 per second."""
     context: int = 36
-    # rows of input before and after them
+    """Rows of input before and after them."""
     characters: int = 144
-    # longest spelling
+    """Longest spelling."""
 
 
-@dataclass(frozen=True)
+@flax.struct.dataclass
 class SpeechBatch:
     """Input and targets of one training step."""
 
-    rows: np.ndarray | jax.Array
-    # (b, frames + 2 context, 26) float32, normalised
-    labels: np.ndarray | jax.Array
-    # (b, characters) int32, padded with zeros
-    label_lengths: np.ndarray | jax.Array
-    # (b,) int32
-    phones: np.ndarray | jax.Array
-    # (b, frames) int32, UNKNOWN_PHONE where there is no telling
+    rows: Float[Array | np.ndarray, "b t 26"]
+    """Normalised log mel energies; t = frames + 2 context."""
+    labels: Int[Array | np.ndarray, "b characters"]
+    """What is spoken, padded with zeros."""
+    label_lengths: Int[Array | np.ndarray, "b"]
+    """How many of the labels are not padding."""
+    phones: Int[Array | np.ndarray, "b frames"]
+    """Index into PHONES, or UNKNOWN_PHONE."""
 
 
 def _smooth_curve(rng, length: int, knots: int, deviation: float) -> np.ndarray:
