@@ -27,7 +27,7 @@ from facial_jax.models.layers.parameters import check_variables, load_variables,
 
 PHONEMES, BUNDLED, DEEPSPEECH, GIVEN = "phonemes", "bundled", "deepspeech", "given"
 """What a subject listens with: one of three acoustic models, or features that its user gives."""
-PREFERRED = BUNDLED
+PREFERRED = PHONEMES
 """What networks are trained to listen with unless told otherwise; `phonemes` as soon as the bundled
 FACIAL-GAN has been trained with it."""
 ACOUSTIC_WEIGHTS = Path(__file__).parents[1] / "assets" / "acoustic.safetensors"

@@ -600,10 +600,12 @@ def test_a_subject_remembers_what_it_listens_with(tmp_path):
 
     demo = load_subject("demo")
     demo.check_acoustic_model()
-    known = dataclasses.replace(demo, acoustic_sha256=acoustic_model_hash("bundled"))
+    known = dataclasses.replace(
+        demo, acoustic_model="bundled", acoustic_sha256=acoustic_model_hash("bundled")
+    )
     save_subject(tmp_path / "known", known, face_model="procedural")
     load_subject(tmp_path / "known").check_acoustic_model()
-    other = dataclasses.replace(demo, acoustic_sha256="0" * 64)
+    other = dataclasses.replace(known, acoustic_sha256="0" * 64)
     save_subject(tmp_path / "other", other, face_model="procedural")
     with pytest.raises(ValueError, match="another acoustic model than bundled"):
         load_subject(tmp_path / "other").check_acoustic_model()
