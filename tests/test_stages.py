@@ -1,4 +1,4 @@
-"""Kept stages: gone on with, kept, made again, and never mixed."""
+"""Kept stages are continued, kept or made again, and never mixed."""
 
 import json
 
