@@ -114,6 +114,16 @@ def test_the_next_chunk_is_computed_and_copied_while_one_is_handed_out(
     ]
 
 
+def test_who_stops_taking_frames_waits_for_those_begun(demo, attributes, monkeypatch):
+    waited = []
+    monkeypatch.setattr(jax, "block_until_ready", lambda x: waited.append(x.shape))
+    frames = frame_chunks(demo, attributes[:40], chunk_frames=8)
+    next(frames)
+    assert waited == []
+    frames.close()
+    assert waited == [(2 * demo.window_half - 1, 256, 256, 4)]
+
+
 def on_backend(name):
     return mock.patch("jax.default_backend", return_value=name)
 
