@@ -28,6 +28,8 @@ class Arguments:
     output: Path = Path("runs/acoustic")
     """The run's folder: corpora, checkpoints, log and the trained network."""
     training: AcousticTrainingConfig = field(default_factory=AcousticTrainingConfig)
+    network: Path | None = None
+    """The trained network is written here too, such as into the package's assets."""
     stop_after: int | None = None
     """Stop at this step, as if interrupted."""
     distributed: bool = False
@@ -42,6 +44,7 @@ def main(arguments: Arguments) -> None:
         arguments.training,
         arguments.output,
         make_corpus=make_corpus,
+        network=arguments.network,
         say=functools.partial(print, flush=True),
         stop_after=arguments.stop_after,
     )

@@ -1,7 +1,7 @@
 """What a result was made from: by name, settings and hashes of data and weights.
 
 A provenance is a dictionary of values that JSON can hold. Two results of one provenance are the
-same; a checkpoint or a kept stage of another provenance is never gone on with.
+same; a checkpoint or a kept stage of another provenance is never continued.
 """
 
 import dataclasses

@@ -30,7 +30,7 @@ from facial_jax.provenance import settings, tree_hash
 from facial_jax.training.batches import Batches
 from facial_jax.training.fit import fit
 from facial_jax.training.parallel import AXIS
-from facial_jax.training.processes import first_before_others
+from facial_jax.training.processes import copy_result, first_before_others
 from facial_jax.training.progress import silent
 from facial_jax.training.task import Losses, Report, Task, Variables
 
@@ -241,6 +241,7 @@ def train_acoustic(
     folder: Path,
     *,
     make_corpus: MakeCorpus,
+    network: Path | None = None,
     say: Callable[[str], None] = silent,
     **options: Any,
 ) -> None:
@@ -250,6 +251,7 @@ def train_acoustic(
         config: how.
         folder: of the run; it also keeps the corpora.
         make_corpus: makes the speech of so many speakers.
+        network: the trained network is written here too.
         say: is given a line of text on the corpora.
         options: of `facial_jax.training.fit.fit`: `devices`, `stop_after`, `progress`.
     """
@@ -261,3 +263,4 @@ def train_acoustic(
     say(f"{hours(corpus):.1f} hours of speech, {hours(held_out):.1f} held out")
     provenance = settings(config) | {"corpus": tree_hash(asdict(corpus))}
     fit(AcousticTask(config, corpus, held_out), folder=folder, provenance=provenance, **options)
+    copy_result(folder / NETWORK_FILE, network)

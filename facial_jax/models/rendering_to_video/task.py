@@ -18,7 +18,6 @@ from jax.sharding import Mesh
 from tqdm.auto import tqdm
 
 from facial_jax.compilation import jit
-from facial_jax.files import copy_file
 from facial_jax.models.rendering_to_video.batch import VideoBatch, from_uint8
 from facial_jax.models.rendering_to_video.config import (
     RenderingToVideoTrainingConfig,
@@ -54,7 +53,7 @@ from facial_jax.training.batches import Batches, fits_on_devices
 from facial_jax.training.fit import fit
 from facial_jax.training.layout import keep_gradients_layout
 from facial_jax.training.parallel import check_batch_size, data_mesh
-from facial_jax.training.processes import first_before_others, is_first
+from facial_jax.training.processes import copy_result, first_before_others
 from facial_jax.training.progress import silent
 from facial_jax.training.task import Losses, Report, Task, Variables
 
@@ -273,7 +272,4 @@ def train_rendering_to_video(
     )
     provenance = settings(config) | {"reference": tree_hash(reference._asdict())}
     fit(task, folder=folder, provenance=provenance, progress=progress, **options)
-    trained = folder / RENDERING_TO_VIDEO
-    if network is not None and trained.is_file() and is_first():
-        network.parent.mkdir(parents=True, exist_ok=True)
-        copy_file(trained, network)
+    copy_result(folder / RENDERING_TO_VIDEO, network)
