@@ -5,10 +5,8 @@ silent in between. Three things are made of it, for 50 rows a second:
 
 - spans: each peak, put back in time, fills the time to halfway to its neighbours, with what
   it may have been: a row adds up to 1 while somebody speaks and to 0 while nobody does;
-- peaks: how likely each phone is at each moment, whether or not it is the likeliest, put back in
-  time and wide enough to survive resampling to a video's rate. Where a closure of the lips is
-  missed, in noise most of all, its probability is seldom below 0.02, and elsewhere seldom above:
-  so it is taken on a logarithmic scale;
+- peaks: the probabilities themselves, put back in time and wide enough to survive resampling to a
+  video's rate;
 - loudness of four bands, over their means while the recording's phones last, and 0 where none is.
 
 So rows of zeros mean that nobody speaks.
@@ -33,7 +31,6 @@ _CERTAINTY = 1.9  # the probabilities of an utterance's phones add up to more
 _PEAK_WIDTH_ROWS = 2.0
 _REACH_S = np.where(IS_VOWEL, 0.16, 0.09)  # to either side of a phone's middle, at most
 _RANGE_NEPERS = 4.0
-_FAINT = 0.01  # a probability that is worth noticing
 _NEAR_ROWS = 2  # to either side of a phone's, peaks and loudness are not cut off
 
 
@@ -100,15 +97,11 @@ def phone_spans(probabilities: Float[np.ndarray, "t groups"]) -> Float[np.ndarra
 
 
 def early_peaks(probabilities: Float[np.ndarray, "t groups"]) -> Float[np.ndarray, "t groups"]:
-    """Evidence without the delay, through a triangle of ±2 rows.
-
-    A probability p is log(1 + p / 0.01) / log(1 + 1 / 0.01): 1 is 1, 0.1 is 0.52, 0.01 is 0.15.
-    """
-    evidence = np.log1p(probabilities / np.float32(_FAINT)) / np.float32(np.log1p(1 / _FAINT))
+    """The probabilities without the delay, through a triangle of ±2 rows."""
     delay, reach = LATE_S / ROW_S, int(np.ceil(LATE_S / ROW_S + _PEAK_WIDTH_ROWS))
     offsets = np.arange(-reach, reach + 1)
     weights = np.maximum(0.0, 1.0 - np.abs(offsets - delay) / _PEAK_WIDTH_ROWS) / _PEAK_WIDTH_ROWS
-    padded = np.pad(evidence, ((reach, reach), (0, 0)))
+    padded = np.pad(probabilities, ((reach, reach), (0, 0)))
     count = len(probabilities)
     parts = (
         np.float32(weight) * padded[reach + offset : reach + offset + count]

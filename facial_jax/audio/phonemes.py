@@ -33,7 +33,7 @@ from facial_jax.backend import on_cpu
 from facial_jax.compilation import jit
 from facial_jax.precision import full_precision
 
-ROWS_VERSION = 2
+ROWS_VERSION = 1
 """Goes up when the same sound gives other rows; part of `phonemes_hash`."""
 WINDOW_ROWS, MARGIN_ROWS = 300, 50
 STEP_ROWS = WINDOW_ROWS - 2 * MARGIN_ROWS
