@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facial_jax.attributes import Identity
+from facial_jax.audio.acoustic import acoustic_model_hash
 from facial_jax.data.clips import ClipSource
 from facial_jax.files import copy_file
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan

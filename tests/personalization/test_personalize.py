@@ -14,7 +14,7 @@ import pytest
 import facial_jax
 from experiments import personalize as script
 from facial_jax.attributes import AttributeStatistics
-from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.audio.acoustic import BUNDLED, load_acoustic_model
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.tracked_clip import save_tracked_clip
 from facial_jax.face.model import face_texture
@@ -39,7 +39,7 @@ from facial_jax.synthesis import attributes_from_speech
 from tests.models.test_facial_gan_training import NETWORKS
 from tests.random_clips import clip_source, random_clip
 
-FEATURES = load_acoustic_model().feature_count
+FEATURES = load_acoustic_model(BUNDLED).feature_count
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,7 @@ def subject(general, tmp_path_factory):
     config = PersonalizationConfig(
         subject="a",
         general=general,
+        acoustic_model=BUNDLED,
         output=folder / "subject",
         work_dir=folder / "run",
         training=FacialGanTrainingConfig(batch=2, stride=16, max_steps=2, epochs=10.0),
@@ -179,6 +180,7 @@ def video_config(general, tmp_path_factory):
         subject="a",
         size=SIZE,
         general=general,
+        acoustic_model=BUNDLED,
         output=folder / "subject",
         work_dir=folder / "run",
         training=FacialGanTrainingConfig(batch=2, stride=16, max_steps=2, epochs=10.0),
@@ -240,7 +242,7 @@ def test_one_call_learns_a_person_and_says_what_it_does(video_config, without_la
     said = []
     options = {
         name: getattr(video_config, name)
-        for name in ("size", "general", "training", "video_training")
+        for name in ("size", "general", "acoustic_model", "training", "video_training")
     }
     made = facial_jax.personalize(
         str(video_of(video_config)),
@@ -377,7 +379,7 @@ def test_another_acoustic_model_than_the_general_networks_is_refused(
 
 def test_what_is_learnt_of_the_mouth_is_the_general_networks(general):
     clip = random_clip("clip", "a", CLIP_FRAMES, features=FEATURES)
-    config = PersonalizationConfig(subject="a", general=general)
+    config = PersonalizationConfig(subject="a", general=general, acoustic_model=BUNDLED)
     learnt = facial_gan.with_general_mouth(config, part_of(clip, 0, CLIP_FRAMES))
     for name in ("pose", "blink", "features", "valid"):
         np.testing.assert_array_equal(getattr(learnt, name), getattr(clip, name))

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS
+from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, BUNDLED
 from facial_jax.data.tracked_clip import save_tracked_clip
 from facial_jax.models.facial_gan.generation import load_facial_gan, save_facial_gan
 from facial_jax.models.facial_gan.initialization import DISCRIMINATOR_FILE
@@ -99,6 +99,7 @@ def config(general, tmp_path, makers):  # noqa: F811
         subject="a",
         size=64,
         general=Path(copied),
+        acoustic_model=BUNDLED,
         output=tmp_path / "subject",
         work_dir=tmp_path / "run",
     )
