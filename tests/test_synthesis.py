@@ -194,7 +194,7 @@ def test_edited_attributes_are_rendered_as_they_are(demo, speech, attributes):
 
 def test_given_features_take_the_acoustic_models_place(demo, speech):
     source = AudioSource((speech[: 2 * RATE], RATE))
-    own = speech_features(source, load_acoustic_model(), Fraction(50))
+    own = speech_features(source, load_acoustic_model(demo.acoustic_model), Fraction(50))
     theirs = dataclasses.replace(demo, acoustic_model="given")
     with pytest.raises(ValueError, match="trained with features of your own"):
         attributes_from_speech(source, theirs, fps=Fraction(25))
