@@ -139,7 +139,8 @@ def euler_from_rotation(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             about_x, about_y, about_z = jaxlie.SO3.from_matrix(matrix).as_rpy_radians()
         # Rounding takes jaxlie's sine beyond 1 at ±π/2.
-        about_y = jnp.where(jnp.isnan(about_y), jnp.copysign(jnp.pi / 2, -matrix[2, 0]), about_y)
+        beyond = jnp.isnan(about_y) & jnp.isfinite(matrix).all()
+        about_y = jnp.where(beyond, jnp.copysign(jnp.pi / 2, -matrix[2, 0]), about_y)
         return jnp.stack([about_x, about_y, about_z])
 
     angles = jax.vmap(one)(rotation.reshape(-1, 3, 3))

@@ -99,7 +99,7 @@ def test_the_report_compares_truth_and_generated_lips(demo):
     report = bench.compare("espeak-ng", demo, [recording], wide)
     assert report.truth["closed"].sounds == report.generated["closed"].sounds == 6
     assert report.truth["closed"].value == 1.0
-    assert report.correlations["gap"] > 0.8
+    assert report.correlations["gap"] > 0.7
     (head, truth, generated) = bench.table([report]).splitlines()
     assert "closed" in head
     assert truth.startswith("espeak-ng, truth")
