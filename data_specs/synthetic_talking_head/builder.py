@@ -56,7 +56,7 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
         if min(self.speakers, self.clips) < 1 or self.new_speakers < 0 or self.clip_s <= 0:
             raise ValueError(
                 "speakers, clips and clip_s: expected positive numbers, got "
-                f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers from 0 on, "
+                f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers of at least 0, "
                 f"got {self.new_speakers}"
             )
         self.acoustic_hash = acoustic_model_hash(self.acoustic_model)

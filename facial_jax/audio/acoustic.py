@@ -73,7 +73,7 @@ class BundledAcousticModel:
     def __init__(self, variables: dict, config: AcousticConfig, *, chunk_rows: int = CHUNK_ROWS):
         """Checks the variables against the network; `chunk_rows` is even."""
         if chunk_rows < 2 or chunk_rows % 2:
-            raise ValueError(f"chunk_rows: expected an even number from 2 on, got {chunk_rows}")
+            raise ValueError(f"chunk_rows: expected an even number of at least 2, got {chunk_rows}")
         self.config, self.chunk_rows = config, chunk_rows
         network = AcousticNetwork(config)
         rows = jax.ShapeDtypeStruct((1, chunk_rows + 2 * config.context, MEL_BANDS), np.float32)

@@ -39,7 +39,7 @@ VOWELS = {
     "aʊ": "aʊ",
     "ɔɪ": "ɔɪ",
 }
-"""Groups of vowels, likewise."""
+"""Groups of vowels: what each is called, and the recogniser's tokens in it."""
 LIP_GROUPS = tuple(CONSONANTS | VOWELS)
 """The groups in the order of columns."""
 IS_VOWEL = np.array([group in VOWELS for group in LIP_GROUPS])

@@ -75,7 +75,7 @@ class MotionRecognitionTask(Task):
         seed: int,
         steps: int,
     ):
-        """`people`: numbers from 0 on, one per window."""
+        """`people`: one number per window, 0 the first person."""
         self.network = MotionClassifier(int(people.max()) + 1)
         self.seed, self.steps = seed, steps
         self._data = {"windows": windows, "people": people}
@@ -123,7 +123,7 @@ def train_recognizer(
 
     Args:
         windows: motion of any kind, `c` channels; the more windows overlap, the better.
-        people: numbers from 0 on, one per window.
+        people: one number per window, 0 the first person.
         seed: of the first parameters and the windows' order.
         steps: batches of 32 windows to train on.
     """

@@ -123,7 +123,7 @@ def generate_images(
     """The generator's frames for windows of pictures, computed in the parameters' dtype."""
     dtype = jax.tree.leaves(params)[0].dtype
     images = generator.apply({"params": params}, windows.astype(dtype))
-    return to_uint8(images.astype(jnp.float32))
+    return signed_range_to_uint8(images.astype(jnp.float32))
 
 
 def stack_windows(pictures: Float[Array, "m h w c"], count: int) -> Float[Array, "n h w k"]:
@@ -135,6 +135,6 @@ def stack_windows(pictures: Float[Array, "m h w c"], count: int) -> Float[Array,
     return jnp.concatenate([pictures[i : i + count] for i in range(length)], axis=-1)
 
 
-def to_uint8(image: Float[Array, "*b h w 3"]) -> UInt8[Array, "*b h w 3"]:
+def signed_range_to_uint8(image: Float[Array, "*b h w 3"]) -> UInt8[Array, "*b h w 3"]:
     """The generator's (-1, 1) as 0 to 255, rounded."""
     return jnp.round((image + 1) * 127.5).clip(0, 255).astype(jnp.uint8)

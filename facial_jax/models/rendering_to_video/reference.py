@@ -130,7 +130,7 @@ def write_renders(
         eyes = blob(pixels[:, 36:42], size) + blob(pixels[:, 42:48], size)
         regions = jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
         pictures = network_input(rendered, attributes.blink)
-        return to_uint8(pictures), to_uint8(regions)
+        return unit_range_to_uint8(pictures), unit_range_to_uint8(regions)
 
     n = len(attributes)
     with (
@@ -149,8 +149,8 @@ def write_renders(
             file.flush()
 
 
-def to_uint8(x):
-    """[0, 1] as 0 to 255."""
+def unit_range_to_uint8(x):
+    """[0, 1] as 0 to 255, rounded."""
     return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0).astype(jnp.uint8)
 
 

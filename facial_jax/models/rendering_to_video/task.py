@@ -37,7 +37,7 @@ from facial_jax.models.rendering_to_video.reference import (
     RenderedClip,
     load_reference,
     render_clip,
-    to_uint8,
+    unit_range_to_uint8,
 )
 from facial_jax.models.rendering_to_video.reference_clip import cut_video_batch
 from facial_jax.models.rendering_to_video.sampling import (
@@ -217,7 +217,7 @@ class RenderingToVideoTask(Task):
         @jit
         def generate(params, batch):
             image = self._generator.apply({"params": params}, from_uint8(batch)[0])
-            return to_uint8((image + 1) / 2)
+            return unit_range_to_uint8((image + 1) / 2)
 
         return generate
 
