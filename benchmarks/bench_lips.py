@@ -26,6 +26,7 @@ from data_specs.synthetic_talking_head.animation import animate
 from data_specs.synthetic_talking_head.espeak import Utterance, speak
 from data_specs.synthetic_talking_head.known_speech import load_known_speech
 from data_specs.synthetic_talking_head.phone_names import cmu_from_ipa, cmu_from_mnemonic
+from data_specs.synthetic_talking_head.recording import with_noise
 from facial_jax.audio.acoustic import PHONEMES, load_acoustic_model
 from facial_jax.audio.lip_groups import LIP_GROUPS
 from facial_jax.audio.waveform import AudioSource
@@ -226,8 +227,7 @@ def compare(
 def add_noise(samples: np.ndarray, ratio_db: float, seed: int) -> np.ndarray:
     """White noise so many decibels below the recording's mean power."""
     noise = np.random.default_rng(seed).standard_normal(len(samples))
-    level = np.sqrt(np.mean(samples.astype(np.float64) ** 2)) * 10 ** (-ratio_db / 20)
-    return np.clip(samples + level * noise, -1, 1).astype(np.float32)
+    return np.clip(with_noise(samples, noise, ratio_db), -1, 1).astype(np.float32)
 
 
 def sounds_without_speech(seconds: float = 12.0) -> dict[str, np.ndarray]:

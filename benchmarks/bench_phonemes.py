@@ -2,12 +2,11 @@
 
     python -m benchmarks.bench_phonemes --speech ../shared/speech/natural
 
-`--speech` is a folder of recordings with a `phones.json`: for each file's name its `phones`, each
-of CMU's symbol, start and end in seconds. A p, b or m counts as heard where one of the group is
-heard between its ends, 40 ms to either side; what is heard elsewhere is a mistake.
+`--speech` is a folder that `data_specs.synthetic_talking_head.known_speech` reads. A p, b or m
+counts as heard where one of the group is heard between its ends, 40 ms to either side; what is
+heard elsewhere is a mistake.
 """
 
-import json
 import resource
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -17,6 +16,8 @@ import numpy as np
 from scipy.signal import butter, sosfilt
 
 from benchmarks.measure import Row, measure, print_table
+from data_specs.synthetic_talking_head.known_speech import load_known_speech
+from data_specs.synthetic_talking_head.recording import with_noise
 from facial_jax.audio.acoustic import PHONEMES, load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.lip_groups import IS_VOWEL, LIP_GROUPS
@@ -24,9 +25,9 @@ from facial_jax.audio.phone_rows import BANDS
 from facial_jax.audio.phonemes import PhonemeAcousticModel
 from facial_jax.audio.recogniser import SAMPLE_RATE
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.metrics.lips import GESTURES
 
-CLOSED = ("P", "B", "M")
-OPEN = ("AA", "AE", "AO", "AH", "AW", "AY")
+CLOSED, OPEN = GESTURES["closed"].phones, GESTURES["opened"].phones
 NEAR_S = 0.04
 _CLOSED_GROUP = LIP_GROUPS.index("p")
 
@@ -35,8 +36,7 @@ def in_noise(decibels: float) -> Callable[[np.ndarray], np.ndarray]:
     """White noise so many decibels below the recording's mean power."""
 
     def add(sound):
-        noise = np.random.default_rng(0).normal(size=len(sound))
-        return sound + noise * np.sqrt(np.mean(sound**2)) * 10 ** (-decibels / 20)
+        return with_noise(sound, np.random.default_rng(0).normal(size=len(sound)), decibels)
 
     return add
 
@@ -73,23 +73,23 @@ def measure_closures(
     """Recall, precision and delay of p, b and m; loudness in open vowels and in closures."""
     delays, spoken, claimed, right = [], 0, 0, 0
     loudness: dict[bool, list[np.ndarray]] = {True: [], False: []}
-    for name, entry in json.loads((folder / "phones.json").read_text()).items():
-        sound = np.concatenate(list(AudioSource(folder / name).blocks(SAMPLE_RATE)))[:, 0]
+    for recording in load_known_speech(folder):
+        sound = np.concatenate(list(AudioSource(recording.path).blocks(SAMPLE_RATE)))[:, 0]
         sound = change(sound).astype(np.float32)
         time, may_be = model.phones([sound])
         rows = model([sound])
         heard = time[may_be.argmax(axis=1) == _CLOSED_GROUP]
-        truth = [(a, b) for phone, a, b in entry["phones"] if phone in CLOSED]
+        truth = [(p.start_s, p.end_s) for p in recording.phones if p.name in CLOSED]
         for a, b in truth:
             spoken += 1
             inside = heard[(heard >= a - NEAR_S) & (heard <= b + NEAR_S)] - (a + b) / 2
             delays += [min(inside, key=abs)] if len(inside) else []
         claimed += len(heard)
         right += sum(any(a - NEAR_S <= t <= b + NEAR_S for a, b in truth) for t in heard)
-        for phone, a, b in entry["phones"]:
-            if phone in CLOSED + OPEN:
-                middle = min(round((a + b) / 2 * 50), len(rows) - 1)
-                loudness[phone in OPEN].append(rows[middle, -BANDS:])
+        for phone in recording.phones:
+            if phone.name in CLOSED | OPEN:
+                middle = min(round((phone.start_s + phone.end_s) / 2 * 50), len(rows) - 1)
+                loudness[phone.name in OPEN].append(rows[middle, -BANDS:])
     opened, closed = (np.mean(loudness[key], axis=0) for key in (True, False))
     return (
         f"recall {len(delays) / spoken:.2f} of {spoken}, precision {right / max(claimed, 1):.2f}, "

@@ -13,6 +13,7 @@ from typing import Any
 
 from facial_jax.files import write_text
 from facial_jax.provenance import as_json, differences
+from facial_jax.training.progress import silent
 
 RECORD = "provenance.json"
 
@@ -22,7 +23,7 @@ def stage(
     provenance: Mapping[str, Any],
     make: Callable[[], None],
     *,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = silent,
 ) -> float:
     """Makes what belongs into a folder, unless the folder holds it; returns its seconds.
 
@@ -37,7 +38,7 @@ def stage(
     Raises:
         ValueError: the folder holds files that no stage made.
     """
-    provenance, say = as_json(provenance), say or _nothing
+    provenance = as_json(provenance)
     cleared = folder.with_name(f".{folder.name}.cleared")
     shutil.rmtree(cleared, ignore_errors=True)  # left by a run that was killed
     record = _record(folder)
@@ -77,7 +78,3 @@ def _record(folder: Path) -> dict[str, Any] | None:
 def _write_record(folder: Path, provenance: Mapping[str, Any], seconds: float | None) -> None:
     record = {"provenance": provenance, "seconds": seconds}
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
-
-
-def _nothing(line: str) -> None:
-    del line

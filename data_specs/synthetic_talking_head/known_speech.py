@@ -19,6 +19,7 @@ import numpy as np
 from data_specs.synthetic_talking_head.espeak import Phoneme, Utterance
 from data_specs.synthetic_talking_head.phone_names import PAUSE, phoneme_from_cmu
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.files import write_text
 from facial_jax.metrics.lips import Phone
 
 TABLE = "phones.json"
@@ -73,9 +74,7 @@ def save_known_speech(
             file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
         rows = [[phone.name, round(phone.start_s, 4), round(phone.end_s, 4)] for phone in phones]
         table[name] = {"text": text, "phones": rows}
-    partial = folder / f"{TABLE}.partial"
-    partial.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / TABLE)
+    write_text(folder / TABLE, json.dumps(table, indent=1) + "\n")
     return folder / TABLE
 
 
