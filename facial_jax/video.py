@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.backend import on_gpu
 from facial_jax.files import whole_or_nothing
+from facial_jax.media.container import output_url
 from facial_jax.version import __version__
 
 # The rates AAC knows, in Hz; others are resampled to the next higher one.
@@ -198,7 +199,7 @@ def _works(encoder: Encoder, size: tuple[int, int]) -> bool:
 def _encode(path, chunks, size, fps, audio) -> None:
     encoder = choose_encoder(size)
     # Data go to the file as they come and the index is moved to the front at the end.
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+    with av.open(output_url(path), "w", options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = synthetic_tag()
         video = _VideoTrack(container, encoder, size, fps)
         sound = _SoundTrack(container, audio)

@@ -26,8 +26,8 @@ from facial_jax.tracking.tracker import TrackedVideo
 
 def clip_waveform(tracked: TrackedVideo) -> np.ndarray:
     """The sound of a clip's frames: mono int16 at 16 kHz, exactly as long as they are."""
-    source = AudioSource(tracked.video.path)
-    samples = np.concatenate([block[:, 0] for block in source.blocks(SAMPLE_RATE)])
+    blocks = tracked.video.sound.blocks(SAMPLE_RATE)
+    samples = np.concatenate([block[:, 0] for block in blocks])
     first = round(tracked.start / tracked.fps * SAMPLE_RATE)
     count = round(len(tracked) / tracked.fps * SAMPLE_RATE)
     samples = samples[first : first + count]
