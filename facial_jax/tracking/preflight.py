@@ -86,6 +86,8 @@ def preflight(tracked: TrackedVideo) -> Preflight:
     opening = np.where(tracked.seen, mouth_opening(tracked.landmarks), np.nan)
     voice = _sound(tracked, opening, fact)
     _fit(tracked, fact)
+    if is_still(tracked.changes):
+        fact("motion", "none", "Nothing moves: this is a still picture. Give a video.")
     return Preflight(tuple(facts), tuple(problems), opening, voice)
 
 
@@ -108,8 +110,6 @@ def _duration(tracked, fact):
         if tracked.cuts
         else None,
     )
-    if is_still(tracked.changes):
-        fact("motion", "none", "Nothing moves: this is a still picture. Give a video.")
 
 
 def _faces(tracked, fact):
