@@ -22,6 +22,7 @@ from tqdm import tqdm
 from data_specs.talking_head.prepare import Preparation, prepare_videos
 from data_specs.talking_head.videos import find_videos
 from facial_jax.audio.acoustic import BUNDLED, load_acoustic_model
+from facial_jax.interrupts import stop_on_request
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 
@@ -66,9 +67,12 @@ def main(config: Config) -> None:
         videos = find_videos(config.videos, output=config.output)
         load_acoustic_model(config.acoustic_model)
         config.output.mkdir(parents=True, exist_ok=True)
-        left_out = prepare_videos(
-            videos, how, workers=config.workers, beam=config.beam, say=tqdm.write
-        )
+        with stop_on_request():
+            left_out = prepare_videos(
+                videos, how, workers=config.workers, beam=config.beam, say=tqdm.write
+            )
+    except KeyboardInterrupt:
+        sys.exit("interrupted: started again, it goes on with the video that it was at")
     except (ValueError, OSError, ImportError, LandmarkerMissingError) as error:
         sys.exit(f"error: {error}")
     for _, video, reason in left_out:

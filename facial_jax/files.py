@@ -13,17 +13,22 @@ except ImportError:  # not on Windows
     fcntl = None
 
 
+PARTIAL_NAMES = ".*.part*"
+"""What the names of files look like that are not whole yet."""
+
+
 @contextmanager
 def whole_or_nothing(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary file beside `path`, renamed to it at the end, removed if anything went wrong.
 
-    Until then whatever is at `path` stays as it is. The temporary name is hidden and has the same
-    ending, by which writers of several formats choose one.
+    Until then whatever is at `path` stays as it is. Of a link, the file that it leads to is
+    written, and the link stays. The temporary name is hidden and has the same ending, by which
+    writers of several formats choose one.
 
     Raises:
         OSError: the folder does not exist, or nothing can be written in it.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     # Short, whatever the name is: the longest name is one that can be written.
     partial = path.parent / f".{secrets.token_hex(6)}.part{path.suffix[-16:]}"
     # Made now, with the rights that the user's new files have; fails where there is one.

@@ -18,7 +18,7 @@ from facial_jax.audio.acoustic import BUNDLED
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, save_reason
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.files import exclusive, write_text
+from facial_jax.files import PARTIAL_NAMES, exclusive, write_text
 from facial_jax.frame_rate import parse_frame_rate
 from facial_jax.tracking import track
 from facial_jax.tracking.clip import check_sound, listen_again, write_tracked
@@ -150,6 +150,8 @@ def prepare_or_leave_out(
         if (waited or not how.again) and done_before(video, how, say):
             say(f"{folder}: done by another process")
             return None
+        for remnant in folder.glob(PARTIAL_NAMES):  # of a process that was killed
+            remnant.unlink(missing_ok=True)
         try:
             return prepare(video, how, progress=progress)
         except (ImportError, LandmarkerMissingError):

@@ -53,6 +53,11 @@ class AudioSource:
         self._mono_weights = mono_weights(names)
 
     @property
+    def path(self) -> Path | None:
+        """The file, if it is one."""
+        return None if self._file is None else self._file.path
+
+    @property
     def sample_count(self) -> int:
         """Samples per channel at the source's own rate; the first use reads a file once.
 

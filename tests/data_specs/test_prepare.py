@@ -129,8 +129,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
         save_tracked_clip(how.output, clip, acoustic="abc")
 
     monkeypatch.setattr(library, "prepare", track_or_stop)
-    with pytest.raises(KeyboardInterrupt):
+    (tmp_path / "clips" / "ann_b").mkdir(parents=True)
+    (tmp_path / "clips" / "ann_b" / ".0123.part.mp4").touch()  # of a process that was killed
+    with pytest.raises(SystemExit, match="interrupted"):
         prepare.main(config)
+    assert not list((tmp_path / "clips").rglob("*.part*"))
     assert tracked == ["ann_a"]
     prepare.main(config)
     assert tracked == ["ann_a", "ann_b", "ann_c"]
