@@ -23,7 +23,7 @@ Values = float | int | Sequence | Array
 Field = Literal["pose", "blink", "expression"]
 _KERNEL_DEVIATIONS = 4.0
 # Beyond them nothing of a face is seen: it is turned away, behind the camera or out of the picture.
-MAX_TURN_RAD = 2.0
+MAX_TURN_RAD = 1.6
 MAX_SHIFT_DM = 9.0
 FARTHEST_DM = -200.0
 

@@ -217,15 +217,13 @@ def _resample(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iter
         channels = block.shape[1]
         layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
         if resampler is None:
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate_out)
+            resampler = av.AudioResampler(format="flt", layout=layout, rate=rate_out)
         received += len(block) if is_sound else 0
         expected = -(-received * rate_out // rate_in)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(block.T), format="fltp", layout=layout
-        )
+        frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = rate_in
         for resampled in resampler.resample(frame):
-            samples = resampled.to_ndarray().T[: expected - given]
+            samples = resampled.to_ndarray().reshape(-1, channels)[: expected - given]
             given += len(samples)
             if len(samples):
                 yield samples

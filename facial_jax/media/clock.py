@@ -13,7 +13,7 @@ from facial_jax.media.container import READ_ERRORS
 STEP_BACK_S = 0.1
 STEP_AHEAD_S = 10.0
 # In any format: a longer hole is an error of the clock, not a part of the recording.
-LONGEST_HOLE_S = 3600.0
+LONGEST_HOLE_S = 3600
 _FAILURES_IN_A_ROW = 16
 
 
@@ -48,7 +48,7 @@ class Clock:
             shift = end - time_s
             self._shifts.append(shift)
         self._last[index] = time_s + shift
-        self._ends[index] = time_s + shift + (packet.duration or 0) * tick
+        self._ends[index] = time_s + shift + min((packet.duration or 0) * tick, STEP_AHEAD_S)
         self._shift(packet, shift)
 
     def _goes_on(self, index: int, time_s: float) -> bool:
@@ -92,6 +92,8 @@ def read_packets(
                 clock.correct(packet, packet.stream_index)
                 if packet.stream_index == wanted.index:
                     yield packet
+            return
+        except IndexError:  # PyAV's, at the end of a file in which streams have appeared
             return
         except READ_ERRORS:
             failures += 1

@@ -176,8 +176,9 @@ class _Uniform:
         self._kind, names = kind, _channel_names(frame)
         if len(names) != self._channels:
             self._mix = mix_matrix(names, self._channels)
-        if frame.sample_rate != self._rate:
-            self._resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=self._rate)
+        # PyAV finds too many planes in a frame that has one for each of 8 channels or more.
+        if frame.sample_rate != self._rate or (frame.format.is_planar and len(names) > 7):
+            self._resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=self._rate)
 
     def _mixed(self, samples: np.ndarray) -> np.ndarray:
         return samples if self._mix is None else samples @ self._mix

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.frame_rate import FrameRate, parse_frame_rate
+from facial_jax.media.clock import LONGEST_HOLE_S
 from facial_jax.media.container import has_sound
 from facial_jax.media.display import Display, fitted_size, shown_size
 from facial_jax.media.orientation import Orientation
@@ -81,7 +82,8 @@ class VideoFrames:
                     yield shown(held)
                 index += 1
             # What files say of a picture's duration may be the resolution of their time stamps.
-            told = picture.duration if 2 * picture.duration >= period else period
+            told = min(picture.duration, LONGEST_HOLE_S)
+            told = told if 2 * told >= period else period
             held, end_s = picture, picture.time + told
         end_s = max(end_s, self.pictures.lost_until)
         while (index + Fraction(1, 2)) / self.fps < end_s and (stop is None or index < stop):

@@ -10,13 +10,13 @@ from facial_jax.media.clock import Clock
 TICK = Fraction(1, 1000)
 
 
-def corrected(rows, *, steps=True):
+def corrected(rows, *, steps=True, duration=40):
     """Rows of stream, dts and pts, in milliseconds; the pts that come out."""
     clock = Clock(steps=steps)
     times = []
     for stream, dts, *pts in rows:
         packet = av.Packet(b"x")
-        packet.dts, packet.pts, packet.duration = dts, pts[0] if pts else dts, 40
+        packet.dts, packet.pts, packet.duration = dts, pts[0] if pts else dts, duration
         packet.time_base = TICK
         clock.correct(packet, stream)
         times.append(packet.pts)
@@ -52,6 +52,11 @@ def test_formats_whose_clock_is_one_keep_long_holes_and_absurd_ones_are_closed()
     assert corrected([(0, 0), (0, 600_000)], steps=False) == [0, 600_000]
     assert corrected([(0, 0), (0, 10**12), (0, 10**12 + 40)], steps=False) == [0, 40, 80]
     assert corrected([(0, 0, 0), (0, 40, 10**12)], steps=False) == [0, 40]
+
+
+def test_no_packet_lasts_for_days():
+    rows = [(0, 10**9 * i, 10**9 * i) for i in range(4)]
+    assert corrected(rows, steps=False, duration=10**9) == [0, 10_000, 20_000, 30_000]
 
 
 def test_packets_without_decoding_times_are_let_through():

@@ -207,6 +207,34 @@ def test_half_pictures_are_made_whole(tmp_path):
     np.testing.assert_allclose(bars, [16 * i % 96 for i in range(8)], atol=9)
 
 
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG"), (1, None)])
+def test_hdr_is_remarked(tmp_path, transfer, name):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.codec_context.color_trc = transfer
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey(99), format="rgb24")))
+        container.mux(stream.encode(None))
+    remarks = [r for r in open_frames(tmp_path / "a.mp4").remarks() if r[0] == "colours"]
+    assert [name in r[1] for r in remarks] == ([True] if name else [])
+
+
+def test_a_thumbnail_that_comes_first_is_not_the_video(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        small = container.add_stream("mjpeg", rate=25)
+        small.height, small.width, small.pix_fmt = 24, 32, "yuvj420p"
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        container.mux(small.encode(av.VideoFrame.from_ndarray(grey(9, (24, 32)), format="rgb24")))
+        container.mux(small.encode(None))
+        for _ in range(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey(99), format="rgb24")))
+        container.mux(stream.encode(None))
+    video = open_frames(tmp_path / "a.mkv")
+    assert (video.size, len(list(video.read()))) == (SIZE, 30)
+
+
 BT601, BT709 = 6, 1  # FFmpeg's numbers
 
 
