@@ -4,8 +4,8 @@
 
 The table goes to `benchmarks/results/<device>.txt`. A benchmark that needs what is not here is
 listed with the reason; one that fails is shown, the others go on, and the command ends with 1. What
-measures quality (`bench_fitting`, `bench_tracking`, `bench_mouth_sync`, `bench_face_proportions`)
-is run by itself.
+measures quality (`bench_fitting`, `bench_tracking`, `bench_lips`, `bench_mouth_sync`,
+`bench_face_proportions`) is run by itself.
 """
 
 import dataclasses
@@ -140,6 +140,17 @@ def acoustic_features(settings: Settings) -> Iterator[Row]:
     yield from bench.rows(load_acoustic_model(), settings.repeats)
 
 
+def phoneme_features(settings: Settings) -> Iterator[Row]:
+    """Speech features of the acoustic model phonemes."""
+    from benchmarks import bench_phonemes as bench
+    from facial_jax.audio.acoustic import PHONEMES, load_acoustic_model
+    from facial_jax.audio.hama_package import is_installed
+
+    if not is_installed():
+        raise CannotRunError("the package hama is not installed")
+    yield from bench.rows(load_acoustic_model(PHONEMES), settings.repeats)
+
+
 BENCHMARKS = (
     facial_gan,
     facial_gan_networks,
@@ -149,6 +160,7 @@ BENCHMARKS = (
     nvdiffrast,
     synthesis,
     acoustic_features,
+    phoneme_features,
 )
 """Each makes rows, and has its title as docstring."""
 

@@ -13,26 +13,27 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import tyro
 
 from benchmarks.measure import Row, measure, print_table, random_variables
+from benchmarks.noise import noise_clips
 from facial_jax.audio.features import context_windows
 from facial_jax.compilation import jit
+from facial_jax.data.windows import subject_statistics
+from facial_jax.models.facial_gan.batch import FacialBatch
+from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
 from facial_jax.models.facial_gan.generation import WINDOW_FRAMES
-from facial_jax.models.facial_gan.losses import paper_objective
+from facial_jax.models.facial_gan.initialization import FacialGanNetworks
 from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,
     SMALL_GENERATOR,
     FacialDiscriminator,
     FacialGenerator,
 )
-from facial_jax.models.facial_gan.step import (
-    FacialBatch,
-    facial_train_step,
-    init_facial_train_state,
-)
-from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
+from facial_jax.models.facial_gan.task import FacialGanTask
+from facial_jax.training.batches import StepBatch
+from facial_jax.training.parallel import data_mesh, replicate, split_batch
+from facial_jax.training.step import compiled_step, initial_state
 
 WIDTHS = {"published": ({}, {}), "small": (SMALL_GENERATOR, SMALL_DISCRIMINATOR)}
 
@@ -89,32 +90,18 @@ def _rows_of(
         items=arguments.windows,
         repeats=arguments.repeats,
     )
-    optimizer, mesh = optax.adam(1e-4), data_mesh(jax.devices()[:1])
-    state = init_facial_train_state(
-        jax.random.key(0),
-        one,
-        generator,
-        discriminator,
-        optimizer,
-        generator_variables=variables,
-        discriminator_variables=random_variables(discriminator, one.attributes),
+    networks = FacialGanNetworks(
+        generator, discriminator, variables, random_variables(discriminator, one.attributes)
     )
-
-    def device_step(state, batch):
-        return facial_train_step(
-            state,
-            batch,
-            generator=generator.clone(axis_name=AXIS),
-            discriminator=discriminator.clone(axis_name=AXIS),
-            optimizer=optimizer,
-            objective=paper_objective(),
-            axis_name=AXIS,
-        )
-
-    step = data_parallel(device_step, mesh)
+    clips = noise_clips(1, 2 * WINDOW_FRAMES)  # batches are of other windows
+    task = FacialGanTask(
+        FacialGanTrainingConfig(batch=1), networks, clips, clips, subject_statistics(clips)
+    )
+    mesh = data_mesh(jax.devices()[:1])
+    step = compiled_step(task, mesh)
     for size in arguments.batches:
-        held = [replicate(jax.tree.map(jnp.copy, state), mesh)]
-        batch = split_batch(make_batch(size), mesh)
+        held = [replicate(initial_state(task, one), mesh)]
+        batch = StepBatch(0, split_batch(make_batch(size), mesh))
 
         def train(held=held, batch=batch):
             held[0], losses = step(held[0], batch)

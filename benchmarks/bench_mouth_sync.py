@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 
 from data_specs.synthetic_talking_head.prosody import band_log_energy
+from facial_jax.metrics.lips import without_moving_mean
 
 MAX_LAG_FRAMES = 2
 UPPER_INNER_LIP, LOWER_INNER_LIP, FOREHEAD, CHIN = 13, 14, 10, 152
@@ -34,13 +35,6 @@ class Config:
     """MediaPipe's face_landmarker.task."""
     seconds: float = 120.0
     """How much synthetic speech the animator is measured on, where there is no video."""
-
-
-def without_moving_mean(x: np.ndarray, frames: int) -> np.ndarray:
-    """`x` less its centred moving mean over `frames`; at the ends over what there is."""
-    kernel = np.ones(frames)
-    count = np.convolve(np.ones(len(x)), kernel, "same")
-    return x - np.convolve(x, kernel, "same") / count
 
 
 def mouth_sync(

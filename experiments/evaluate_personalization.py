@@ -19,7 +19,7 @@ from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
 from facial_jax.data.splits import TEST, TRAIN, VALIDATION
 from facial_jax.files import write_text
 from facial_jax.metrics.personalization import People, evaluate_personalization
-from facial_jax.models.facial_gan.training import PERSONALIZATION, TrainingConfig
+from facial_jax.models.facial_gan.config import PERSONALIZATION, FacialGanTrainingConfig
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Config:
     """A folder for each person's training."""
     output: Path | None = None
     """A JSON file of the tables."""
-    training: TrainingConfig = field(default_factory=lambda: PERSONALIZATION)
+    training: FacialGanTrainingConfig = field(default_factory=lambda: PERSONALIZATION)
 
 
 def main(config: Config) -> None:

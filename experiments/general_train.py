@@ -1,4 +1,6 @@
-"""Trains the general FACIAL-GAN: python -m experiments.general_train demo --data FOLDER.
+"""Trains the general FACIAL-GAN: python -m experiments.general_train --data FOLDER.
+
+By default for two CPU cores, in less than half an hour; `--preset paper` is as published, for GPUs.
 
 `--data` is the folder of a data set, such as `make_corpus` prints. The run's folder gets the
 checkpoints, TensorBoard's files, curves beside the truth, and in the end the networks, from which
@@ -7,15 +9,14 @@ is started again with the same options, and ends with the same numbers.
 
 On many GPUs of many hosts, one process for each, or on all hosts of a Cloud TPU slice:
 
-    srun --ntasks-per-node=8 --gpus-per-node=8 python -m experiments.general_train paper \\
-        --data FOLDER --distributed
+    srun --ntasks-per-node=8 --gpus-per-node=8 python -m experiments.general_train \\
+        --preset paper --data FOLDER --distributed
     gcloud compute tpus tpu-vm ssh NAME --worker=all \\
-        --command "python -m experiments.general_train paper --data FOLDER --distributed"
+        --command "python -m experiments.general_train --preset paper --data FOLDER --distributed"
 
 Data and run's folder are folders that all of them see.
 """
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,9 +24,12 @@ from typing import Literal
 import tyro
 
 from data_specs.clips import open_clips
+from experiments import Preset, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.splits import TRAIN, VALIDATION
 from facial_jax.data.windows import Perturbation, subject_statistics
+from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
+from facial_jax.models.facial_gan.initialization import FacialGanNetworks
 from facial_jax.models.facial_gan.losses import FacialWeights
 from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,
@@ -33,33 +37,37 @@ from facial_jax.models.facial_gan.network import (
     FacialDiscriminator,
     FacialGenerator,
 )
-from facial_jax.models.facial_gan.training import Networks, TrainingConfig, train_facial_gan
+from facial_jax.models.facial_gan.task import train_facial_gan
 from facial_jax.training.processes import join_processes
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is trained, on what, and for how long."""
 
     data: Path
     """The folder of a data set, as make_corpus prints it."""
     output: Path = Path("runs/facial_gan")
     """The run's folder: checkpoints, log, curves and the trained networks."""
+    preset: Preset = "demo"
+    """What the other options are by default: for two CPU cores, or as published."""
     widths: Literal["published", "small"] = "published"
     """Of both networks."""
     with_temporal: bool = True
     """False: the paper's ablation without G^tem."""
     with_local: bool = True
     """False: the paper's ablation without G^loc."""
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+    training: FacialGanTrainingConfig = field(default_factory=FacialGanTrainingConfig)
+    stop_after: int | None = None
+    """Stop at this step, as if interrupted."""
     distributed: bool = False
     """This is one of many processes that train as one: `facial_jax.training.processes`."""
 
     @property
-    def networks(self) -> Networks:
+    def networks(self) -> FacialGanNetworks:
         """Both networks at the configured widths."""
         small = self.widths == "small"
-        return Networks(
+        return FacialGanNetworks(
             generator=FacialGenerator(
                 **(SMALL_GENERATOR if small else {}),
                 with_temporal=self.with_temporal,
@@ -69,48 +77,42 @@ class Config:
         )
 
 
-PAPER = Config(data=Path("runs/data"))
-DEMO = Config(
-    data=Path("runs/data"),
-    widths="small",
-    training=TrainingConfig(
-        batch=16,
-        max_steps=5000,
-        learning_rate=2e-3,
-        final_learning_rate=1e-5,
-        # Ten times the paper's ω₄: few steps must make seams that cannot be seen.
-        weights=FacialWeights(initial_state=100.0),
-        perturbation=Perturbation(),
-        checkpoint_steps=500,
+PRESETS = {
+    "demo": Arguments(
+        data=tyro.MISSING,
+        preset="demo",
+        widths="small",
+        training=FacialGanTrainingConfig(
+            batch=16,
+            max_steps=5000,
+            learning_rate=2e-3,
+            final_learning_rate=1e-5,
+            # Ten times the paper's ω₄: few steps must make seams that cannot be seen.
+            weights=FacialWeights(initial_state=100.0),
+            perturbation=Perturbation(),
+            checkpoint_steps=500,
+        ),
     ),
-)
+    "paper": Arguments(data=tyro.MISSING, preset="paper"),
+}
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """The whole run."""
-    if config.distributed:
+    if arguments.distributed:
         join_processes()
-    resolved = dataclasses.asdict(config)
-    del resolved["distributed"]  # any number of processes may go on with a run
-    clips = open_clips(config.data, TRAIN)
+    clips = open_clips(arguments.data, TRAIN)
     train_facial_gan(
-        config.training,
-        config.networks,
+        arguments.training,
+        arguments.networks,
         clips,
-        open_clips(config.data, VALIDATION),
+        open_clips(arguments.data, VALIDATION),
         subject_statistics(clips),
-        config.output,
-        resolved_config=resolved,
+        arguments.output,
+        stop_after=arguments.stop_after,
     )
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    main(
-        tyro.extras.overridable_config_cli(
-            {
-                "demo": ("For two CPU cores: less than half an hour.", DEMO),
-                "paper": ("As published.", PAPER),
-            }
-        )
-    )
+    main(parse_preset(PRESETS, description=__doc__))

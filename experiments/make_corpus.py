@@ -5,13 +5,13 @@ options give the same corpus, whatever the number of workers.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 
 from data_specs.synthetic_talking_head.builder import SyntheticTalkingHeadConfig, build_corpus
-from facial_jax.audio.acoustic import BUNDLED
+from facial_jax.audio.acoustic import default_acoustic_model
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,14 @@ class Config:
     fps: str = "25"
     """Frames per second, such as 25 or 30000/1001."""
     seed: int = 0
+    """Of speakers, sentences and movement."""
     demo_style: bool = False
     """Everybody moves like the bundled subject, whose FACIAL-GAN is trained on such a corpus."""
-    acoustic_model: str = BUNDLED
-    """Where the speech features come from: bundled, deepspeech, or a file."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """Where the speech features come from: phonemes, bundled, deepspeech, or a file."""
+    natural_speech: Path | None = None
+    """A folder of natural voices, as experiments.make_natural_speech makes it: every second speaker
+    has one of them."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 
@@ -50,6 +54,7 @@ def main(config: Config) -> None:
         seed=config.seed,
         demo_style=config.demo_style,
         acoustic_model=config.acoustic_model,
+        natural_speech=None if config.natural_speech is None else str(config.natural_speech),
     )
     print(build_corpus(corpus, config.output, workers=config.workers))
 

@@ -6,7 +6,7 @@ The way to it from nothing: make_demo_video, train_acoustic, general_train and
 train_rendering_to_video, each in this folder. Run update_manifest afterwards.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import tyro
 
 from experiments.demo_person.person import REST_POSE
 from facial_jax.attributes import POSE_SIZE, Identity
+from facial_jax.audio.acoustic import acoustic_model_hash, default_acoustic_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan
 from facial_jax.subject import (
@@ -38,6 +39,8 @@ class Config:
     """The folder that make_demo_video wrote."""
     output: Path = BUNDLED_SUBJECTS / "demo"
     """The subject's folder."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """What `facial_gan` was trained to listen with: phonemes, bundled, deepspeech, or a file."""
 
 
 def place_head(model: FacialGan, rest_pose: np.ndarray) -> FacialGan:
@@ -61,6 +64,8 @@ def main(config: Config) -> None:
         identity=person,
         face_model=procedural_face_model(),
         facial_gan=place_head(load_facial_gan(config.facial_gan), REST_POSE),
+        acoustic_model=config.acoustic_model,
+        acoustic_sha256=acoustic_model_hash(config.acoustic_model),
         **load_rendering_to_video(config.rendering_to_video),
     )
     save_subject(config.output, subject, face_model="procedural")

@@ -4,13 +4,14 @@ The second step of the paper's training (FACIAL, Sec. 5.1), in stages:
 
     track               the head in every frame: attributes, identity, crop
     facial_gan          the general FACIAL-GAN is fine-tuned on the clip
+    frames              the frames that rendering-to-video is trained on
     rendering_to_video  learns the person's pictures
     evaluate            the last fifth of the clip, which neither was trained on, is made again
     report              subject folder with report.html, and a sentence spoken by the person
 
-What a stage made is kept in the work folder with the settings that it depends on, and used again
-where they are the same; a run that was stopped goes on from its last checkpoint. `--preset demo` is
-for two CPU cores, `--preset paper` for a GPU. Then
+What a stage made is kept in the work folder with hashes of all that it depends on. Whatever has
+changed is made again, what has not is kept; a run that was stopped goes on from its last
+checkpoint. By default for two CPU cores; `--preset paper` is as published, for a GPU. Then
 
     python -m experiments.synthesize --subject runs/subjects/NAME --audio FILE
 
@@ -22,12 +23,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 from tqdm.auto import tqdm
 
 from data_specs.clips import open_clips
+from experiments import Preset, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.splits import TRAIN, VALIDATION
 from facial_jax.personalization.config import PRESETS, PersonalizationConfig
@@ -36,7 +37,7 @@ from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 
 @dataclass(frozen=True)
-class Config(PersonalizationConfig):
+class Arguments(PersonalizationConfig):
     """Who is learnt, from what, and how."""
 
     video: Path | None = None
@@ -46,24 +47,20 @@ class Config(PersonalizationConfig):
     prefix: str = ""
     """Before a data set's splits: `new_speakers_` for people whom the general network never
     heard."""
-    preset: Literal["demo", "paper"] = "demo"
-    """What the other options are by default: for two CPU cores, or as published for a GPU."""
+    preset: Preset = "demo"
+    """What the other options are by default: for two CPU cores, or as published."""
 
 
-@dataclass(frozen=True)
-class _Preset:
-    preset: Literal["demo", "paper"] = "demo"
+def parse(arguments: Sequence[str] | None = None) -> Arguments:
+    """The options of a command line."""
+    presets = {
+        name: Arguments(**(vars(preset) | {"subject": tyro.MISSING}), preset=name)
+        for name, preset in PRESETS.items()
+    }
+    return parse_preset(presets, description=__doc__, arguments=arguments)
 
 
-def parse(arguments: Sequence[str] | None = None) -> Config:
-    """The configuration of a command line: the preset's, with what else is given."""
-    chosen, _ = tyro.cli(_Preset, args=arguments, return_unknown_args=True, add_help=False)
-    options = vars(PRESETS[chosen.preset]) | {"subject": tyro.MISSING}
-    default = Config(**options, preset=chosen.preset)
-    return tyro.cli(Config, args=arguments, default=default, description=__doc__)
-
-
-def main(config: Config) -> None:
+def main(config: Arguments) -> None:
     """Makes the subject, or ends with one line that says what is wrong."""
     enable_compilation_cache()
     if (config.video is None) == (config.data is None):
@@ -75,7 +72,9 @@ def main(config: Config) -> None:
         else:
             training = open_clips(config.data, config.prefix + TRAIN).of_subject(config.subject)
             validation = open_clips(config.data, config.prefix + VALIDATION)
-            folder = personalize_clips(config, training, validation.of_subject(config.subject))
+            folder = personalize_clips(
+                config, training, validation.of_subject(config.subject), say=tqdm.write
+            )
     except (ValueError, OSError, ImportError, LandmarkerMissingError) as error:
         sys.exit(f"error: {error}")
     print(f"{folder}: python -m experiments.synthesize --subject {folder} --audio FILE")

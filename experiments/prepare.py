@@ -13,7 +13,7 @@ Beam's options, on any of its runners; videos and output must be where all worke
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from data_specs.talking_head.prepare import Preparation, prepare_videos
 from data_specs.talking_head.videos import find_videos
-from facial_jax.audio.acoustic import BUNDLED, load_acoustic_model
+from facial_jax.audio.acoustic import default_acoustic_model, load_acoustic_model
 from facial_jax.interrupts import stop_on_request
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 
@@ -40,9 +40,9 @@ class Config:
     """Height and width of the crop in pixels."""
     subject: str | None = None
     """Who is in the videos; each its own name, or its folder's, if not given."""
-    acoustic_model: str = BUNDLED
-    """Where the speech features come from: bundled, deepspeech, or a file. Clips that are done
-    already get this one's without being tracked again."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """Where the speech features come from: phonemes, bundled, deepspeech, or a file. Clips that are
+    done already get this one's without being tracked again."""
     again: bool = False
     """Track videos again that are done already."""
     workers: int = 1

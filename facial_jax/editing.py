@@ -225,7 +225,7 @@ def gaussian_filter(
     """Weighted mean over neighbouring frames, exp(−d²/2σ²) (CVM, Eq. 1); the ends are held."""
     if not 0 <= deviation_frames < np.inf:
         raise ValueError(
-            f"expected a standard deviation in frames from 0 on, got {deviation_frames}"
+            f"expected a standard deviation of at least 0 frames, got {deviation_frames}"
         )
     if deviation_frames == 0 or not len(values):
         return values

@@ -18,13 +18,13 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from jaxtyping import Float, UInt8, UInt16
+from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import POSE_SIZE
 from facial_jax.files import copy_file, whole_or_nothing
 from facial_jax.media.colors import bt709_frame, tag_bt709
 from facial_jax.media.container import open_media, output_url
-from facial_jax.pictures import resize
+from facial_jax.pictures import opencv, resize
 from facial_jax.reference_path import reference_path
 
 FILE_NAME = "full_frame.mp4"
@@ -216,8 +216,8 @@ def full_frame_chunks(
             yield result
 
 
-def blend_weights(size: tuple[int, int], crop: tuple[int, int, int]) -> UInt16[np.ndarray, "h w 1"]:
-    """How much of the head is seen at each pixel of the square within the frame, 0 to 256.
+def blend_weights(size: tuple[int, int], crop: tuple[int, int, int]) -> Float[np.ndarray, "h w"]:
+    """How much of the head is seen at each pixel of the square within the frame, 0 to 1.
 
     It rises smoothly from the square's edges inwards; not from an edge that is the picture's own,
     where there is nothing to blend with.
@@ -229,7 +229,7 @@ def blend_weights(size: tuple[int, int], crop: tuple[int, int, int]) -> UInt16[n
     left, top, side = crop
     rows = _ramp(top, side, size[0], FEATHER_TOP, FEATHER_BOTTOM)
     columns = _ramp(left, side, size[1], FEATHER_SIDES, FEATHER_SIDES)
-    return np.rint(256 * rows[:, None] * columns).astype(np.uint16)[..., None]
+    return rows[:, None] * columns
 
 
 def _ramp(start: int, side: int, length: int, first: float, last: float) -> np.ndarray:
@@ -246,11 +246,11 @@ def _ramp(start: int, side: int, length: int, first: float, last: float) -> np.n
 def blend(
     behind: UInt8[np.ndarray, "h w 3"],
     head: UInt8[np.ndarray, "s s 3"],
-    alpha: UInt16[np.ndarray, "h w 1"],
+    alpha: Float[np.ndarray, "h w"],
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """`head` over `behind`, `alpha` of 256 of it; what of the head lies beyond is left out."""
-    head = head[: behind.shape[0], : behind.shape[1]]
-    return ((head * alpha + behind * (256 - alpha) + np.uint16(128)) >> 8).astype(np.uint8)
+    """`head` over `behind`, `alpha` of it; what of the head lies beyond is left out."""
+    head = np.ascontiguousarray(head[: behind.shape[0], : behind.shape[1]])
+    return opencv().blendLinear(head, np.ascontiguousarray(behind), alpha, 1 - alpha)
 
 
 class _FrameReader:

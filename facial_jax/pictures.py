@@ -2,6 +2,7 @@
 
 import io
 import os
+from types import ModuleType
 
 import av
 import numpy as np
@@ -10,13 +11,29 @@ from jaxtyping import Float, UInt8
 from facial_jax.files import write_bytes
 
 
+def opencv() -> ModuleType:
+    """OpenCV, imported when it is needed: speech becomes video without it, full frames do not.
+
+    Raises:
+        ImportError: it is not installed; says how to get it.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ImportError(
+            f"OpenCV cannot be imported ({error}): install opencv-python-headless, or "
+            "facial_jax[tracking], whose mediapipe brings OpenCV"
+        ) from error
+    return cv2
+
+
 def resize(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "n n 3"]:
     """A square picture at another size, averaged where it becomes smaller."""
+    cv2 = opencv()
     if image.shape[0] == size:
         return np.ascontiguousarray(image)
-    method = "AREA" if image.shape[0] > size else "BICUBIC"
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    return frame.to_ndarray(format="rgb24", width=size, height=size, interpolation=method)
+    method = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC
+    return cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=method)
 
 
 def picture_grid(pictures: np.ndarray, columns: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import Identity
-from facial_jax.audio.acoustic import BUNDLED
+from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash
 from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel, person_face_model
 from facial_jax.face.procedural import procedural_face_model
@@ -69,6 +69,8 @@ class Subject:
     # albedo of the rendered faces, in place of the statistical texture
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
+    acoustic_sha256: str | None = None
+    # its `acoustic_model_hash` when the subject was trained with it; None: not remembered
     full_frame: FullFrameReference | None = None
     # whole frames of the reference video, in which the head can be shown
 
@@ -82,8 +84,20 @@ class Subject:
             raise ValueError(
                 f"subject: {self.name} has no rendering-to-video network yet, so its attributes "
                 "can be made but not its frames; train one with "
-                "experiments.train_rendering_to_video, --output <the subject's folder>/"
+                "experiments.train_rendering_to_video, --network <the subject's folder>/"
                 f"{RENDERING_TO_VIDEO}"
+            )
+
+    def check_acoustic_model(self) -> None:
+        """Raises ValueError where its acoustic model is not the one that it was trained with."""
+        if self.acoustic_sha256 is None:
+            return
+        here = acoustic_model_hash(self.acoustic_model)
+        if here != self.acoustic_sha256:
+            raise ValueError(
+                f"subject: {self.name} was trained to listen with another acoustic model than "
+                f"{self.acoustic_model} is here (SHA-256 {self.acoustic_sha256[:8]}…, here "
+                f"{here[:8]}…); get the one that it was trained with, or make the subject again"
             )
 
     def check_full_frame(self) -> None:
@@ -174,6 +188,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
         "size": subject.size,
         "face_model": face_model,
         "acoustic_model": subject.acoustic_model,
+        **({"acoustic_sha256": subject.acoustic_sha256} if subject.acoustic_sha256 else {}),
         **({} if renders else {"renders": False}),
         **coefficients,
     }
@@ -221,6 +236,7 @@ def load_subject(name: str | os.PathLike) -> Subject:
         face_model=make_face_model(),
         facial_gan=load_facial_gan(folder / FACIAL_GAN),
         acoustic_model=fields.get("acoustic_model", BUNDLED),
+        acoustic_sha256=fields.get("acoustic_sha256"),
         full_frame=load_full_frame_reference(folder),
         **video,
     )

@@ -143,6 +143,7 @@ def attributes_from_speech(
         )
     else:
         model = load_acoustic_model(subject.acoustic_model)
+        subject.check_acoustic_model()
         features = speech_features_of(
             source, model, subject.fps, progress=_progress_bar("listening", progress)
         )

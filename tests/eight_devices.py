@@ -5,18 +5,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+FLAGS = (
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
+
+
+def eight_devices() -> dict[str, str]:
+    """The environment of a process that has eight devices and finds what tests find."""
+    paths = os.pathsep.join(sys.path)
+    return os.environ | {"XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
+
 
 def run_on_eight_devices(script: str) -> str:
-    """What the script prints; fails where it does. It finds what tests find."""
-    flags = (
-        "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-        "--xla_llvm_disable_expensive_passes=true"
-    )
+    """What the script prints; fails where it does."""
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env=os.environ
-        | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)},
-        cwd=Path(__file__).resolve().parents[1],
+        env=eight_devices(),
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facial_jax.data.clips import SAMPLE_RATE, Clip
+from facial_jax.data.clips import SAMPLE_RATE, Clip, ClipSource, clip_entry, clip_to_example
 
 
 def random_clip(name, subject, frames, *, seed=0, valid=None, fps="25", features=29) -> Clip:
@@ -26,3 +26,17 @@ def random_clip(name, subject, frames, *, seed=0, valid=None, fps="25", features
         texture=noise(80),
         illumination=noise(3, 9),
     )
+
+
+class _Records:
+    def __init__(self, clips):
+        self.clips = clips
+
+    def __getitem__(self, index):
+        example = clip_to_example(self.clips[index])
+        return {k: v.encode() if isinstance(v, str) else v for k, v in example.items()}
+
+
+def clip_source(*clips):
+    """A source of these clips, as a data set is one."""
+    return ClipSource(tuple(clip_entry(clip) for clip in clips), _Records(clips), {})

@@ -9,24 +9,22 @@ import pytest
 import facial_jax.cache
 
 TRAINING = """
-import functools
 import jax
 from jax import monitoring
 from facial_jax.cache import enable_compilation_cache
-from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
-from tests.models.test_facial_gan_step import DISCRIMINATOR, GENERATOR, make_batch, make_step
+from facial_jax.training.batches import StepBatch
+from facial_jax.training.parallel import data_mesh, replicate, split_batch
+from facial_jax.training.step import compiled_step
+from tests.models.test_facial_gan_step import StepTask, begin, make_batch
 import optax
 
-jax.config.update("jax_numpy_dtype_promotion", "standard")
 enable_compilation_cache()
 assert "xla_gpu_per_fusion_autotune_cache_dir" in jax.config.jax_persistent_cache_enable_xla_caches
 events = []
 monitoring.register_event_listener(lambda event, **_: events.append(event))
-from facial_jax.models.facial_gan.step import init_facial_train_state
-optimizer, batch, mesh = optax.adam(1e-2), make_batch(), data_mesh()
-state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
-step = data_parallel(make_step(optimizer), mesh)
-_, losses = step(replicate(state, mesh), split_batch(batch, mesh))
+task, batch, mesh = StepTask(optax.adam(1e-2)), make_batch(), data_mesh()
+state, step = replicate(begin(task, batch), mesh), compiled_step(task, mesh)
+_, losses = step(state, StepBatch(0, split_batch(batch, mesh)))
 print(sum(event.endswith("cache_hits") for event in events), float(losses["generator"]))
 """
 
@@ -46,7 +44,7 @@ def test_a_training_that_starts_again_compiles_nothing_that_takes_long(tmp_path)
         return (
             int(hits),
             loss,
-            {p.name for p in (tmp_path / "xla").glob("*facial_train_step*-cache")},
+            {p.name for p in (tmp_path / "xla").glob("*train_step*-cache")},
         )
 
     hits, loss, kept = run()

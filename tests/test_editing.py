@@ -137,7 +137,7 @@ def test_a_recording_at_another_rate_keeps_its_tempo():
         (lambda a: offset_attributes(a, blink=np.nan), "blink: expected finite"),
         (lambda a: keyframe_attributes(a, [3, 3], blink=[0, 1]), "rising frame numbers"),
         (lambda a: keyframe_attributes(a, [3], pose=np.zeros((2, 6))), r"\(1, 6\), got \(2, 6\)"),
-        (lambda a: smooth_attributes(a, pose=-1.0), "from 0 on, got -1"),
+        (lambda a: smooth_attributes(a, pose=-1.0), "at least 0 frames, got -1"),
         (
             lambda a: transfer_attributes(
                 a, a[:0], fields=["pose"], fps=Fraction(25), source_fps=Fraction(25)

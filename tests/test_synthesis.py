@@ -115,6 +115,16 @@ def test_the_next_chunk_is_computed_and_copied_while_one_is_handed_out(
     ]
 
 
+def test_who_stops_taking_frames_waits_for_those_begun(demo, attributes, monkeypatch):
+    waited = []
+    monkeypatch.setattr(jax, "block_until_ready", lambda x: waited.append(x.shape))
+    frames = frame_chunks(demo, attributes[:40], chunk_frames=8)
+    next(frames)
+    assert waited == []
+    frames.close()
+    assert waited == [(2 * demo.window_half - 1, 256, 256, 4)]
+
+
 def on_backend(name):
     return mock.patch("jax.default_backend", return_value=name)
 
@@ -185,7 +195,7 @@ def test_edited_attributes_are_rendered_as_they_are(demo, speech, attributes):
 
 def test_given_features_take_the_acoustic_models_place(demo, speech):
     source = AudioSource((speech[: 2 * RATE], RATE))
-    own = speech_features(source, load_acoustic_model(), Fraction(50))
+    own = speech_features(source, load_acoustic_model(demo.acoustic_model), Fraction(50))
     theirs = dataclasses.replace(demo, acoustic_model="given")
     with pytest.raises(ValueError, match="trained with features of your own"):
         attributes_from_speech(source, theirs, fps=Fraction(25))

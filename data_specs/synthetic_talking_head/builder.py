@@ -8,7 +8,7 @@ import concurrent.futures
 import multiprocessing
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -16,7 +16,12 @@ import tensorflow_datasets as tfds
 from data_specs.clips import clip_features
 from data_specs.processes import begin_worker
 from data_specs.synthetic_talking_head.corpus import make_clip
-from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash, load_acoustic_model
+from data_specs.synthetic_talking_head.known_speech import known_voices_hash
+from facial_jax.audio.acoustic import (
+    acoustic_model_hash,
+    default_acoustic_model,
+    load_acoustic_model,
+)
 from facial_jax.data.clips import Clip, clip_entry, clip_to_example
 from facial_jax.data.splits import SPLITS, split_of_index
 from facial_jax.frame_rate import parse_frame_rate
@@ -41,29 +46,33 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
     seed: int = 0
     demo_style: bool = False
     """Everybody moves like the bundled subject."""
-    acoustic_model: str = BUNDLED
+    acoustic_model: str = field(default_factory=default_acoustic_model)
     """Where the speech features come from: see `load_acoustic_model`."""
+    natural_speech: str | None = None
+    """A folder of natural voices (see `known_speech`): every second speaker has one of them."""
 
     def __post_init__(self):
         self.fps = str(parse_frame_rate(self.fps))
         if min(self.speakers, self.clips) < 1 or self.new_speakers < 0 or self.clip_s <= 0:
             raise ValueError(
                 "speakers, clips and clip_s: expected positive numbers, got "
-                f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers from 0 on, "
+                f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers of at least 0, "
                 f"got {self.new_speakers}"
             )
         self.acoustic_hash = acoustic_model_hash(self.acoustic_model)
+        self.natural_hash = known_voices_hash(self.natural_speech) if self.natural_speech else ""
+        natural = f"natural_{self.natural_hash[:8]}_" if self.natural_hash else ""
         self.name = (
             f"{self.speakers}and{self.new_speakers}speakers_{self.clips}x{self.clip_s:g}s_"
             f"{self.fps.replace('/', 'by')}fps_seed{self.seed}_"
-            f"{'demo_style_' if self.demo_style else ''}{self.acoustic_hash[:8]}"
+            f"{'demo_style_' if self.demo_style else ''}{natural}{self.acoustic_hash[:8]}"
         )
 
 
 class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
     """Made-up people talking: see `facial_jax.data.clips.Clip` for what an example holds."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
 
     def __init__(
         self, *, config: SyntheticTalkingHeadConfig, data_dir: str | os.PathLike, workers: int = 1
@@ -77,7 +86,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         made_from = {
             field: getattr(config, field)
             for field in ("speakers", "new_speakers", "clips", "clip_s", "fps", "seed")
-        }
+        } | {"natural_speech": config.natural_hash}
         return tfds.core.DatasetInfo(
             builder=self,
             description="Made-up people talking: speech, faces and their motion from a seed.",
@@ -102,7 +111,10 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, numbers: list[tuple[int, int]]):
         config, rows = self.builder_config, self.info.metadata["clips"].setdefault(split, [])
-        fixed = (config.seed, config.clip_s, config.fps, config.acoustic_model, config.demo_style)
+        fixed = (
+            *(config.seed, config.clip_s, config.fps, config.acoustic_model, config.demo_style),
+            config.natural_speech,
+        )
         made = _in_order(self._executor, [(*fixed, *number) for number in numbers])
         for key, clip in enumerate(made):
             rows.append(clip_entry(clip).to_row())
@@ -134,8 +146,8 @@ def build_corpus(
     return Path(builder.data_dir)
 
 
-def _make(task: tuple[int, float, str, str, bool, int, int]) -> Clip:
-    seed, seconds, fps, acoustic_model, demo_style, speaker, clip = task
+def _make(task: tuple[int, float, str, str, bool, str | None, int, int]) -> Clip:
+    seed, seconds, fps, acoustic_model, demo_style, natural_speech, speaker, clip = task
     rate = parse_frame_rate(fps)
     return make_clip(
         seed,
@@ -145,6 +157,7 @@ def _make(task: tuple[int, float, str, str, bool, int, int]) -> Clip:
         fps=rate,
         acoustic_model=load_acoustic_model(acoustic_model),
         demo_style=demo_style,
+        natural_speech=natural_speech,
     )
 
 

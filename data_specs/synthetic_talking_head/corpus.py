@@ -1,6 +1,7 @@
 """Clips of made-up speakers: what they say, how it sounds, and what their faces do to it."""
 
 import dataclasses
+import functools
 from fractions import Fraction
 
 import numpy as np
@@ -12,15 +13,21 @@ from data_specs.synthetic_talking_head.animation import (
     silence,
 )
 from data_specs.synthetic_talking_head.espeak import Utterance, restart_engine, speak
-from data_specs.synthetic_talking_head.speaker import Speaker, Voice, make_speaker
+from data_specs.synthetic_talking_head.known_speech import KnownSpeech, known_voices
+from data_specs.synthetic_talking_head.recording import music, recorded
+from data_specs.synthetic_talking_head.speaker import NaturalVoice, Speaker, Voice, make_speaker
 from data_specs.synthetic_talking_head.text import SentenceMaker
+from data_specs.synthetic_talking_head.voice_changes import change_voice
 from facial_jax.audio.acoustic import AcousticModel
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.clips import SAMPLE_RATE, Clip
+from facial_jax.data.splits import split_of_index
 
-SILENT_SHARE = 0.05
-"""Of the clips in the bundled subject's style: nobody speaks, and the room alone is heard."""
+SILENT_SHARE = 0.08
+"""Of the clips in the bundled subject's style: nobody speaks, and the room or music is heard."""
+MUSIC_SHARE = 0.6
+"""Of those."""
 
 
 def make_clip(
@@ -32,24 +39,37 @@ def make_clip(
     fps: Fraction,
     acoustic_model: AcousticModel,
     demo_style: bool = False,
+    natural_speech: str | None = None,
 ) -> Clip:
     """Clip `clip_index` of a speaker in the corpus with this seed; depends on nothing else.
 
     The speaker says some sentences, with short pauses between and now and then a long one. The
     sound is what a microphone might have heard: see `recorded`. In the bundled subject's style some
     clips are silent throughout, so that the mouth learns to stay shut however loud a room's noise
-    comes out where there is no speech to be louder.
+    or music comes out where there is no speech to be louder.
+
+    With the folder `natural_speech` (see `known_speech`) every second speaker has a voice of it;
+    then the clip depends on what is in it, too. No sentence of it is in clips of two splits.
     """
-    speaker = make_speaker(seed, speaker_index, demo_style=demo_style)
+    voices = {} if natural_speech is None else _voices(natural_speech)
+    speaker = make_speaker(seed, speaker_index, demo_style=demo_style, natural_voices=tuple(voices))
     rng = np.random.default_rng([seed, 4, speaker_index, clip_index])
-    restart_engine()
-    utterance = cut_utterance(talk(speaker, rng, seconds), seconds)
-    silent = np.random.default_rng([seed, 5, speaker_index, clip_index]).random() < SILENT_SHARE
-    if demo_style and silent:
+    if isinstance(speaker.voice, NaturalVoice):
+        known = voices[speaker.voice.recordings]
+        utterance = talk_naturally(speaker, _of_split(known, clip_index), rng, seconds)
+    else:
+        restart_engine()
+        utterance = talk(speaker, rng, seconds)
+    utterance = cut_utterance(utterance, seconds)
+    kind = np.random.default_rng([seed, 5, speaker_index, clip_index])
+    if demo_style and kind.random() < SILENT_SHARE:
         utterance = silence(seconds, utterance.sample_rate)
     motion_seed = int(rng.integers(2**62))
     attributes = animate(utterance, speaker.style, fps=float(fps), seed=motion_seed)
-    heard = recorded(utterance.samples, utterance.sample_rate, rng)
+    sound = utterance.samples
+    if not sound.any() and kind.random() < MUSIC_SHARE:
+        sound = music(seconds, utterance.sample_rate, kind)[: len(sound)]
+    heard = recorded(sound, utterance.sample_rate, rng)
     blocks = AudioSource((heard, utterance.sample_rate)).blocks(SAMPLE_RATE)
     samples = np.concatenate([block[:, 0] for block in blocks])
     waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
@@ -84,6 +104,50 @@ def talk(speaker: Speaker, rng: np.random.Generator, seconds: float) -> Utteranc
     return join_utterances(parts)
 
 
+def talk_naturally(
+    speaker: Speaker, recordings: list[KnownSpeech], rng: np.random.Generator, seconds: float
+) -> Utterance:
+    """At least `seconds` of recordings in the speaker's voice, from a short silence on."""
+    voice, parts, length = speaker.voice, [], 0.0
+    order = rng.permutation(len(recordings))
+    count = 0
+    while length < seconds:
+        # A voice is not the same every day; what it says comes round when all has been said.
+        known = recordings[order[count % len(order)]].utterance()
+        said = change_voice(
+            known,
+            tract=voice.tract,
+            pitch=voice.pitch * float(np.exp(rng.normal(0.0, 0.03))),
+            rate=voice.rate * rng.uniform(0.93, 1.07),
+        )
+        pause = rng.uniform(0.1, 0.9) if not parts else _pause_s(speaker.style.pause_s, rng)
+        parts += [silence(pause, said.sample_rate), said]
+        length += parts[-1].duration_s + parts[-2].duration_s
+        count += 1
+    return join_utterances(parts)
+
+
+@functools.cache
+def _voices(folder: str) -> dict[str, list[KnownSpeech]]:
+    return known_voices(folder)
+
+
+def _of_split(recordings: list[KnownSpeech], clip_index: int) -> list[KnownSpeech]:
+    """Those recordings that clips of this one's split are made of.
+
+    Raises:
+        ValueError: there is none.
+    """
+    split = split_of_index(clip_index)
+    chosen = [x for number, x in enumerate(recordings) if split_of_index(number) == split]
+    if not chosen:
+        raise ValueError(
+            f"natural_speech: expected at least ten recordings of each voice, so that every split "
+            f"has its own, got {len(recordings)} in {recordings[0].path.parent}"
+        )
+    return chosen
+
+
 def _mood(voice: Voice, rng: np.random.Generator) -> Voice:
     """A voice is not the same every day."""
     return dataclasses.replace(
@@ -100,39 +164,3 @@ def _pause_s(mean_s: float, rng: np.random.Generator) -> float:
     if kind < 0.18:
         return rng.uniform(0.8, 2.5)
     return 0.02 + rng.exponential(mean_s)
-
-
-def recorded(samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Speech as a microphone in a room hears it: a room's echo, a colour, noise, a level.
-
-    One recording in eight is left clean: then pauses are digital silence.
-    """
-    if rng.random() < 0.125:
-        return samples
-    n = len(samples)
-    size = 1 << (n + sample_rate).bit_length()
-    spectrum = np.fft.rfft(samples, size)
-    frequencies = np.fft.rfftfreq(size, 1 / sample_rate)
-    # Colour: a smooth random curve over the octaves, and the end of the microphone's range.
-    octaves = np.log2(np.maximum(frequencies, 30.0) / 30.0)
-    knots = np.linspace(0.0, 9.0, 7)
-    decibels = np.interp(octaves, knots, rng.normal(0.0, 4.0, len(knots)))
-    cutoff = rng.uniform(3400.0, 11000.0)
-    colour = 10 ** (decibels / 20) / np.sqrt(1 + (frequencies / cutoff) ** 8)
-    # Room: direct sound and an exponentially fading tail.
-    decay_s = rng.uniform(0.05, 0.4)
-    lag_s = np.arange(sample_rate) / sample_rate
-    room = rng.standard_normal(sample_rate) * np.exp(-6.9 * lag_s / decay_s)
-    room *= rng.uniform(0.0, 0.5) / np.sqrt((room**2).sum())
-    room[0] = 1.0
-    spectrum *= colour * np.fft.rfft(room, size)
-    heard = np.fft.irfft(spectrum, size)[:n]
-    # Noise between white and brown, 15 to 55 dB below the speech.
-    noise_spectrum = np.fft.rfft(rng.standard_normal(size))
-    noise_spectrum *= np.maximum(frequencies, 20.0) ** -rng.uniform(0.0, 1.0)
-    noise = np.fft.irfft(noise_spectrum, size)[:n]
-    level = max(float(np.sqrt((heard**2).mean())), 0.03) * 10 ** (-rng.uniform(15, 55) / 20)
-    noise *= level / np.sqrt((noise**2).mean())
-    mixed = heard + noise
-    peak = np.abs(mixed).max()
-    return (mixed * min(1.0, 10 ** rng.uniform(-1.0, 0.0) / peak)).astype(np.float32)

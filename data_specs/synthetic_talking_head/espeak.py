@@ -53,6 +53,8 @@ _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
 _PARAMETER_RANGE = 4
 _STRESS = {"'": 2, ",": 1}
+_MODE_IPA = 0x02
+_MODE_SEPARATED = ord("|") << 8
 
 
 class _EventId(ctypes.Union):
@@ -136,6 +138,12 @@ class _Engine:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
+        self._library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_char_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         data = str(espeakng_loader.get_data_path()).encode()
         options = _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT
         self.sample_rate = self._library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, data, options)
@@ -158,13 +166,24 @@ class _Engine:
             index += 1
         return 0
 
-    def speak(self, text, voice, rate_wpm, pitch, pitch_range) -> Utterance:
+    def transcribe(self, text: str, voice: str, mode: int) -> str:
+        self._set_voice(voice)
+        rest, clauses = ctypes.c_char_p(text.encode("utf-8")), []
+        while rest.value is not None:
+            clause = self._library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, mode)
+            clauses.append(clause.decode("utf-8"))
+        return " ".join(clauses)
+
+    def _set_voice(self, voice: str) -> None:
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(
                 f"voice: espeak-ng knows no voice {voice!r}; the English ones are "
                 f"{', '.join(ENGLISH_VOICES)}, the variants "
                 f"{', '.join(v for v in VARIANTS if v)}"
             )
+
+    def speak(self, text, voice, rate_wpm, pitch, pitch_range) -> Utterance:
+        self._set_voice(voice)
         for parameter, value in (
             (_PARAMETER_RATE, rate_wpm),
             (_PARAMETER_PITCH, pitch),
@@ -255,3 +274,38 @@ def speak(
         raise ValueError(f"variant: expected one of {VARIANTS}, got {variant!r}")
     full_name = voice if variant is None else f"{voice}+{variant}"
     return _engine().speak(text, full_name, rate_wpm, pitch, pitch_range)
+
+
+@dataclass(frozen=True)
+class SpokenSound:
+    """How a phoneme of a text is said, without a time."""
+
+    name: str
+    # espeak-ng's mnemonic without its stress mark
+    ipa: str
+    # the same in the IPA, its stress mark before it
+    stress: int
+    # 0 none, 1 secondary, 2 primary
+
+
+def pronounce(text: str, *, voice: str = "en-us") -> tuple[tuple[SpokenSound, ...], ...]:
+    """How espeak-ng would say a text: its words, each as its phonemes; pauses are left out.
+
+    Raises:
+        ImportError: espeakng-loader is not installed.
+        ValueError: an unknown voice.
+    """
+    names, sounds = (
+        _engine().transcribe(text, voice, _MODE_SEPARATED | mode) for mode in (0, _MODE_IPA)
+    )
+    words = []
+    for word_names, word_sounds in zip(names.split(), sounds.split(), strict=True):
+        pairs = zip(word_names.split("|"), word_sounds.split("|"), strict=True)
+        word = tuple(
+            SpokenSound(name.lstrip("',").removeprefix("_!"), ipa, _STRESS.get(name[:1], 0))
+            for name, ipa in pairs
+            if ipa
+        )
+        if word:
+            words.append(word)
+    return tuple(words)

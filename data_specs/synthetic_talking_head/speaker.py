@@ -1,5 +1,6 @@
 """Made-up speakers: a voice, a face and a style each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from facial_jax.attributes import Identity
 FRONT_LIGHT = np.zeros((3, 9))
 FRONT_LIGHT[:, :4] = [-0.22, -0.1, 0.24, 0.09]
 """Soft light from above and one side."""
+USUAL_WPM = 160.0
+"""How fast the natural voices speak as they were recorded."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,35 @@ class Voice:
 
 
 @dataclass(frozen=True)
+class NaturalVoice:
+    """Whose recordings are used, and what `change_voice` makes of them."""
+
+    recordings: str
+    # a name in `known_voices`
+    tract: float
+    pitch: float
+    rate: float
+
+
+@dataclass(frozen=True)
 class Speaker:
     """Somebody who does not exist."""
 
     name: str
-    voice: Voice
+    voice: Voice | NaturalVoice
     style: Style
     face: Identity
     # float32 NumPy arrays
 
 
-def make_speaker(seed: int, index: int, *, demo_style: bool = False) -> Speaker:
+def make_speaker(
+    seed: int, index: int, *, demo_style: bool = False, natural_voices: Sequence[str] = ()
+) -> Speaker:
     """Speaker number `index` of the corpus with this seed; the first 64 have a variant each.
 
     With `demo_style` all move like the bundled subject; voices, tempo and faces are their own.
+    Where there are natural voices, every second speaker has one of them, in turn, with a vocal
+    tract and a pitch of its own.
     """
     variants = (*FEMALE_VARIANTS, *MALE_VARIANTS)
     order = np.random.default_rng([seed, 1]).permutation(len(variants))
@@ -58,6 +76,9 @@ def make_speaker(seed: int, index: int, *, demo_style: bool = False) -> Speaker:
         pitch=float(rng.uniform(30, 70)),
         pitch_range=float(rng.uniform(30, 75)),
     )
+    if natural_voices and index % 2:
+        name = natural_voices[index // 2 % len(natural_voices)]
+        voice = _natural_voice(name, style, np.random.default_rng([seed, 6, index]))
     light = FRONT_LIGHT * rng.choice([1.0, -1.0], (1, 9)) ** (np.arange(9) == 3)
     light = light + rng.normal(0.0, 0.05, (1, 9)) + rng.normal(0.0, 0.015, (3, 9))
     face = Identity(
@@ -66,3 +87,14 @@ def make_speaker(seed: int, index: int, *, demo_style: bool = False) -> Speaker:
         illumination=light.astype(np.float32),
     )
     return Speaker(f"speaker{index:04d}", voice, style, face)
+
+
+def _natural_voice(recordings: str, style: Style, rng: np.random.Generator) -> NaturalVoice:
+    """Smaller people have shorter vocal tracts and, mostly, higher voices."""
+    tract = float(np.exp(rng.uniform(-0.13, 0.17)))
+    return NaturalVoice(
+        recordings=recordings,
+        tract=tract,
+        pitch=float(np.clip(tract**1.5 * np.exp(rng.normal(0.0, 0.1)), 0.75, 1.4)),
+        rate=float(np.clip(style.voice_rate_wpm / USUAL_WPM, 0.8, 1.25)),
+    )

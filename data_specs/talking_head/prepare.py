@@ -8,13 +8,13 @@ import functools
 import shlex
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from data_specs.talking_head.videos import Video
-from facial_jax.audio.acoustic import BUNDLED
+from facial_jax.audio.acoustic import default_acoustic_model
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, save_reason
 from facial_jax.face.procedural import procedural_face_model
@@ -43,8 +43,8 @@ class Preparation:
     # height and width of the crop in pixels
     subject: str | None = None
     # who is in the videos; each its own name, or its folder's, if not given
-    acoustic_model: str = BUNDLED
-    # where the speech features come from: bundled, deepspeech, or a file
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    # where the speech features come from: phonemes, bundled, deepspeech, or a file
     again: bool = False
     # track videos again that are done already
 

@@ -1,7 +1,8 @@
-"""Acoustic models: from a recording's log mel energies to features at 50 per second."""
+"""Acoustic models: from a recording's sound to features at 50 per second."""
 
 import functools
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -10,8 +11,10 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from facial_jax.audio import hama_package
 from facial_jax.audio.deepspeech import DeepSpeechAcousticModel, DeepSpeechConfig
-from facial_jax.audio.mfcc import MEL_BANDS
+from facial_jax.audio.mfcc import MEL_BANDS, log_mel
+from facial_jax.audio.phonemes import PhonemeAcousticModel, phonemes_hash
 from facial_jax.cache import cache_directory
 from facial_jax.compilation import jit
 from facial_jax.models.acoustic.network import (
@@ -22,8 +25,11 @@ from facial_jax.models.acoustic.network import (
 )
 from facial_jax.models.layers.parameters import check_variables, load_variables, module_from_config
 
-BUNDLED, DEEPSPEECH, GIVEN = "bundled", "deepspeech", "given"
-"""What a subject listens with: one of two acoustic models, or features that its user gives."""
+PHONEMES, BUNDLED, DEEPSPEECH, GIVEN = "phonemes", "bundled", "deepspeech", "given"
+"""What a subject listens with: one of three acoustic models, or features that its user gives."""
+PREFERRED = PHONEMES
+"""What networks are trained to listen with unless told otherwise; `phonemes` as soon as the bundled
+FACIAL-GAN has been trained with it."""
 ACOUSTIC_WEIGHTS = Path(__file__).parents[1] / "assets" / "acoustic.safetensors"
 """The bundled network, trained by `experiments/train_acoustic.py`."""
 CHUNK_ROWS = 512
@@ -40,13 +46,19 @@ class AcousticModel(Protocol):
 
     def __call__(
         self,
-        log_mel: Float[np.ndarray, "t 27"],
+        blocks: Iterable[np.ndarray],
         *,
         progress: Callable[[Iterable], Iterable] = iter,
     ) -> Float[np.ndarray, "t features"]:
-        """A row of features for each row of log mel energies (`facial_jax.audio.mfcc.log_mel`).
+        """A row of features for every 20 ms of sound.
 
-        `progress` wraps the iteration over the model's chunks, such as a progress bar.
+        Args:
+            blocks: mono float32 sound at 16 kHz, in [−1, 1], (n,) or (n, 1) at a time.
+            progress: wraps the iterations over blocks and over the model's chunks, such as a
+                progress bar.
+
+        Raises:
+            ValueError: there is not one sample.
         """
         ...
 
@@ -61,7 +73,7 @@ class BundledAcousticModel:
     def __init__(self, variables: dict, config: AcousticConfig, *, chunk_rows: int = CHUNK_ROWS):
         """Checks the variables against the network; `chunk_rows` is even."""
         if chunk_rows < 2 or chunk_rows % 2:
-            raise ValueError(f"chunk_rows: expected an even number from 2 on, got {chunk_rows}")
+            raise ValueError(f"chunk_rows: expected an even number of at least 2, got {chunk_rows}")
         self.config, self.chunk_rows = config, chunk_rows
         network = AcousticNetwork(config)
         rows = jax.ShapeDtypeStruct((1, chunk_rows + 2 * config.context, MEL_BANDS), np.float32)
@@ -77,12 +89,21 @@ class BundledAcousticModel:
 
     def __call__(
         self,
-        log_mel: Float[np.ndarray, "t 27"],
+        blocks: Iterable[np.ndarray],
         *,
         progress: Callable[[Iterable], Iterable] = iter,
     ) -> Float[np.ndarray, "t features"]:
-        """Logits for each row of log mel energies; `progress` wraps the iteration over chunks."""
-        rows = normalise_log_mel(log_mel)
+        """Features of mono sound at 16 kHz, see `AcousticModel`."""
+        return self.from_log_mel(log_mel(iter(progress(blocks))), progress=progress)
+
+    def from_log_mel(
+        self,
+        energies: Float[np.ndarray, "t 27"],
+        *,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> Float[np.ndarray, "t features"]:
+        """Features for each row of `log_mel`; `progress` wraps the iteration over chunks."""
+        rows = normalise_log_mel(energies)
         context, chunk = self.config.context, self.chunk_rows
         chunks = -(-len(rows) // chunk)
         after = chunks * chunk - len(rows) + context
@@ -96,13 +117,29 @@ class BundledAcousticModel:
         return np.concatenate(logits)[: len(rows)]
 
 
+def default_acoustic_model() -> str:
+    """What networks are trained to listen with where nothing else is asked for.
+
+    `PREFERRED`; where that is `phonemes` and its package is not installed, the bundled network,
+    with a warning.
+    """
+    if PREFERRED == PHONEMES and not hama_package.is_installed():
+        warnings.warn(
+            "the package hama is not installed (pip install hama), so speech is heard by the "
+            "bundled acoustic network, which was trained on synthetic voices",
+            stacklevel=2,
+        )
+        return BUNDLED
+    return PREFERRED
+
+
 def deepspeech_weights() -> Path:
     """Where the acoustic model `deepspeech` is looked for, and convert_deepspeech puts it."""
     return cache_directory() / "deepspeech.safetensors"
 
 
 def acoustic_weights(model: str | Path) -> Path:
-    """The file of an acoustic model, by its name or as this file.
+    """The file of an acoustic model, by its name (but for `phonemes`) or as this file.
 
     Raises FileNotFoundError where DeepSpeech was not converted yet.
     """
@@ -118,7 +155,12 @@ def acoustic_weights(model: str | Path) -> Path:
 
 @functools.cache
 def acoustic_model_hash(model: str | Path) -> str:
-    """SHA-256 of an acoustic model's file, in hexadecimal: tells what features come from."""
+    """SHA-256 of what an acoustic model is, in hexadecimal: tells what features come from.
+
+    Of its file; of `phonemes`, see `phonemes_hash`.
+    """
+    if str(model) == PHONEMES:
+        return phonemes_hash()
     return hashlib.sha256(acoustic_weights(model).read_bytes()).hexdigest()
 
 
@@ -127,13 +169,17 @@ def load_acoustic_model(model: str | Path = BUNDLED) -> AcousticModel:
     """An acoustic model by its name, or from its file.
 
     Args:
-        model: "bundled"; "deepspeech", the converted DeepSpeech in the cache; or a file that
-            `experiments/train_acoustic.py` or `experiments/convert_deepspeech.py` wrote.
+        model: "phonemes", the recogniser in the package hama; "bundled"; "deepspeech", the
+            converted DeepSpeech in the cache; or a file that `experiments/train_acoustic.py` or
+            `experiments/convert_deepspeech.py` wrote.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or holds another network.
+        FileNotFoundError: there is no such file or package.
+        ValueError: the file is damaged or holds another network, or the package is of a version
+            that is not known here.
     """
+    if str(model) == PHONEMES:
+        return PhonemeAcousticModel(*hama_package.load_recogniser())
     path = acoustic_weights(model)
     variables, fields = load_variables(path)
     try:

@@ -18,7 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from facial_jax.audio.mfcc import INPUT_SIZE, cepstra, deepspeech_rows, deepspeech_statistics
+from facial_jax.audio.mfcc import (
+    INPUT_SIZE,
+    cepstra,
+    deepspeech_rows,
+    deepspeech_statistics,
+    log_mel,
+)
 from facial_jax.compilation import jit
 from facial_jax.models.layers.parameters import check_variables
 
@@ -155,12 +161,21 @@ class DeepSpeechAcousticModel:
 
     def __call__(
         self,
-        log_mel: Float[np.ndarray, "t 27"],
+        blocks: Iterable[np.ndarray],
         *,
         progress: Callable[[Iterable], Iterable] = iter,
     ) -> Float[np.ndarray, "t features"]:
-        """Logits for each row of log mel energies; `progress` wraps the iteration over chunks."""
-        mfcc = cepstra(log_mel)
+        """Logits of mono sound at 16 kHz, see `facial_jax.audio.acoustic.AcousticModel`."""
+        return self.from_log_mel(log_mel(iter(progress(blocks))), progress=progress)
+
+    def from_log_mel(
+        self,
+        energies: Float[np.ndarray, "t 27"],
+        *,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> Float[np.ndarray, "t features"]:
+        """Logits for each row of `log_mel`; `progress` wraps the iteration over chunks."""
+        mfcc = cepstra(energies)
         statistics, size = deepspeech_statistics(mfcc), self.chunk_rows
         starts = range(0, len(mfcc), size)
 

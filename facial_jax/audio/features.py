@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.audio.acoustic import AcousticModel
-from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE, log_mel
+from facial_jax.audio.mfcc import FRAME_RATE, SAMPLE_RATE
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.frame_rate import count_frames, resample_frames
 
@@ -29,16 +29,14 @@ def speech_features(
 
     Interpolated linearly from 50 per second, as in DeepSpeech-driven animation (VOCA).
 
-    The sound is read once, in blocks; what stays in memory are 27 numbers and one row of features
-    for every 20 ms. `progress` wraps the iterations over the sound's blocks and over the acoustic
-    model's chunks, such as a progress bar.
+    The sound is read once, in blocks; what stays in memory are tens of numbers for every 20 ms.
+    `progress` wraps the iterations over the sound's blocks and over the acoustic model's chunks,
+    such as a progress bar.
     """
     fps = Fraction(fps)
     if fps <= 0:
         raise ValueError(f"fps: expected a positive frame rate, got {fps}")
-    features = acoustic_model(
-        log_mel(iter(progress(source.blocks(SAMPLE_RATE)))), progress=progress
-    )
+    features = acoustic_model(source.blocks(SAMPLE_RATE), progress=progress)
     count = count_frames(source.duration, fps)
     return resample_frames(features, Fraction(FRAME_RATE), fps, count)
 

@@ -4,6 +4,7 @@ A source of clips has a table of them, so that windows can be chosen before a si
 """
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,6 +18,7 @@ from facial_jax.attributes import (
     Identity,
 )
 from facial_jax.frame_rate import parse_frame_rate
+from facial_jax.provenance import tree_hash
 
 SAMPLE_RATE = 16000
 IDENTITY_SIZE = 80
@@ -183,6 +185,22 @@ def clip_entry(clip: Clip) -> ClipEntry:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], clip.valid.astype(np.int8), [0]])))
     segments = tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))
     return ClipEntry(clip.clip, clip.subject, segments)
+
+
+def clips_hash(clips: "ClipSource") -> str:
+    """SHA-256 of all that trainings read of these clips.
+
+    What the clips and the people are called does not count, only who is the same person; nor does
+    the sound, which trainings know by its speech features.
+    """
+    subjects: dict[str, int] = {}
+    digest = hashlib.sha256()
+    for index in range(len(clips)):
+        clip = clips[index]
+        arrays = {name: getattr(clip, name) for name in ARRAY_FIELDS if name != "waveform"}
+        person = subjects.setdefault(clip.subject, len(subjects))
+        digest.update(tree_hash({**arrays, "fps": clip.fps, "person": person}).encode())
+    return digest.hexdigest()
 
 
 class ClipSource:

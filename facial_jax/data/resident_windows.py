@@ -14,7 +14,7 @@ from facial_jax.attributes import ATTRIBUTE_SIZE
 from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.data.clips import ClipSource
 from facial_jax.data.windows import Draw, Perturbation, WindowCutter
-from facial_jax.models.facial_gan.step import FacialBatch
+from facial_jax.models.facial_gan.batch import FacialBatch
 
 
 @flax.struct.dataclass

@@ -63,13 +63,20 @@ class Perturbation:
     """
 
     pose: float = 0.12
+    """Deviation of the noise on the initial head pose."""
     blink: float = 0.1
+    """Deviation of the noise on the initial blink."""
     expression: float = 0.15
+    """Deviation of the noise on the initial expression."""
     pose_frames: float = 20.0
+    """τ of the head pose: frames in which the truth takes back all but 1/e of the noise."""
     blink_frames: float = 2.0
+    """τ of the blink, in frames."""
     expression_frames: float = 2.0
+    """τ of the expression, in frames."""
     start_share: float = 0.1
-    # of the windows hears nothing before its first frame, as the first window of a recording does
+    """Share of the windows that hear nothing before their first frame, as the first window of a
+    recording does."""
 
     def draw(self, count: int, rng: np.random.Generator) -> Draw:
         """By how much `count` windows are off (count, 71), and which of them hear nothing before

@@ -12,7 +12,7 @@ mean, which leaves the movement alone, and by ten seconds of blinks.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from facial_jax.data.clips import Clip, ClipSource
 from facial_jax.data.windows import subject_statistics
 from facial_jax.metrics.motion import blink_statistics, pose_spread
 from facial_jax.metrics.recognition import recognize, train_recognizer
+from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
 from facial_jax.models.facial_gan.generation import (
     WINDOW_FRAMES,
     FacialGan,
@@ -29,12 +30,9 @@ from facial_jax.models.facial_gan.generation import (
     generate_attributes,
     load_facial_gan,
 )
-from facial_jax.models.facial_gan.training import (
-    TrainingConfig,
-    learn_habits,
-    load_networks,
-    train_facial_gan,
-)
+from facial_jax.models.facial_gan.habits import learn_habits
+from facial_jax.models.facial_gan.initialization import load_networks
+from facial_jax.models.facial_gan.task import train_facial_gan
 
 MEASURES = {
     "blinks/min": "{:.1f}",
@@ -64,7 +62,7 @@ def evaluate_personalization(
     work: Path,
     *,
     clips: int,
-    training: TrainingConfig,
+    training: FacialGanTrainingConfig,
     say: Callable[[str], None],
 ) -> dict[str, dict]:
     """Fine-tunes for each person; the tables `habits` and `accuracies`.
@@ -112,7 +110,11 @@ def read_clips(clips: ClipSource) -> list[Clip]:
 
 
 def fine_tune(
-    general: Path, clips: ClipSource, others: ClipSource, training: TrainingConfig, work: Path
+    general: Path,
+    clips: ClipSource,
+    others: ClipSource,
+    training: FacialGanTrainingConfig,
+    work: Path,
 ) -> tuple[FacialGan, FacialGan]:
     """The person's FACIAL-GAN, trained unless the work folder holds it: as it is, and with the
     person's range of movement and habits of blinking."""
@@ -123,7 +125,6 @@ def fine_tune(
         others,
         subject_statistics(clips),
         work,
-        resolved_config=asdict(training),
     )
     return model, learn_habits(model, clips, others)
 

@@ -12,15 +12,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from facial_jax.compilation import jit
+from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.fit import fit
+from facial_jax.training.parallel import AXIS
+from facial_jax.training.task import Losses, Task, Variables
 
 _BATCH = 32
 _STEPS = 800
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-3
 _DROPOUT = 0.3
+_NAME = "classifier"
 
 
 class MotionClassifier(nn.Module):
@@ -56,6 +62,56 @@ class MotionRecognizer:
     network: MotionClassifier = flax.struct.field(pytree_node=False)
 
 
+class MotionRecognitionTask(Task):
+    """Trains a `MotionClassifier` on standardised windows, with AdamW and a rate that goes to 0."""
+
+    batch_size = _BATCH
+
+    def __init__(
+        self,
+        windows: Float[np.ndarray, "n t c"],
+        people: Int[np.ndarray, "n"],
+        *,
+        seed: int,
+        steps: int,
+    ):
+        """`people`: one number per window, 0 the first person."""
+        self.network = MotionClassifier(int(people.max()) + 1)
+        self.seed, self.steps = seed, steps
+        self._data = {"windows": windows, "people": people}
+
+    def init(self, key, batch: dict[str, Array]) -> Variables:
+        """The classifier with random parameters."""
+        return {_NAME: jit(self.network.init)(key, batch["windows"])}
+
+    def optimizers(self) -> dict[str, optax.GradientTransformation]:
+        """AdamW."""
+        schedule = optax.cosine_decay_schedule(_LEARNING_RATE, self.steps)
+        return {_NAME: optax.adamw(schedule, weight_decay=_WEIGHT_DECAY)}
+
+    def losses(self, variables: Variables, batch: dict[str, Array], *, key, **_) -> Losses:
+        """The cross-entropy."""
+        key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
+        windows, rngs = batch["windows"], {"dropout": key}
+        scores = self.network.apply(variables[_NAME], windows, train=True, rngs=rngs)
+        losses = optax.softmax_cross_entropy_with_integer_labels(scores, batch["people"])
+        return Losses({_NAME: losses.mean()}, {"cross_entropy": losses.mean()})
+
+    def batches(self, mesh: Mesh) -> Batches:
+        """Windows drawn at random."""
+        count = len(self._data["people"])
+
+        def draw(step: int) -> Int[np.ndarray, "b"]:
+            return np.random.default_rng((self.seed, step)).integers(0, count, _BATCH, np.int32)
+
+        def cut(data: dict[str, Array], numbers: Array) -> dict[str, Array]:
+            return jax.tree.map(lambda x: x[numbers], data)
+
+        data, size = self._data, sum(x.nbytes for x in self._data.values())
+        resident = fits_on_devices(size, mesh)
+        return Batches(draw, cut, data, mesh=mesh, size=_BATCH, resident=resident)
+
+
 def train_recognizer(
     windows: Float[np.ndarray, "n t c"],
     people: Int[np.ndarray, "n"],
@@ -67,39 +123,18 @@ def train_recognizer(
 
     Args:
         windows: motion of any kind, `c` channels; the more windows overlap, the better.
-        people: numbers from 0 on, one per window.
+        people: one number per window, 0 the first person.
         seed: of the first parameters and the windows' order.
-        steps: batches of 32 windows to train on, with AdamW and a learning rate that goes to 0.
+        steps: batches of 32 windows to train on.
     """
     mean, std = windows.mean(axis=(0, 1)), windows.std(axis=(0, 1)) + 1e-6
-    network = MotionClassifier(int(people.max()) + 1)
-    x = jnp.asarray((windows - mean) / std, jnp.float32)
-    labels = jnp.asarray(people, jnp.int32)
-    optimizer = optax.adamw(
-        optax.cosine_decay_schedule(_LEARNING_RATE, steps), weight_decay=_WEIGHT_DECAY
+    standardised = ((windows - mean) / std).astype(np.float32)
+    task = MotionRecognitionTask(standardised, people.astype(np.int32), seed=seed, steps=steps)
+    # So small a network gains nothing from more devices.
+    variables = fit(task, devices=jax.local_devices()[:1], progress=False)
+    return MotionRecognizer(
+        params=variables[_NAME]["params"], mean=mean, std=std, network=task.network
     )
-
-    def step(carry, key):
-        params, state = carry
-        batch_key, dropout_key = jax.random.split(key)
-        chosen = jax.random.randint(batch_key, (_BATCH,), 0, len(x))
-
-        def loss(params):
-            scores = network.apply(
-                {"params": params}, x[chosen], train=True, rngs={"dropout": dropout_key}
-            )
-            return optax.softmax_cross_entropy_with_integer_labels(scores, labels[chosen]).mean()
-
-        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
-        return (optax.apply_updates(params, updates), state), None
-
-    def train(params, keys):
-        return jax.lax.scan(step, (params, optimizer.init(params)), keys)[0][0]
-
-    init_key, train_key = jax.random.split(jax.random.key(seed))
-    params = jit(network.init)(init_key, x[:1])["params"]
-    params = jit(train)(params, jax.random.split(train_key, steps))
-    return MotionRecognizer(params=params, mean=mean, std=std, network=network)
 
 
 def recognize(

@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import dm_pix
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
 from facial_jax.compilation import jit
 from facial_jax.media.container import open_media
-from facial_jax.metrics.image import perceptual_distance, psnr, ssim
+from facial_jax.metrics.image import perceptual_distance
 from facial_jax.metrics.jitter import landmark_jitter
 from facial_jax.metrics.sharpness import cpbd
 from facial_jax.models.layers.vgg import random_features
@@ -80,7 +81,10 @@ def picture_measures(pictures: np.ndarray, real: np.ndarray) -> dict[str, np.nda
     @jit
     def compare(a, b):
         a, b = (x.astype(jnp.float32) / 255 for x in (a, b))
-        return psnr(a, b), ssim(a, b), perceptual_distance(network, variables, a, b)
+        # dm-pix mixes dtypes and ranks inside.
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            near = dm_pix.psnr(a, b), dm_pix.ssim(a, b)
+        return *near, perceptual_distance(network, variables, a, b)
 
     rows = []
     for start in range(0, len(real), BATCH):

@@ -18,6 +18,14 @@ from facial_jax.tracking.clip import write_tracked
 HELD_OUT = 0.2
 """The last part of the clip that is only measured."""
 TRACKED_SIZE = 512
+"""Height and width of the crop, at least."""
+CROP = "video.mp4"
+"""The crop's frames, in the tracked clip's folder."""
+
+
+def tracked_size(config: PersonalizationConfig) -> int:
+    """Height and width of the crop."""
+    return max(TRACKED_SIZE, config.size)
 
 
 def track_video(
@@ -28,7 +36,7 @@ def track_video(
     bar = functools.partial(
         tqdm, desc=video.name, unit="frame", mininterval=1.0, disable=not progress
     )
-    tracked = track(video, size=max(TRACKED_SIZE, config.size), progress=bar)
+    tracked = track(video, size=tracked_size(config), progress=bar)
     checked = write_tracked(
         output,
         tracked,

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from facial_jax.audio.acoustic import BUNDLED
-from facial_jax.models.facial_gan.training import PERSONALIZATION, TrainingConfig
-from facial_jax.models.rendering_to_video.training import PRESETS as VIDEO_PRESETS
-from facial_jax.models.rendering_to_video.training import VideoTrainingConfig
+from facial_jax.audio.acoustic import default_acoustic_model
+from facial_jax.models.facial_gan.config import PERSONALIZATION, FacialGanTrainingConfig
+from facial_jax.models.rendering_to_video.config import PRESETS as VIDEO_PRESETS
+from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
 from facial_jax.subject import BUNDLED_SUBJECTS, FACIAL_GAN
 
 Skippable = Literal["facial_gan", "rendering_to_video", "evaluate"]
@@ -29,17 +29,19 @@ class PersonalizationConfig:
     beside it, or begins anew where there is none."""
     rendering_to_video: Path | None = None
     """A network that train_rendering_to_video wrote, in place of training one."""
-    acoustic_model: str = BUNDLED
-    """What `general` listens with, and the subject: bundled, deepspeech, or a file."""
+    acoustic_model: str = field(default_factory=default_acoustic_model)
+    """What `general` listens with, and the subject: phonemes, bundled, deepspeech, or a file."""
     face_model: Literal["procedural", "bfm"] = "procedural"
     """What a data set's coefficients are of; a video is tracked with the procedural one."""
     output: Path | None = None
     """The subject's folder; by default runs/subjects/ and the name."""
     work_dir: Path | None = None
     """The run's folder; by default runs/personalize/ and the name."""
-    training: TrainingConfig = field(default_factory=lambda: PERSONALIZATION)
+    training: FacialGanTrainingConfig = field(default_factory=lambda: PERSONALIZATION)
     """Of FACIAL-GAN."""
-    video_training: VideoTrainingConfig = field(default_factory=lambda: VIDEO_PRESETS["demo"])
+    video_training: RenderingToVideoTrainingConfig = field(
+        default_factory=lambda: VIDEO_PRESETS["demo"]
+    )
     """Of rendering-to-video; its held-out share is the clip's last fifth in any case."""
 
     @property

@@ -21,6 +21,7 @@ from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.video import read_frames
 
 SPOKEN = "spoken.mp4"
+REPORT = "report.html"
 
 
 def evaluate(
@@ -28,16 +29,28 @@ def evaluate(
     config: PersonalizationConfig,
     clip: Clip,
     first: int,
+    data: Path,
     folder: Path,
     seconds: dict[str, float],
+    trained: dict[str, Path],
     *,
     say: Callable[[str], None],
 ) -> None:
-    """Measures the held-out part, speaks a sentence, and writes both to the report."""
-    output = config.work / "evaluation"
-    output.mkdir(parents=True, exist_ok=True)
+    """Measures the held-out part, speaks a sentence, and writes both to the report.
+
+    Args:
+        video: that the person was learnt from.
+        config: how.
+        clip: what was tracked in it.
+        first: number of the clip's first held-out frame.
+        data: folder of the frames that rendering-to-video is trained on.
+        folder: of the report, the numbers and the sentence.
+        seconds: what the stages took.
+        trained: pictures of the trainings, by title.
+        say: is given the tables.
+    """
     subject = load_subject(config.folder)
-    frames, attributes, *_ = load_reference(folder / "data")
+    frames, attributes, *_ = load_reference(data)
     frames, first = np.asarray(frames), int((shown_frames(clip) < first).sum())
     held_out, real = attributes[first:], frames[first:]
     generated = evaluation.generate(subject, held_out)
@@ -50,10 +63,10 @@ def evaluate(
         "blink that drives the held-out frames, AU45": {"blink": np.asarray(held_out.blink)},
     }
     say(evaluation.table(evaluation.means(measured), evaluation.MEASURES))
-    synthesize(sample_speech(), subject=subject, output=config.folder / SPOKEN, progress=False)
-    spoken = read_frames(config.folder / SPOKEN)
+    synthesize(sample_speech(), subject=subject, output=folder / SPOKEN, progress=False)
+    spoken = read_frames(folder / SPOKEN)
     facts = {
-        "video": str(video),
+        "video": video.name,
         "frames with a face": f"{len(frames)} of {len(clip)} at {float(subject.fps):g} per second",
         "held out": f"the last {len(real)}",
         "size": f"{subject.size}×{subject.size}",
@@ -61,7 +74,7 @@ def evaluate(
     try:
         eyes = evaluation.compare_eyes(subject, held_out, real, generated)
         tables["eyes by landmarks, and the blink that drives them"] = eyes
-        jitter = evaluation.measure_jitter(config.folder / SPOKEN, frames, float(subject.fps))
+        jitter = evaluation.measure_jitter(folder / SPOKEN, frames, float(subject.fps))
         tables["trembling of the landmarks, of the eyes' distance"] = {"jitter": jitter}
     except (ImportError, LandmarkerMissingError, ValueError) as error:
         facts["eyes and trembling"] = f"not measured: {error}"
@@ -74,11 +87,7 @@ def evaluate(
             spoken, columns=8, rows=3
         ),
     }
-    previews = sorted(folder.glob("preview_*.png"))
-    if previews:
-        pictures["held out at the end of training: rendered, generated, real"] = previews[-1]
-    if (figure := config.work / "facial_gan" / "curves_0.png").is_file():
-        pictures["held-out speech: generated and real attributes"] = figure
-    write_text(output / "numbers.json", json.dumps(tables, indent=1) + "\n")
+    pictures |= {title: path for title, path in trained.items() if path.is_file()}
+    write_text(folder / "numbers.json", json.dumps(tables, indent=1) + "\n")
     page = report_page(config.subject, facts, tables, curves, pictures)
-    write_text(output / "report.html", page)
+    write_text(folder / REPORT, page)

@@ -15,10 +15,15 @@ from facial_jax.models.facial_gan.generation import (
     load_facial_gan,
     save_facial_gan,
 )
-from facial_jax.models.facial_gan.training import learn_habits, load_networks, train_facial_gan
+from facial_jax.models.facial_gan.habits import learn_habits
+from facial_jax.models.facial_gan.initialization import load_networks
+from facial_jax.models.facial_gan.task import train_facial_gan
 from facial_jax.personalization.clip import part_of
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.subject import FACIAL_GAN
+
+PERSONAL = "personal"
+"""The folder of the fine-tuned network with the person's habits, in that of the run."""
 
 
 def check_acoustic_model(name: str, model: FacialGan) -> None:
@@ -40,36 +45,36 @@ def fine_tune(
     clips: ClipSource,
     validation: ClipSource,
     speech: ClipSource,
-    work: Path,
+    folder: Path,
     *,
     progress: bool = True,
-) -> FacialGan:
-    """The person's FACIAL-GAN; for this speech the head moves as far as in the clips."""
+) -> None:
+    """The person's FACIAL-GAN, `personal/facial_gan.safetensors` in the run's folder; for this
+    speech the head moves as far as in the clips."""
+    statistics = subject_statistics(clips)
     model = train_facial_gan(
         config.training,
         load_networks(config.general),
         clips,
         validation,
-        subject_statistics(clips),
-        work,
-        resolved_config=dataclasses.asdict(config.training),
+        statistics,
+        folder,
         progress=progress,
     )
-    return learn_habits(model, clips, speech)
+    model = learn_habits(model, clips, speech)
+    (folder / PERSONAL).mkdir(parents=True, exist_ok=True)
+    save_facial_gan(folder / PERSONAL / FACIAL_GAN, model, half_precision=True)
 
 
 def save_fine_tuned(
     config: PersonalizationConfig, clip: Clip, first: int, folder: Path, *, progress: bool
 ) -> None:
-    """Fine-tunes on the frames before `first`; the result is `personal/facial_gan.safetensors`."""
+    """Fine-tunes on the frames before `first`, as `fine_tune`."""
     clips, validation = part_of(clip, 0, first), part_of(clip, first, len(clip))
     clips = part_of(with_general_mouth(config, clips), 0, first)
     # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
-    model = fine_tune(
-        config, clips, validation, part_of(clip, 0, len(clip)), folder, progress=progress
-    )
-    (folder / "personal").mkdir(parents=True, exist_ok=True)
-    save_facial_gan(folder / "personal" / FACIAL_GAN, model, half_precision=True)
+    speech = part_of(clip, 0, len(clip))
+    fine_tune(config, clips, validation, speech, folder, progress=progress)
 
 
 def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> Clip:

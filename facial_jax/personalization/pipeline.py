@@ -2,12 +2,14 @@
 
     track               the head in every frame: attributes, identity, crop
     facial_gan          the general FACIAL-GAN is fine-tuned on the clip
+    frames              the frames that rendering-to-video is trained on
     rendering_to_video  learns the person's pictures
     evaluate            the last fifth of the clip, which neither was trained on, is made again
     report              subject folder with report.html, and a sentence spoken by the person
 
-What a stage made is kept in the work folder with the settings that it depends on, and used again
-where they are the same; a run that was stopped goes on from its last checkpoint.
+What a stage made is kept in the work folder with its provenance: hashes of all that it depends on,
+results of earlier stages among them. Whatever has changed is made again, what has not is kept; a
+run that was stopped goes on from its last checkpoint.
 """
 
 import dataclasses
@@ -24,20 +26,19 @@ from facial_jax.audio.acoustic import acoustic_model_hash
 from facial_jax.data.clips import ClipSource
 from facial_jax.files import copy_file
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan
+from facial_jax.models.rendering_to_video.task import train_rendering_to_video
+from facial_jax.personalization import provenance as depends_on
 from facial_jax.personalization.clip import first_held_out, track_video
 from facial_jax.personalization.config import PersonalizationConfig
-from facial_jax.personalization.evaluation import evaluate
+from facial_jax.personalization.evaluation import REPORT, SPOKEN, evaluate
 from facial_jax.personalization.facial_gan import (
+    PERSONAL,
     check_acoustic_model,
     fine_tune,
     save_fine_tuned,
 )
-from facial_jax.personalization.rendering_to_video import (
-    held_out_config,
-    train_video,
-    write_frames,
-)
-from facial_jax.personalization.stages import file_identity, stage
+from facial_jax.personalization.rendering_to_video import held_out_config, write_frames
+from facial_jax.stages import stage
 from facial_jax.subject import (
     FACE_MODELS,
     FACIAL_GAN,
@@ -68,58 +69,70 @@ def personalize_video(
         raise FileNotFoundError(f"video: {video} does not exist")
     model = load_facial_gan(config.general)
     check_acoustic_model(config.acoustic_model, model)
-    work, seconds = config.work, {}
-    tracked_folder = work / "tracked" / "clip"
-    settings = {"video": file_identity(video), "subject": config.subject}
+    work, seconds, pictures = config.work, {}, {}
+    tracked = work / "tracked" / "clip"
     seconds["track"] = stage(
-        tracked_folder,
-        settings,
+        tracked,
+        depends_on.track(video, config),
         lambda: track_video(video, config, say=say, progress=progress),
         say=say,
     )
-    clip = listen_again(tracked_folder, config.acoustic_model)
+    clip = listen_again(tracked, config.acoustic_model)
+    clip = dataclasses.replace(clip, subject=config.subject)
     first = first_held_out(clip)
 
     if "facial_gan" not in config.skip:
         folder = work / "facial_gan"
-        settings |= {
-            "facial_gan": dataclasses.asdict(config.training),
-            "general": config.general,
-            "acoustic_model": acoustic_model_hash(config.acoustic_model),
-        }
         seconds["facial_gan"] = stage(
             folder,
-            settings,
+            depends_on.facial_gan(config, clip, first),
             lambda: save_fine_tuned(config, clip, first, folder, progress=progress),
             say=say,
         )
-        model = load_facial_gan(folder / "personal" / FACIAL_GAN)
+        model = load_facial_gan(folder / PERSONAL / FACIAL_GAN)
+        pictures["held-out speech: generated and real attributes"] = folder / "curves_0.png"
 
-    network, folder = config.rendering_to_video, work / "video"
-    if network is None and "rendering_to_video" not in config.skip:
-        training = held_out_config(config, clip, first)
-        settings |= {"rendering_to_video": dataclasses.asdict(training), "size": config.size}
+    network, frames = config.rendering_to_video, work / "frames"
+    trains = network is None and "rendering_to_video" not in config.skip
+    evaluates = (network is not None or trains) and "evaluate" not in config.skip
+    if trains or evaluates:
+        stage(
+            frames,
+            depends_on.frames(config, clip, first, tracked),
+            lambda: write_frames(config, clip, first, frames),
+            say=say,
+        )
+    if trains:
+        training, folder = held_out_config(config, clip, first), work / "video"
         seconds["rendering_to_video"] = stage(
             folder,
-            settings,
-            lambda: train_video(config, clip, first, training, folder, say=say, progress=progress),
+            depends_on.rendering_to_video(training, frames),
+            lambda: train_rendering_to_video(training, frames, folder, say=say, progress=progress),
             say=say,
         )
         network = folder / RENDERING_TO_VIDEO
+        if previews := sorted(folder.glob("preview_*.png")):
+            title = "held out at the end of training: rendered, generated, real"
+            pictures[title] = previews[-1]
     write_subject(config, model, clip.face, clip.frame_rate, network)
-    if (full_frame := tracked_folder / "full_frame.mp4").is_file():
+    if (full_frame := tracked / "full_frame.mp4").is_file():
         copy_file(full_frame, config.folder / full_frame.name)
 
-    if network is not None and "evaluate" not in config.skip:
-        write_frames(config, clip, first, folder)  # where the network was given
-        settings |= {"network": file_identity(network)}
+    if evaluates:
+        folder = work / "evaluation"
         seconds["evaluate"] = stage(
-            work / "evaluation",
-            settings,
-            lambda: evaluate(video, config, clip, first, folder, seconds, say=say),
+            folder,
+            depends_on.evaluation(video, config, clip, first, frames),
+            lambda: evaluate(
+                video, config, clip, first, frames, folder, seconds, pictures, say=say
+            ),
             say=say,
         )
-        copy_file(work / "evaluation" / "report.html", config.folder / "report.html")
+    for name in (REPORT, SPOKEN):
+        if evaluates:
+            copy_file(work / "evaluation" / name, config.folder / name)
+        else:
+            (config.folder / name).unlink(missing_ok=True)  # of another network
     return config.folder
 
 
@@ -128,6 +141,7 @@ def personalize_clips(
     clips: ClipSource,
     validation: ClipSource,
     *,
+    say: Callable[[str], None] = silent,
     progress: bool = True,
 ) -> Path:
     """The folder of the subject that was learnt from clips of one person, which have no frames.
@@ -141,7 +155,14 @@ def personalize_clips(
             f"clips: expected all clips of {config.subject} at one frame rate, got "
             f"{', '.join(map(str, sorted(rates)))}"
         )
-    model = fine_tune(config, clips, validation, validation, config.work, progress=progress)
+    folder = config.work / "facial_gan"
+    stage(
+        folder,
+        depends_on.facial_gan_of_clips(config, clips, validation),
+        lambda: fine_tune(config, clips, validation, validation, folder, progress=progress),
+        say=say,
+    )
+    model = load_facial_gan(folder / PERSONAL / FACIAL_GAN)
     return write_subject(
         config, model, mean_identity(clips), rates.pop(), config.rendering_to_video
     )
@@ -164,6 +185,7 @@ def write_subject(
         face_model=FACE_MODELS[config.face_model](),
         facial_gan=jax.tree.map(jnp.asarray, model),
         acoustic_model=config.acoustic_model,
+        acoustic_sha256=acoustic_model_hash(config.acoustic_model),
         **video,
     )
     save_subject(config.folder, subject, face_model=config.face_model)

@@ -1,7 +1,6 @@
 """The third stage: rendering-to-video learns the person's pictures."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -12,37 +11,31 @@ import numpy as np
 from facial_jax.data.clips import Clip
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
-from facial_jax.models.rendering_to_video.training import (
-    VideoTrainingConfig,
-    train_rendering_to_video,
-)
-from facial_jax.personalization.clip import shown_frames
+from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
+from facial_jax.personalization.clip import CROP, shown_frames
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
 from facial_jax.tracking.texture import texture_frames, video_texture
 
 
-def held_out_config(config: PersonalizationConfig, clip: Clip, first: int) -> VideoTrainingConfig:
+def held_out_config(
+    config: PersonalizationConfig, clip: Clip, first: int
+) -> RenderingToVideoTrainingConfig:
     """The training's, its held-out part beginning at frame `first`."""
     shown = shown_frames(clip)
     share = float((shown >= first).sum() / len(shown))
     return dataclasses.replace(config.video_training, held_out_fraction=share)
 
 
-def write_frames(config: PersonalizationConfig, clip: Clip, first: int, folder: Path) -> None:
-    """The folder `data` that rendering-to-video is trained on, unless it is there."""
-    data, shown = folder / "data", shown_frames(clip)
-    if (data / "attributes.npz").is_file() and _frame_size(data) == config.size:
-        return
-    data.mkdir(parents=True, exist_ok=True)
-    for path in (*data.glob("*"), folder / "pictures.npy", folder / "regions.npy"):
-        path.unlink(missing_ok=True)
+def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Path) -> None:
+    """The folder that rendering-to-video is trained on, as `load_reference` reads it."""
+    shown = shown_frames(clip)
     telling = set(shown[texture_frames(clip.blink[shown[shown < first]])].tolist())
     whole, place = [], {number: i for i, number in enumerate(shown.tolist())}
     frames = np.lib.format.open_memmap(
         data / "frames.npy", "w+", np.uint8, (len(shown), config.size, config.size, 3)
     )
-    with av.open(str(config.work / "tracked" / "clip" / "video.mp4")) as container:
+    with av.open(str(config.work / "tracked" / "clip" / CROP)) as container:
         for number, decoded in enumerate(container.decode(video=0)):
             frame = decoded.to_ndarray(format="rgb24")
             if number in place:
@@ -59,22 +52,3 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, folder: 
     face = {name: getattr(clip, name) for name in ("identity", "texture", "illumination")}
     with whole_or_nothing(data / "attributes.npz") as partial:
         np.savez(partial, clip_starts=starts, vertex_texture=texture, **rows, **face)
-
-
-def _frame_size(data: Path) -> int:
-    return np.load(data / "frames.npy", mmap_mode="r").shape[1]
-
-
-def train_video(
-    config: PersonalizationConfig,
-    clip: Clip,
-    first: int,
-    training: VideoTrainingConfig,
-    folder: Path,
-    *,
-    say: Callable[[str], None],
-    progress: bool,
-) -> None:
-    """Trains rendering-to-video, from its last checkpoint where there is one."""
-    write_frames(config, clip, first, folder)
-    train_rendering_to_video(training, folder / "data", folder, say=say, progress=progress)

@@ -128,6 +128,25 @@ def rotation_from_euler(angles_rad: Float[Array, "*b 3"]) -> Float[Array, "*b 3 
     return matrices.reshape(*pitch.shape, 3, 3)
 
 
+@full_precision
+def euler_from_rotation(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
+    """The inverse of `rotation_from_euler`: (pitch, yaw, roll) in radians, yaw within ±π/2.
+
+    At ±π/2 pitch and roll are one rotation: they are finite there, and nothing more.
+    """
+
+    def one(matrix):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            about_x, about_y, about_z = jaxlie.SO3.from_matrix(matrix).as_rpy_radians()
+        # Rounding takes jaxlie's sine beyond 1 at ±π/2.
+        beyond = jnp.isnan(about_y) & jnp.isfinite(matrix).all()
+        about_y = jnp.where(beyond, jnp.copysign(jnp.pi / 2, -matrix[2, 0]), about_y)
+        return jnp.stack([about_x, about_y, about_z])
+
+    angles = jax.vmap(one)(rotation.reshape(-1, 3, 3))
+    return angles.reshape(*rotation.shape[:-2], 3)
+
+
 def transform_vertices(
     vertices: Float[Array, "*b n 3"],
     rotation: Float[Array, "*b 3 3"],

@@ -25,6 +25,7 @@ from facial_jax.face.model import FaceModel, vertex_normals
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     camera_vertices,
+    euler_from_rotation,
     pinhole_camera,
     project_to_pixels,
     rotation_from_euler,
@@ -392,10 +393,8 @@ def head_angles(
     fitted = np.asarray(rotation_from_euler(jnp.asarray(pose[:, :3])))
     left, _, right = np.linalg.svd(np.einsum("tji,tjk->ik", turns[frames], fitted))
     left[:, 2] *= np.sign(np.linalg.det(left @ right))
-    rotation = turns @ (left @ right)
-    pitch = np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])
-    yaw = np.arcsin(np.clip(-rotation[:, 2, 0], -1, 1))
-    return np.stack([pitch, yaw], axis=1).astype(np.float32)
+    rotation = jnp.asarray(turns @ (left @ right), jnp.float32)
+    return np.asarray(euler_from_rotation(rotation))[:, :2]
 
 
 def fit_identity(

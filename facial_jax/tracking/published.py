@@ -16,8 +16,10 @@ from jaxtyping import Bool, Float
 from facial_jax.attributes import ATTRIBUTE_SIZE, MAX_BLINK, Attributes, Identity
 from facial_jax.rendering.camera import (
     Camera,
+    euler_from_rotation,
     pinhole_camera,
     pinhole_translation,
+    rotation_from_euler,
     weak_perspective_pose,
 )
 
@@ -101,21 +103,10 @@ def _number(text: str) -> float:
 
 def _angles_from_openface(angles: np.ndarray) -> np.ndarray:
     """Angles of R = Rz·Ry·Rx, y up and z back, from those of Rx·Ry·Rz, y down and z forward."""
-    one, zero = np.ones(len(angles)), np.zeros(len(angles))
-    (c1, c2, c3), (s1, s2, s3) = np.cos(angles.T), np.sin(angles.T)
-
-    def matrix(*entries):
-        return np.stack(entries, axis=-1).reshape(-1, 3, 3)
-
-    about_x = matrix(one, zero, zero, zero, c1, -s1, zero, s1, c1)
-    about_y = matrix(c2, zero, s2, zero, one, zero, -s2, zero, c2)
-    about_z = matrix(c3, -s3, zero, s3, c3, zero, zero, zero, one)
-    turn = np.array([1.0, -1.0, -1.0])
-    r = (about_x @ about_y @ about_z) * turn[:, None] * turn
-    pitch = np.arctan2(r[:, 2, 1], r[:, 2, 2])
-    yaw = np.arcsin(np.clip(-r[:, 2, 0], -1, 1))
-    roll = np.arctan2(r[:, 1, 0], r[:, 0, 0])
-    return np.stack([pitch, yaw, roll], axis=1).astype(np.float32)
+    # (Rx(a)·Ry(b)·Rz(c))ᵀ = Rz(−c)·Ry(−b)·Rx(−a)
+    rotation = rotation_from_euler(-jnp.asarray(angles, jnp.float32)).mT
+    turn = jnp.array([1.0, -1.0, -1.0])
+    return np.asarray(euler_from_rotation(rotation * (turn[:, None] * turn[None])[None]))
 
 
 def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
@@ -70,6 +71,10 @@ class Batches:
     def __getitem__(self, step: int) -> StepBatch:
         """The batch of one step."""
         return StepBatch(step, self._finish(self._placed(step)))
+
+    def row(self) -> Any:
+        """One row of zeros, shaped as those of the batches: for networks' initialisation."""
+        return jax.tree.map(lambda x: jnp.zeros((1, *x.shape[1:]), x.dtype), self[0].batch)
 
     def between(self, first: int, last: int) -> Iterator[StepBatch]:
         """The batches of the steps `first` … `last` − 1, some of them made ahead."""

@@ -1,32 +1,15 @@
-"""The loop around a training step: checkpoints, exact resume, and a stop where numbers go wrong."""
+"""The loop around a training step: saves, validations, and a stop where numbers go wrong."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from facial_jax.training.batches import Batches
-from facial_jax.training.checkpoints import Checkpoints
-
 STEPS_IN_FLIGHT = 8
 """How many steps an accelerator may be told of before it has done them: enough that it never waits
 for the host, few enough that their batches need little memory."""
-
-
-class Training(NamedTuple):
-    """What a training is made of, before its first step."""
-
-    state: Any
-    # on the devices, at step 0
-    step: Callable[[Any, Any], tuple[Any, dict[str, Any]]]
-    # (state, batch) to (state, losses); may use up the state that it is given
-    batches: Batches
-    steps: int
-    # to be done in all
-    describe: Callable[[int], str]
-    # what the batch of the step of this number (0 the first) is made of
 
 
 def run_steps(
@@ -36,18 +19,18 @@ def run_steps(
     *,
     first: int,
     last: int,
-    checkpoints: Checkpoints,
+    save: Callable[[int, Any], None],
     save_every: int,
-    look_every: int,
-    look: Callable[[int, dict[str, float]], None],
+    show: Callable[[int, dict[str, float]], None],
+    show_every: int,
     describe: Callable[[int], str],
-    validate_every: int,
     validate: Callable[[int, Any], None],
+    validate_every: int,
 ) -> Any:
     """Trains from step `first` to step `last`.
 
     Steps are begun before the ones before them are done, up to `STEPS_IN_FLIGHT`. Their losses are
-    looked at as they arrive, all of them before a validation and before a checkpoint.
+    checked as they arrive, all of them before a validation and before a checkpoint.
 
     Args:
         step: (state, batch) to (state, losses).
@@ -55,14 +38,14 @@ def run_steps(
         batches: of the steps from number `first` on.
         first: steps done.
         last: steps to be done in all.
-        checkpoints: where the state goes.
-        save_every: steps between checkpoints; there is one at the end too.
-        look_every: steps between looks at the losses.
-        look: is told a number of steps done and the losses, averaged since the last look.
+        save: is told the number of steps done and the state.
+        save_every: steps between two saves; there is one at the end too.
+        show: is told the number of steps done and the losses, averaged since the last time.
+        show_every: steps between two times.
         describe: what the batch of the step of this number (0 the first) is made of, for the
             message where a loss is not finite.
-        validate_every: steps between validations; there is one at the end too.
         validate: is told the number of steps done and the state.
+        validate_every: steps between two validations; there is one at the end too.
 
     Returns:
         The state after `last` steps.
@@ -71,26 +54,26 @@ def run_steps(
         FloatingPointError: a loss is not finite; says which, in which step, of which batch. No
             state after that step was saved.
     """
-    losses_seen = _Losses(look_every, look, describe)
+    arriving = _Losses(show_every, show, describe)
     for done, batch in zip(range(first + 1, last + 1), batches, strict=True):
         state, losses = step(state, batch)
-        losses_seen.expect(done, losses)
+        arriving.expect(done, losses)
         saves, validates = (done % n == 0 or done == last for n in (save_every, validate_every))
         if saves or validates:
-            losses_seen.wait()
+            arriving.wait()
         if validates:
             validate(done, state)
         if saves:
-            checkpoints.save(done, state)
+            save(done, state)
     return state
 
 
 class _Losses:
     """The losses of steps that were begun: checked, averaged and shown once they are known."""
 
-    def __init__(self, look_every: int, look: Callable, describe: Callable[[int], str]):
-        self._look_every, self._look, self._describe = look_every, look, describe
-        self._expected, self._seen, self._done = deque(), [], 0
+    def __init__(self, show_every: int, show: Callable, describe: Callable[[int], str]):
+        self._show_every, self._show, self._describe = show_every, show, describe
+        self._expected, self._arrived, self._done = deque(), [], 0
 
     def expect(self, done: int, losses: dict[str, Any]) -> None:
         """Takes a step's losses; waits for those of a step begun long before, if need be."""
@@ -105,7 +88,7 @@ class _Losses:
         """Waits for all losses."""
         while self._expected:
             self._receive()
-        self._show()
+        self._show_means()
 
     def _receive(self) -> None:
         self._done, losses = self._expected.popleft()
@@ -117,13 +100,13 @@ class _Losses:
                 f"step {self._done}: expected finite losses, got {named}; the batch: "
                 f"{self._describe(self._done - 1)}"
             )
-        self._seen.append(values)
-        if self._done % self._look_every == 0:
-            self._show()
+        self._arrived.append(values)
+        if self._done % self._show_every == 0:
+            self._show_means()
 
-    def _show(self) -> None:
-        if self._seen:
-            names = self._seen[0]
-            means = {name: float(np.mean([x[name] for x in self._seen])) for name in names}
-            self._seen = []
-            self._look(self._done, means)
+    def _show_means(self) -> None:
+        if self._arrived:
+            names = self._arrived[0]
+            means = {name: float(np.mean([x[name] for x in self._arrived])) for name in names}
+            self._arrived = []
+            self._show(self._done, means)

@@ -19,19 +19,28 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return Mesh(np.asarray(jax.devices() if devices is None else devices), (AXIS,))
 
 
-def data_parallel(step: Callable[[Any, Any], tuple[Any, Any]], mesh: Mesh) -> Callable:
+def data_parallel(step: Callable[[Any, Any, Any], tuple[Any, Any]], mesh: Mesh) -> Callable:
     """The step of one device, compiled for all devices of the mesh.
 
     Args:
-        step: (state, batch) to (state, metrics); what it returns is the same on every device
+        step: (state, batch, fixed) to (state, metrics); what it returns is the same on every device
             because it averages gradients, batch statistics and metrics over `AXIS`.
         mesh: from `data_mesh`.
 
     Returns:
         The same function of the whole batch, whose leaves are split along their first axis. The
-        state that it is given is used up.
+        state that it is given is used up; what is fixed is not.
     """
-    return jit(_on_shares(step, mesh, (PartitionSpec(), PartitionSpec())), donate_argnums=0)
+    mapped = jax.shard_map(
+        step,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS), PartitionSpec()),
+        out_specs=PartitionSpec(),
+        # Like pmap, without the check of what varies over devices: it would sum the gradients
+        # itself.
+        check_vma=False,
+    )
+    return jit(mapped, donate_argnums=0)
 
 
 def cut_on_devices(cut: Callable[[Any, Any], Any], mesh: Mesh) -> Callable:
@@ -45,18 +54,8 @@ def cut_on_devices(cut: Callable[[Any, Any], Any], mesh: Mesh) -> Callable:
         The same function of data that are whole on every device (`replicate`) and of places split
         over them (`split_batch`), as the batch will be.
     """
-    return jit(_on_shares(cut, mesh, PartitionSpec(AXIS)))
-
-
-def _on_shares(function: Callable[[Any, Any], Any], mesh: Mesh, out_specs: Any) -> Callable:
-    # Like pmap, without the check of what varies over devices: it would sum the gradients itself.
-    return jax.shard_map(
-        function,
-        mesh=mesh,
-        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
-        out_specs=out_specs,
-        check_vma=False,
-    )
+    specs = PartitionSpec(), PartitionSpec(AXIS)
+    return jit(jax.shard_map(cut, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(AXIS)))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:

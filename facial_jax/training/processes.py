@@ -8,9 +8,12 @@ into folders that all of them see.
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 from jax.experimental import multihost_utils
+
+from facial_jax.files import copy_file
 
 _NUMBERS = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
 
@@ -39,6 +42,13 @@ def join_processes() -> None:
 def is_first() -> bool:
     """Whether this process is the one that writes; the only process is."""
     return jax.process_index() == 0
+
+
+def copy_result(result: Path, path: Path | None) -> None:
+    """The first process copies a training's result, if there is one yet, to a path, if given."""
+    if path is not None and result.is_file() and is_first():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(result, path)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How a training shows itself: a progress bar, and TensorBoard's files."""
+"""How a training shows itself: a progress bar, lines of text, TensorBoard's files and pictures."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,10 @@ from typing import NamedTuple
 from tensorboardX import SummaryWriter
 from tqdm.auto import tqdm
 
+from facial_jax.files import whole_or_nothing
+from facial_jax.pictures import save_png
 from facial_jax.training.processes import is_first
+from facial_jax.training.task import Report
 
 
 def silent(line: str) -> None:
@@ -19,40 +22,71 @@ def silent(line: str) -> None:
 class Progress(NamedTuple):
     """Where a training shows itself."""
 
-    say: Callable[[str], None]
-    # shows a line beside the bar
-    board: SummaryWriter
-    look: Callable[[int, dict[str, float]], None]
-    # shows the losses after so many steps, and how many are done in a second
+    losses: Callable[[int, dict[str, float]], None]
+    """Shows the losses after so many steps, and how many are done in a second."""
+    report: Callable[[int, Report], None]
+    """Shows a validation after so many steps."""
 
 
 @contextmanager
 def training_progress(
-    folder: Path, *, first: int, steps: int, shown: bool = True
+    folder: Path | None,
+    *,
+    first: int,
+    steps: int,
+    shown: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[Progress]:
-    """From step `first` of `steps`; TensorBoard's files go into `folder`.
+    """From step `first` of `steps`; what is written goes into `folder`, if there is one.
 
     Of the processes that train together only the first one shows and writes anything.
+
+    Args:
+        folder: of the run.
+        first: steps done.
+        steps: to be done in all.
+        shown: show a progress bar.
+        say: is given the lines of validations; beside the progress bar if None.
     """
     writes = is_first()
     shown = shown and writes
-    board = SummaryWriter(str(folder), purge_step=first + 1, write_to_disk=writes)
+    board = None
+    if folder is not None and writes:
+        board = SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)
     options = {"unit": "step", "desc": "training", "smoothing": 0.05, "disable": not shown}
     with tqdm(initial=first, total=steps, **options) as bar:
 
-        def say(line: str) -> None:
-            if shown:
-                bar.write(line)
-
-        def look(done: int, losses: dict[str, float]) -> None:
-            if not writes:
-                return
+        def losses(done: int, values: dict[str, float]) -> None:
             bar.update(done - bar.n)
-            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
-            for name, value in losses.items():
+            bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
+            if board is None:
+                return
+            for name, value in values.items():
                 board.add_scalar(f"training/{name}", value, done)
             if rate := bar.format_dict["rate"]:
                 board.add_scalar("training/steps_per_s", rate, done)
 
-        yield Progress(say, board, look)
-    board.close()
+        def report(done: int, found: Report) -> None:
+            for line in found.lines:
+                if say is not None:
+                    say(line)
+                elif shown:
+                    bar.write(line)
+            if board is not None:
+                _write_report(board, folder, done, found)
+
+        yield Progress(losses, report)
+    if board is not None:
+        board.close()
+
+
+def _write_report(board: SummaryWriter, folder: Path, done: int, report: Report) -> None:
+    for name, value in report.numbers.items():
+        board.add_scalar(f"validation/{name}", value, done)
+    for name, picture in report.pictures.items():
+        save_png(folder / f"{name}_{done:06d}.png", picture)
+        board.add_image(name, picture, done, dataformats="HWC")
+    for name, figure in report.figures.items():
+        with whole_or_nothing(folder / f"{name}.png") as partial:
+            figure.savefig(partial, dpi=60)
+        board.add_figure(name, figure, done, close=True)

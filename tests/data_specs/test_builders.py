@@ -1,7 +1,6 @@
 """The data sets: how they are made, split, stored and read."""
 
 import dataclasses
-import hashlib
 import sys
 from fractions import Fraction
 
@@ -16,7 +15,11 @@ from data_specs.synthetic_talking_head.corpus import make_clip
 from data_specs.synthetic_talking_head.speaker import make_speaker
 from data_specs.synthetic_talking_head.visemes import JAW_OPEN
 from data_specs.talking_head.builder import build_talking_head
-from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, load_acoustic_model
+from facial_jax.audio.acoustic import (
+    acoustic_model_hash,
+    default_acoustic_model,
+    load_acoustic_model,
+)
 from facial_jax.backend import on_cpu
 from facial_jax.data.clips import ARRAY_FIELDS, check_clip, clip_entry
 from facial_jax.data.splits import SPLITS, split_of_index, split_of_name
@@ -25,6 +28,11 @@ from tests.random_clips import random_clip
 
 CONFIG = dict(speakers=1, new_speakers=1, clips=3, clip_s=2.0)
 NEW = "new_speakers_"
+
+
+def default_model():
+    """What corpora listen with unless told otherwise."""
+    return load_acoustic_model(default_acoustic_model())
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,7 @@ def test_two_workers_make_what_one_makes(corpus, tmp_path):
 
 
 def test_a_clip_depends_on_its_numbers_alone(corpus):
-    options = dict(seconds=2.0, fps=Fraction(25), acoustic_model=load_acoustic_model())
+    options = dict(seconds=2.0, fps=Fraction(25), acoustic_model=default_model())
     stored = open_clips(corpus, NEW + "test")[0]
     assert_same_clip(make_clip(0, 1, 1, **options), stored)
     other = make_clip(1, 1, 1, **options)
@@ -64,7 +72,7 @@ def test_a_clip_depends_on_its_numbers_alone(corpus):
 
 
 def test_where_nobody_speaks_the_mouth_stays_shut_and_the_head_moves(monkeypatch):
-    options = dict(seconds=4.0, fps=Fraction(25), acoustic_model=load_acoustic_model())
+    options = dict(seconds=4.0, fps=Fraction(25), acoustic_model=default_model())
     monkeypatch.setattr(synthetic_clips, "SILENT_SHARE", 1.0)
     silent = make_clip(0, 1, 1, demo_style=True, **options)
     assert silent.expression[:, JAW_OPEN].max() < 0.05
@@ -78,7 +86,7 @@ def test_every_example_is_well_formed(corpus):
     for clip in all_clips(corpus):
         check_clip(clip)
         assert len(clip) == 50
-        assert clip.features.shape == (50, load_acoustic_model().feature_count)
+        assert clip.features.shape == (50, default_model().feature_count)
         assert clip.waveform.shape == (32000,)
         assert clip.valid.all()
         assert 0.01 < np.abs(clip.waveform / 32768).max() <= 1.0
@@ -102,8 +110,8 @@ def test_the_table_of_clips_is_in_the_order_of_the_records(corpus):
 def test_the_corpus_says_what_it_was_made_from(corpus):
     metadata = open_clips(corpus, "train").metadata
     assert metadata["made_from"]["clip_s"] == 2.0
-    digest = hashlib.sha256(ACOUSTIC_WEIGHTS.read_bytes()).hexdigest()
-    assert metadata["acoustic"] == ["bundled", digest]
+    name = default_acoustic_model()
+    assert metadata["acoustic"] == [name, acoustic_model_hash(name)]
 
 
 def test_making_and_reading_need_no_tensorflow(corpus):
@@ -119,14 +127,14 @@ def test_a_stopped_build_leaves_no_data_set_and_a_finished_one_is_kept(tmp_path,
         made.append(task)
         if len(made) == 4:
             raise KeyboardInterrupt
-        features = load_acoustic_model().feature_count
+        features = default_model().feature_count
         return random_clip(f"clip{len(made)}", "somebody", 50, features=features)
 
     monkeypatch.setattr(synthetic, "_make", make)
     with pytest.raises(KeyboardInterrupt):
         build_corpus(config, tmp_path)
     with pytest.raises(FileNotFoundError, match="holds no data set"):
-        open_clips(tmp_path / "synthetic_talking_head" / config.name / "1.0.0", "train")
+        open_clips(tmp_path / "synthetic_talking_head" / config.name / "1.1.0", "train")
     folder = build_corpus(config, tmp_path)
     assert len(made) == 4 + 6
     assert build_corpus(config, tmp_path) == folder

@@ -15,7 +15,11 @@ from data_specs.clips import open_clips
 from data_specs.talking_head import prepare as library
 from data_specs.talking_head.videos import Video, find_videos
 from experiments import prepare
-from facial_jax.audio.acoustic import acoustic_model_hash, load_acoustic_model
+from facial_jax.audio.acoustic import (
+    acoustic_model_hash,
+    default_acoustic_model,
+    load_acoustic_model,
+)
 from facial_jax.data.splits import split_of_name
 from facial_jax.data.tracked_clip import load_tracked_clip, save_tracked_clip
 from facial_jax.models.acoustic.network import AcousticConfig, AcousticNetwork
@@ -59,7 +63,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     clip, acoustic = load_tracked_clip(output / "good" / "clip.npz")
     assert (clip.subject, clip.fps, len(clip), len(acoustic)) == ("someone", "25", 30, 64)
     assert len(clip.waveform) == round(30 / 25 * 16000)
-    assert clip.features.shape == (30, load_acoustic_model().feature_count)
+    assert clip.features.shape == (30, load_acoustic_model(default_acoustic_model()).feature_count)
     assert clip.waveform.std() > 100
     page = (output / "good" / "report.html").read_text()
     assert "data:image/png;base64," in page
@@ -84,7 +88,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     other, its = load_tracked_clip(output / "good" / "clip.npz")
     assert other.features.shape == (30, 5)
     assert its == acoustic_model_hash(weights) != acoustic
-    prepare.main(dataclasses.replace(again, acoustic_model="bundled"))
+    prepare.main(dataclasses.replace(again, acoustic_model=default_acoustic_model()))
     np.testing.assert_array_equal(
         load_tracked_clip(output / "good" / "clip.npz")[0].features, clip.features
     )

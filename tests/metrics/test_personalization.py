@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -12,10 +11,9 @@ from data_specs.synthetic_talking_head.builder import NEW_SPEAKERS
 from experiments import evaluate_personalization as script
 from facial_jax.data.splits import TEST
 from facial_jax.metrics import personalization as metrics
-from facial_jax.models.facial_gan.training import TrainingConfig
-from tests.models.test_facial_gan_training import source
+from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
 from tests.personalization.test_personalize import FEATURES, general  # noqa: F401  a fixture
-from tests.random_clips import random_clip
+from tests.random_clips import clip_source, random_clip
 
 FRAMES = {"train": 300, "validation": 150, "test": 300}
 
@@ -33,7 +31,7 @@ def two_people(monkeypatch):
                 clip = random_clip(f"{subject}{k}", subject, frames, seed=seed, features=FEATURES)
                 pose = clip.pose + np.eye(6, dtype=np.float32)[1] * person
                 made.append(dataclasses.replace(clip, pose=pose))
-        return source(*made)
+        return clip_source(*made)
 
     monkeypatch.setattr(script, "open_clips", clips)
     short = functools.partial(metrics.train_recognizer, steps=60)
@@ -53,10 +51,9 @@ def test_everybody_is_measured_and_recognised_where_they_differ(
         clips=2,
         work_dir=tmp_path / "run",
         output=tmp_path / "tables.json",
-        training=TrainingConfig(batch=2, stride=16, max_steps=2, epochs=10.0),
+        training=FacialGanTrainingConfig(batch=2, stride=16, max_steps=2, epochs=10.0),
     )
-    with jax.numpy_dtype_promotion("standard"):
-        script.main(config)
+    script.main(config)
     tables = json.loads((tmp_path / "tables.json").read_text())
     assert set(tables["habits"]) == {"a", "b"}
     real = two_people(None, TEST).of_subject("a")

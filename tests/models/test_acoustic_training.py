@@ -12,23 +12,30 @@ from facial_jax.models.acoustic.batches import (
     BatchMaker,
     _colour_phones,
 )
+from facial_jax.models.acoustic.bfloat16 import bfloat16_dot_general
 from facial_jax.models.acoustic.corpus import load_corpus, save_corpus
-from facial_jax.models.acoustic.network import BLANK, CHARACTERS, AcousticConfig, AcousticNetwork
-from facial_jax.models.acoustic.training import (
-    Trainer,
-    TrainingConfig,
-    bfloat16_dot_general,
+from facial_jax.models.acoustic.decoding import (
     character_error_rate,
     edit_distance,
     greedy_decode,
+)
+from facial_jax.models.acoustic.losses import phone_cross_entropy
+from facial_jax.models.acoustic.network import BLANK, CHARACTERS, AcousticConfig, AcousticNetwork
+from facial_jax.models.acoustic.projection import spectral_projection
+from facial_jax.models.acoustic.task import (
+    AcousticTask,
+    AcousticTrainingConfig,
     learning_rate_schedule,
-    phone_cross_entropy,
-    spectral_projection,
     train_acoustic,
 )
+from facial_jax.models.layers.parameters import load_variables
+from facial_jax.training.batches import StepBatch
+from facial_jax.training.parallel import data_mesh, replicate, split_batch
+from facial_jax.training.step import compiled_step, initial_state
+from tests.eight_devices import run_on_eight_devices
 
 NETWORK = AcousticConfig(width=16, dilations=(1, 2), spectral=5)
-CONFIG = TrainingConfig(
+CONFIG = AcousticTrainingConfig(
     network=NETWORK, batch_samples=2, batch_frames=160, speakers=3, held_out_speakers=2, steps=4
 )
 BATCH = BatchConfig(samples=2, frames=160, context=NETWORK.context)
@@ -138,13 +145,22 @@ def test_the_projection_keeps_the_strongest_components():
     np.testing.assert_allclose(after / before, (after / before)[0], rtol=1e-4)
 
 
+def prepared(config, corpus, devices=None):
+    """A mesh, the task's step on it, and the state at step 0."""
+    mesh, task = data_mesh(devices), AcousticTask(config, corpus, corpus)
+    batch = BatchMaker(corpus, BATCH, AugmentationConfig.none())(0)
+    state = replicate(initial_state(task, jax.tree.map(lambda x: x[:1], batch)), mesh)
+    return compiled_step(task, mesh), state, StepBatch(0, split_batch(batch, mesh))
+
+
 def test_one_step_changes_every_parameter_and_lowers_the_loss(corpus):
     config = dataclasses.replace(CONFIG, warmup_steps=1, steps=40, learning_rate=1e-2)
-    trainer = Trainer(config)
-    batch = BatchMaker(corpus, BATCH, AugmentationConfig.none())(0)
-    before = jax.device_get(trainer.state[0])
-    losses = [float(trainer.step(batch)["total"]) for _ in range(12)]
-    after = jax.device_get(trainer.state[0])
+    step, state, batch = prepared(config, corpus, jax.devices()[:1])
+    before, losses = jax.device_get(state.variables), []
+    for _ in range(12):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["total"]))
+    after = jax.device_get(state.variables)
     assert all(
         not np.array_equal(a, b)
         for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
@@ -153,41 +169,83 @@ def test_one_step_changes_every_parameter_and_lowers_the_loss(corpus):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_an_interrupted_training_goes_on_exactly(tmp_path, corpus, on_a_cpu):
-    def run(folder, config):
+EIGHT = """
+import dataclasses
+import jax
+import numpy as np
+from facial_jax.models.acoustic import task as library
+from tests.models import test_acoustic_training as tests
+
+assert len(jax.devices()) == 8
+tests.BATCH = dataclasses.replace(tests.BATCH, samples=8)
+config = dataclasses.replace(tests.CONFIG, batch_samples=8, warmup_steps=1)
+corpus, ends = tests.make_corpus(3, seed=0), []
+for devices in (jax.devices()[:1], jax.devices()):
+    step, state, batch = tests.prepared(config, corpus, devices)
+    begin = jax.device_get(state.variables)
+    for _ in range(2):
+        state, metrics = step(state, batch)
+    ends.append(jax.device_get((state.variables, metrics)))
+for one, many in zip(*map(jax.tree.leaves, ends), strict=True):
+    np.testing.assert_allclose(one, many, rtol=5e-3, atol=1e-5)
+assert len(set(np.asarray(batch.batch.label_lengths))) > 1
+moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), begin, ends[0][0])
+assert max(jax.tree.leaves(moved)) > 5e-4
+print("the same")
+"""
+
+
+def test_eight_devices_with_sentences_of_any_length_give_the_numbers_of_one():
+    assert "the same" in run_on_eight_devices(EIGHT)
+
+
+@pytest.fixture
+def train(corpus):
+    """Trains in a folder that has its corpora already."""
+
+    def run(folder, config=CONFIG, **options):
         folder.mkdir(exist_ok=True)
         for name in ("corpus_3_0.npz", "corpus_held_out_2_0.npz"):
-            save_corpus(folder / name, corpus)
-        train_acoustic(
-            config,
-            folder,
-            make_corpus=make_corpus,
-            say=print,
-            report_every=2,
-            checkpoint_every=2,
-        )
-        return load_acoustic_model(folder / "acoustic.safetensors")
+            if not (folder / name).exists():
+                save_corpus(folder / name, corpus)
+        # Bits are compared: GPUs sum in any order.
+        cpu = jax.local_devices(backend="cpu")[:1]
+        said = []
+        options = {"devices": cpu, "progress": False, "say": said.append} | options
+        train_acoustic(config, folder, make_corpus=make_corpus, **options)
+        return said
 
-    whole = run(tmp_path / "whole", CONFIG)
-    # The interrupt: the same training, killed after its second step.
-    original, steps = Trainer.step, []
+    return run
 
-    def interrupted(self, batch):
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        steps.append(1)
-        return original(self, batch)
 
-    Trainer.step = interrupted
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "parts", CONFIG)
-    finally:
-        Trainer.step = original
-    parts = run(tmp_path / "parts", CONFIG)
+def test_an_interrupted_training_goes_on_exactly(tmp_path, train):
+    (line,) = train(tmp_path / "whole")
+    assert "hours of speech" in line
+    train(tmp_path / "parts", stop_after=2)
+    assert not (tmp_path / "parts" / "acoustic.safetensors").exists()
+    train(tmp_path / "parts")
+    whole, parts = (
+        load_acoustic_model(tmp_path / name / "acoustic.safetensors") for name in ("whole", "parts")
+    )
     rows = np.random.default_rng(0).normal(9, 3, (50, 27)).astype(np.float32)
-    assert whole.feature_count == whole(rows).shape[1] == 29 + 5
-    np.testing.assert_array_equal(parts(rows), whole(rows))
+    assert whole.feature_count == whole.from_log_mel(rows).shape[1] == 29 + 5
+    np.testing.assert_array_equal(parts.from_log_mel(rows), whole.from_log_mel(rows))
+
+
+def test_a_training_goes_on_from_a_finished_network_in_a_folder_of_its_own(tmp_path, train):
+    train(tmp_path / "first")
+    network = tmp_path / "first" / "acoustic.safetensors"
+    prolonged = dataclasses.replace(CONFIG, start=network, steps=1, warmup_steps=0)
+    with pytest.raises(ValueError, match=r"another provenance.*start: None there"):
+        train(tmp_path / "first", prolonged)
+    train(tmp_path / "second", dataclasses.replace(prolonged, learning_rate=1e-7))
+    before, after = (
+        load_variables(tmp_path / name / "acoustic.safetensors")[0]["params"]
+        for name in ("first", "second")
+    )
+    del before["spectral"], after["spectral"]
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, after)
+    assert 0 < max(jax.tree.leaves(moved)) < 1e-5
 
 
 def test_a_piece_gives_the_features_that_the_whole_gives():
@@ -235,7 +293,9 @@ def test_unknown_phones_do_not_count():
 
 
 def test_the_learning_rate_rises_stays_and_falls():
-    config = TrainingConfig(steps=1000, warmup_steps=100, learning_rate=1e-3, decay_share=0.2)
+    config = AcousticTrainingConfig(
+        steps=1000, warmup_steps=100, learning_rate=1e-3, decay_share=0.2
+    )
     schedule = learning_rate_schedule(config)
     rates = [float(schedule(step)) for step in (0, 50, 100, 500, 800, 900, 1000)]
     np.testing.assert_allclose(rates, [0, 5e-4, 1e-3, 1e-3, 1e-3, 5e-4, 0], atol=1e-9)

@@ -8,14 +8,17 @@ import numpy as np
 import optax
 import pytest
 
-from facial_jax.models.facial_gan.losses import paper_objective, published_code_objective
+from facial_jax.data.windows import subject_statistics
+from facial_jax.models.facial_gan.batch import FacialBatch
+from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
+from facial_jax.models.facial_gan.initialization import FacialGanNetworks
+from facial_jax.models.facial_gan.losses import paper_objective
 from facial_jax.models.facial_gan.network import FacialDiscriminator, FacialGenerator
-from facial_jax.models.facial_gan.step import (
-    FacialBatch,
-    facial_evaluation_step,
-    facial_train_step,
-    init_facial_train_state,
-)
+from facial_jax.models.facial_gan.task import FacialGanTask
+from facial_jax.models.facial_gan.validation import regression_losses
+from facial_jax.training.step import initial_state
+from tests.one_device import QUICK, compiled_one_device_step, one_device_step
+from tests.random_clips import clip_source, random_clip
 from tests.written_for import written_for
 
 GENERATOR = FacialGenerator(
@@ -27,8 +30,6 @@ GENERATOR = FacialGenerator(
 )
 DISCRIMINATOR = FacialDiscriminator(features=(2, 4))
 FRAMES = 32
-# Compiling takes longer than running these: without the costly passes it is bearable.
-QUICK = {"xla_llvm_disable_expensive_passes": True, "xla_backend_optimization_level": 0}
 
 
 def make_batch(size=4):
@@ -46,44 +47,51 @@ def make_batch(size=4):
     )
 
 
-def make_step(optimizer, objective=None, **options):
-    return functools.partial(
-        facial_train_step,
-        optimizer=optimizer,
-        objective=objective or paper_objective(),
-        **{"generator": GENERATOR, "discriminator": DISCRIMINATOR} | options,
-    )
+class StepTask(FacialGanTask):
+    """The task with another optimizer; what it is given as clips plays no part in a step."""
+
+    def __init__(self, optimizer, objective="paper"):
+        clips = clip_source(random_clip("a0", "a", 150))
+        super().__init__(
+            FacialGanTrainingConfig(objective=objective, batch=1),
+            FacialGanNetworks(GENERATOR, DISCRIMINATOR),
+            clips,
+            clips,
+            subject_statistics(clips),
+        )
+        self.optimizer = optimizer
+
+    def optimizers(self):
+        return {"generator": self.optimizer, "discriminator": self.optimizer}
+
+
+def begin(task, batch):
+    return initial_state(task, jax.tree.map(lambda x: jnp.asarray(x[:1]), batch))
 
 
 @pytest.fixture(scope="module")
 def trained():
-    optimizer = optax.adam(1e-2)
-    batch = make_batch()
-    state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
-    step = jax.jit(make_step(optimizer), compiler_options=QUICK)
-    states, losses = [state], []
-    # Optax itself raises a float to an integer power.
-    with jax.numpy_dtype_promotion("standard"):
-        for _ in range(40):
-            state, metrics = step(states[-1], batch)
-            states.append(state)
-            losses.append(metrics)
+    task, batch = StepTask(optax.adam(1e-2)), make_batch()
+    step = compiled_one_device_step(task)
+    states, losses = [begin(task, batch)], []
+    for _ in range(40):
+        state, metrics = step(states[-1], batch)
+        states.append(state)
+        losses.append(metrics)
     return states, losses
 
 
 def with_sgd(state, optimizer):
-    return state.replace(
-        generator_optimizer=optimizer.init(state.generator["params"]),
-        discriminator_optimizer=optimizer.init(state.discriminator["params"]),
-    )
+    optimizers = {name: optimizer.init(of["params"]) for name, of in state.variables.items()}
+    return state.replace(optimizers=optimizers)
 
 
 def test_a_step_changes_every_parameter_and_statistic(trained):
     states, _ = trained
     assert int(states[1].step) == 1
     for name in ("generator", "discriminator"):
-        before = jax.tree_util.tree_leaves_with_path(getattr(states[0], name))
-        after = jax.tree.leaves(getattr(states[1], name))
+        before = jax.tree_util.tree_leaves_with_path(states[0].variables[name])
+        after = jax.tree.leaves(states[1].variables[name])
         for (path, old), new in zip(before, after, strict=True):
             # Biases before a batch norm have no effect, and so no gradient.
             if "bias" not in jax.tree_util.keystr(path):
@@ -101,14 +109,13 @@ def test_each_network_follows_the_gradient_of_its_own_objective(trained):
     """Against the objectives written out in one function each, and JAX's own gradients."""
     state, batch, objective = trained[0][0], make_batch(), paper_objective()
     optimizer = optax.sgd(1.0)
-    after, metrics = jax.jit(make_step(optimizer), compiler_options=QUICK)(
-        with_sgd(state, optimizer), batch
-    )
+    step = compiled_one_device_step(StepTask(optimizer))
+    after, metrics = step(with_sgd(state, optimizer), batch)
 
     def fake_of(params):
         index = np.arange(FRAMES)[:, None] + np.arange(16)
         return GENERATOR.apply(
-            {**state.generator, "params": params},
+            {**state.variables["generator"], "params": params},
             jnp.asarray(batch.rows)[:, index],
             jnp.asarray(batch.initial_state),
             train=True,
@@ -116,21 +123,21 @@ def test_each_network_follows_the_gradient_of_its_own_objective(trained):
         )[0]
 
     def judge(params, x):
-        variables = {**state.discriminator, "params": params}
+        variables = {**state.variables["discriminator"], "params": params}
         x = jnp.asarray(x)
         return DISCRIMINATOR.apply(variables, x, train=True, mutable=["batch_stats"])[0]
 
     def d_objective(params):
-        fake = fake_of(state.generator["params"])
+        fake = fake_of(state.variables["generator"]["params"])
         return objective.discriminator(judge(params, batch.attributes), judge(params, fake))
 
     def g_objective(params):
         fake = fake_of(params)
-        gan = objective.generator(judge(state.discriminator["params"], fake))
+        gan = objective.generator(judge(state.variables["discriminator"]["params"], fake))
         return 0.1 * gan + objective.regression(jnp.asarray(batch.attributes), fake).total
 
     for name, function in (("generator", g_objective), ("discriminator", d_objective)):
-        before = getattr(state, name)["params"]
+        before = state.variables[name]["params"]
         value, gradient = jax.jit(jax.value_and_grad(function), compiler_options=QUICK)(before)
         assert float(metrics[name]) == pytest.approx(float(value), rel=1e-4)
         scale = float(optax.tree.norm(gradient))
@@ -140,7 +147,7 @@ def test_each_network_follows_the_gradient_of_its_own_objective(trained):
                 old - new, g, rtol=1e-3, atol=1e-4 * scale
             ),
             before,
-            getattr(after, name)["params"],
+            after.variables[name]["params"],
             gradient,
         )
 
@@ -153,8 +160,8 @@ def test_frames_after_a_clips_end_are_seen_by_no_loss(trained):
 
     @functools.partial(jax.jit, compiler_options=QUICK)
     def losses(batch):
-        return facial_evaluation_step(
-            state.generator, batch, generator=GENERATOR, objective=paper_objective()
+        return regression_losses(
+            state.variables["generator"], batch, generator=GENERATOR, objective=paper_objective()
         )
 
     far = batch.attributes.copy()
@@ -169,7 +176,7 @@ def test_frames_after_a_clips_end_are_seen_by_no_loss(trained):
 def test_the_published_codes_objective_trains_too(trained):
     state = trained[0][0]
     optimizer = optax.sgd(1e-3)
-    step = jax.jit(make_step(optimizer, published_code_objective()), compiler_options=QUICK)
+    step = compiled_one_device_step(StepTask(optimizer, "published_code"))
     state, before = step(with_sgd(state, optimizer), make_batch())
     for _ in range(5):
         state, after = step(state, make_batch())
@@ -177,12 +184,12 @@ def test_the_published_codes_objective_trains_too(trained):
 
 
 def test_the_programs_of_both_devices_take_the_same_step_and_the_accelerators_scatters_nothing():
-    optimizer, batch = optax.sgd(1.0), make_batch()
-    state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
+    task, batch = StepTask(optax.sgd(1.0)), make_batch()
+    state = begin(task, batch)
     results = {}
     for backend in ("cpu", "gpu"):
         with written_for(backend):
-            step = make_step(optimizer)
+            step = one_device_step(task)
             results[backend] = jax.jit(step, compiler_options=QUICK)(state, batch)
             program = str(jax.make_jaxpr(step)(state, batch))
     assert "conv_general_dilated" in program
@@ -190,14 +197,16 @@ def test_the_programs_of_both_devices_take_the_same_step_and_the_accelerators_sc
     (one, one_metrics), (other, other_metrics) = results.values()
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
-        (one_metrics, one.generator["batch_stats"], one.discriminator),
-        (other_metrics, other.generator["batch_stats"], other.discriminator),
+        *(
+            (metrics, of["generator"]["batch_stats"], of["discriminator"])
+            for metrics, of in ((one_metrics, one.variables), (other_metrics, other.variables))
+        ),
     )
     moved = jax.tree.map(
         lambda a, b, c: (a - c, b - c),
-        one.generator["params"],
-        other.generator["params"],
-        state.generator["params"],
+        one.variables["generator"]["params"],
+        other.variables["generator"]["params"],
+        state.variables["generator"]["params"],
     )
     pairs = jax.tree.leaves(moved, is_leaf=lambda x: isinstance(x, tuple))
     largest = max(float(jnp.abs(a).max()) for a, _ in pairs)

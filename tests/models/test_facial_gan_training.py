@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
@@ -13,20 +12,16 @@ import numpy as np
 import pytest
 
 from facial_jax.attributes import pack_attributes
-from facial_jax.data.clips import ClipSource, clip_entry, clip_to_example
 from facial_jax.data.windows import Perturbation, subject_statistics
+from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
 from facial_jax.models.facial_gan.generation import load_facial_gan
+from facial_jax.models.facial_gan.initialization import FacialGanNetworks
 from facial_jax.models.facial_gan.network import FacialDiscriminator, FacialGenerator
-from facial_jax.models.facial_gan.training import (
-    Networks,
-    TrainingConfig,
-    mean_statistics,
-    resting_state,
-    train_facial_gan,
-)
-from tests.random_clips import random_clip
+from facial_jax.models.facial_gan.statistics import mean_statistics, resting_state
+from facial_jax.models.facial_gan.task import train_facial_gan
+from tests.random_clips import clip_source, random_clip
 
-NETWORKS = Networks(
+NETWORKS = FacialGanNetworks(
     FacialGenerator(
         temporal_features=(1, 1, 2, 2),
         unet_features=(2,),
@@ -38,50 +33,32 @@ NETWORKS = Networks(
 )
 
 
-@dataclass(frozen=True)
-class Config:
-    training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(
-            batch=2,
-            stride=16,
-            max_steps=8,
-            epochs=100.0,
-            perturbation=Perturbation(),
-            checkpoint_steps=1,
-        )
-    )
-
-
-class Records:
-    def __init__(self, clips):
-        self.clips = clips
-
-    def __getitem__(self, index):
-        example = clip_to_example(self.clips[index])
-        return {k: v.encode() if isinstance(v, str) else v for k, v in example.items()}
-
-
-def source(*clips):
-    return ClipSource(tuple(clip_entry(clip) for clip in clips), Records(clips), {})
+CONFIG = FacialGanTrainingConfig(
+    batch=2,
+    stride=16,
+    max_steps=8,
+    epochs=100.0,
+    perturbation=Perturbation(),
+    checkpoint_steps=1,
+)
 
 
 def clips():
-    return source(random_clip("a0", "a", 150), random_clip("b0", "b", 150, seed=1))
+    return clip_source(random_clip("a0", "a", 150), random_clip("b0", "b", 150, seed=1))
 
 
-def train(output, config=None, data=None, devices=None):
-    config, data = config or Config(), data or clips()
+def train(folder, config=CONFIG, data=None, devices=None, networks=NETWORKS):
+    data = clips() if data is None else data
     # Bits are compared: GPUs sum in any order.
     cpu = jax.local_devices(backend="cpu")[:1]
-    with jax.default_device(cpu[0]), jax.numpy_dtype_promotion("standard"):
+    with jax.default_device(cpu[0]):
         return train_facial_gan(
-            config.training,
-            NETWORKS,
+            config,
+            networks,
             data,
-            source(random_clip("a1", "a", 130, seed=2)),
+            clip_source(random_clip("a1", "a", 130, seed=2)),
             subject_statistics(data),
-            Path(output),
-            resolved_config=dataclasses.asdict(config),
+            Path(folder),
             devices=devices or cpu,
         )
 
@@ -123,20 +100,34 @@ def test_a_killed_run_ends_with_the_same_bits(whole, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_finished_run_is_of_its_clips_and_starting_weights(whole):
+    model, folder = whole
+    named = clip_source(random_clip("a2", "c", 150), random_clip("b2", "d", 150, seed=1))
+    same = train(folder, data=named)  # called otherwise
+    jax.tree.map(np.testing.assert_array_equal, same.variables, model.variables)
+    trained = dataclasses.replace(NETWORKS, generator_variables=model.variables)
+    with pytest.raises(ValueError, match=r"generator\.start: None there"):
+        train(folder, networks=trained)
+    other = clip_source(random_clip("a0", "a", 150), random_clip("b0", "b", 150, seed=3))
+    with pytest.raises(ValueError, match=r"clips: .* there, .* here"):
+        train(folder, data=other)
+    rarely = dataclasses.replace(CONFIG, checkpoint_steps=5)
+    jax.tree.map(np.testing.assert_array_equal, train(folder, rarely).variables, model.variables)
+
+
 def test_losses_that_are_not_finite_name_the_clips(tmp_path):
     bad = random_clip("bad", "a", 150)
     bad.features[:] = np.nan
-    config = Config()
-    config = dataclasses.replace(config, training=dataclasses.replace(config.training, max_steps=1))
+    config = dataclasses.replace(CONFIG, max_steps=1)
     with pytest.raises(FloatingPointError, match=r"step 1: .*nan.*the batch: bad from frame \d+"):
-        train(tmp_path, config, source(bad))
+        train(tmp_path, config, clip_source(bad))
 
 
 def test_a_new_face_rests_as_the_clips_begin():
     still = random_clip("a0", "a", 40)
     still.expression[:], still.pose[:] = 0.25, 0.1
     still.blink[:] = np.where(np.arange(40) % 10 == 5, 5, 0)
-    data = source(still)
+    data = clip_source(still)
     found = resting_state(data, subject_statistics(data))
     np.testing.assert_allclose(found, np.asarray(pack_attributes(still.attributes))[0], atol=1e-5)
     assert mean_statistics(subject_statistics(data)).mean.dtype == np.float32

@@ -1,14 +1,17 @@
 """Camera: rotations, projection and clip space agree with each other."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from facial_jax.attributes import Attributes
 from facial_jax.rendering.camera import (
     camera_vertices,
     clip_positions,
+    euler_from_rotation,
     pinhole_camera,
     pinhole_translation,
     pose_vertices,
@@ -31,13 +34,29 @@ def rotation_by_hand(pitch, yaw, roll):
     return about(2, roll) @ about(1, yaw) @ about(0, pitch)
 
 
-@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
-def test_rotation_is_rz_ry_rx_for_any_batch(batch):
-    angles = np.random.default_rng(0).uniform(-1, 1, (*batch, 3)).astype(np.float32)
-    got = np.asarray(rotation_from_euler(jnp.asarray(angles)))
-    assert got.shape == (*batch, 3, 3)
-    for index in np.ndindex(*batch):
-        np.testing.assert_allclose(got[index], rotation_by_hand(*angles[index]), atol=1e-6)
+class RotationVariants(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.parameters([()], [(1,)], [(2, 3)])
+    def test_rotation_is_rz_ry_rx_for_any_batch(self, batch):
+        angles = np.random.default_rng(0).uniform(-1, 1, (*batch, 3)).astype(np.float32)
+        got = np.asarray(self.variant(rotation_from_euler)(jnp.asarray(angles)))
+        chex.assert_shape(got, (*batch, 3, 3))
+        for index in np.ndindex(*batch):
+            np.testing.assert_allclose(got[index], rotation_by_hand(*angles[index]), atol=1e-6)
+
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.parameters([()], [(1,)], [(2, 3)])
+    def test_angles_come_back_from_their_rotation(self, batch):
+        angles = np.random.default_rng(1).uniform(-1.5, 1.5, (*batch, 3)).astype(np.float32)
+        got = self.variant(euler_from_rotation)(rotation_from_euler(jnp.asarray(angles)))
+        np.testing.assert_allclose(got, angles, atol=2e-5)
+
+
+@pytest.mark.parametrize("yaw", [-np.pi / 2, np.pi / 2])
+def test_angles_are_finite_where_the_head_looks_to_the_side(yaw):
+    angles = euler_from_rotation(rotation_from_euler(jnp.array([0.3, yaw, -0.2], jnp.float32)))
+    assert np.isfinite(angles).all()
+    assert float(angles[1]) == pytest.approx(yaw, abs=1e-3)
 
 
 def test_origin_is_seen_in_the_middle_and_up_and_right_go_up_and_right():

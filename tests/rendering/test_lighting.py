@@ -1,8 +1,10 @@
 """Spherical-harmonics light against SciPy and by hand. (Reference values: test_face_model.py.)"""
 
+import chex
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from facial_jax.rendering.lighting import AMBIENT, irradiance, sh_basis, shade
 
@@ -12,22 +14,28 @@ def unit_vectors(count):
     return (normals / np.linalg.norm(normals, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def test_basis_is_scipys_real_spherical_harmonics_times_the_factors_of_the_degrees():
-    special = pytest.importorskip("scipy.special")
-    normals = unit_vectors(100)
+def scipys_basis(normals):
+    """SciPy's real spherical harmonics times the factors of the degrees."""
     x, y, z = normals.T.astype(np.float64)
     polar, azimuth = np.arccos(z), np.arctan2(y, x)
-    expected = []
+    basis = []
     for degree, factor in enumerate([np.pi, 2 * np.pi / np.sqrt(3), 2 * np.pi / np.sqrt(8)]):
         for order in range(-degree, degree + 1):
-            value = special.sph_harm_y(degree, abs(order), polar, azimuth)
+            value = scipy.special.sph_harm_y(degree, abs(order), polar, azimuth)
             if order < 0:
                 value = np.sqrt(2) * value.imag
             else:
                 value = (np.sqrt(2) if order else 1) * value.real
-            expected.append(factor * value)
-    got = sh_basis(jnp.asarray(normals))
-    np.testing.assert_allclose(got, np.stack(expected, axis=-1), atol=1e-5)
+            basis.append(factor * value)
+    return np.stack(basis, axis=-1)
+
+
+class BasisVariants(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_basis_is_scipys(self):
+        normals = unit_vectors(100)
+        got = self.variant(sh_basis)(jnp.asarray(normals))
+        np.testing.assert_allclose(got, scipys_basis(normals), atol=1e-5)
 
 
 def test_without_illumination_everything_is_lit_evenly_by_the_ambient_term():

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,8 +97,9 @@ def draw_small(positions, triangles, **options):
     return np.asarray(draw(*pad(positions, triangles), SIZE, **options))
 
 
-def assert_like_brute_force(positions, triangles, size, **options):
-    got = np.asarray(draw(jnp.asarray(positions), jnp.asarray(triangles), size, **options))
+def assert_like_brute_force(positions, triangles, size, *, run=None, **options):
+    mesh = jnp.asarray(positions), jnp.asarray(triangles)
+    got = np.asarray(draw(*mesh, size, **options) if run is None else run(*mesh))
     options.pop("block", None)
     expected, closeness = brute_force(positions, triangles, size, **options)
     same = got[..., 3] == expected[..., 3]
@@ -299,10 +301,12 @@ def test_any_batch_axes_and_vmap_and_jit_give_the_same_images():
     np.testing.assert_allclose(mapped, rast.reshape(-1, *SIZE, 4), atol=1e-4)
 
 
-def test_jitted_equals_eager():
-    positions, triangles = map(jnp.asarray, random_scene(4, COUNT, 0.4))
-    eager = rasterize(positions, triangles, SIZE)
-    np.testing.assert_allclose(eager, draw(positions, triangles, SIZE), atol=1e-4)
+class RasterizerVariants(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_jitted_or_not_the_pixels_are_those_of_brute_force(self):
+        positions, triangles = random_scene(4, COUNT, 0.4)
+        run = self.variant(lambda positions, triangles: rasterize(positions, triangles, SIZE))
+        assert_like_brute_force(positions, triangles, SIZE, run=run)
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (8192, 8192)])

@@ -12,7 +12,7 @@ import pytest
 
 from facial_jax.training.checkpoints import Checkpoints
 
-CONFIG = {"seed": 0, "batch": {"size": 4}}
+PROVENANCE = {"seed": 0, "batch.size": 4}
 
 
 def state(value):
@@ -20,12 +20,12 @@ def state(value):
 
 
 def test_the_last_state_comes_back(tmp_path):
-    checkpoints = Checkpoints(tmp_path, CONFIG)
+    checkpoints = Checkpoints(tmp_path, PROVENANCE)
     assert checkpoints.restore(state(0)) is None
     for step in (1, 2, 3):
         checkpoints.save(step, state(step))
     checkpoints.close()
-    again = Checkpoints(tmp_path, CONFIG)
+    again = Checkpoints(tmp_path, PROVENANCE)
     found = again.restore(state(0))
     np.testing.assert_array_equal(found["w"], np.full((3, 2), 3.0, np.float32))
     assert found["step"].dtype == jnp.int32
@@ -33,12 +33,12 @@ def test_the_last_state_comes_back(tmp_path):
     again.close()
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
-    first = Checkpoints(tmp_path, CONFIG)
+def test_a_checkpoint_of_another_provenance_is_refused(tmp_path):
+    first = Checkpoints(tmp_path, PROVENANCE)
     first.save(1, state(1))
     first.close()
-    other = Checkpoints(tmp_path, {"seed": 0, "batch": {"size": 8}})
-    with pytest.raises(ValueError, match=r"another configuration .*batch.size: 4 there, 8 here"):
+    other = Checkpoints(tmp_path, {"seed": 0, "batch.size": 8})
+    with pytest.raises(ValueError, match=r"another provenance .*batch.size: 4 there, 8 here"):
         other.restore(state(0))
 
 
@@ -46,8 +46,8 @@ def test_a_process_killed_while_saving_leaves_a_whole_checkpoint(tmp_path):
     script = f"""
 import jax.numpy as jnp
 from facial_jax.training.checkpoints import Checkpoints
-from tests.training.test_checkpoints import CONFIG, state
-checkpoints = Checkpoints({str(tmp_path / "run")!r}, CONFIG)
+from tests.training.test_checkpoints import PROVENANCE, state
+checkpoints = Checkpoints({str(tmp_path / "run")!r}, PROVENANCE)
 found = checkpoints.restore(state(0))
 step = 0 if found is None else int(found["step"])
 print("saving", flush=True)
@@ -66,7 +66,7 @@ while True:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    found = Checkpoints(tmp_path / "run", CONFIG).restore(state(0))
+    found = Checkpoints(tmp_path / "run", PROVENANCE).restore(state(0))
     step = int(found["step"])
     assert step >= 3
     np.testing.assert_array_equal(found["w"], state(step)["w"])

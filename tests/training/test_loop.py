@@ -10,8 +10,8 @@ from facial_jax.training.loop import STEPS_IN_FLIGHT, run_steps
 ZERO = {"sum": jnp.float32(0), "done": jnp.int32(0)}
 
 
-def run(folder, last, step, *, save_every=3, validate_every=4, first=0, state=None, looks=None):
-    seen = [] if looks is None else looks
+def run(folder, last, step, *, save_every=3, validate_every=4, first=0, state=None, shown=None):
+    seen = [] if shown is None else shown
     checkpoints = Checkpoints(folder, {})
     found = checkpoints.restore(ZERO)
     if found is not None:
@@ -23,10 +23,10 @@ def run(folder, last, step, *, save_every=3, validate_every=4, first=0, state=No
             range(first, last),
             first=first,
             last=last,
-            checkpoints=checkpoints,
+            save=checkpoints.save,
             save_every=save_every,
-            look_every=2,
-            look=lambda done, losses: seen.append((done, losses["loss"])),
+            show_every=2,
+            show=lambda done, losses: seen.append((done, losses["loss"])),
             describe=lambda step: f"number {step}",
             validate_every=validate_every,
             validate=lambda done, state: seen.append((done, "validated")),
@@ -40,10 +40,10 @@ def add(state, batch):
     return state, {"loss": np.float32(batch)}
 
 
-def test_losses_are_averaged_between_looks_and_validation_comes_at_its_steps(tmp_path):
-    looks = []
-    assert run(tmp_path, 5, add, looks=looks)["sum"] == 0 + 1 + 2 + 3 + 4
-    assert looks == [(2, 0.5), (3, 2.0), (4, 3.0), (4, "validated"), (5, 4.0), (5, "validated")]
+def test_losses_are_shown_averaged_and_validation_comes_at_its_steps(tmp_path):
+    shown = []
+    assert run(tmp_path, 5, add, shown=shown)["sum"] == 0 + 1 + 2 + 3 + 4
+    assert shown == [(2, 0.5), (3, 2.0), (4, 3.0), (4, "validated"), (5, 4.0), (5, "validated")]
 
 
 def test_a_stopped_run_goes_on_with_the_batch_that_comes_next(tmp_path):
@@ -90,12 +90,12 @@ def test_a_loss_is_asked_for_only_once_some_more_steps_were_begun(tmp_path):
         begun.append(batch)
         return add(state, batch)[0], {"loss": Loss(batch)}
 
-    looks = []
-    run(tmp_path, 30, step, save_every=100, validate_every=20, looks=looks)
+    shown = []
+    run(tmp_path, 30, step, save_every=100, validate_every=20, shown=shown)
     ahead = [min(n + STEPS_IN_FLIGHT + 1, 20 if n < 20 else 30) for n in range(30)]
     assert asked == list(enumerate(ahead))
-    assert [done for done, _ in looks] == [*range(2, 21, 2), 20, *range(22, 31, 2), 30]
-    assert looks[:2] == [(2, 0.5), (4, 2.5)]
+    assert [done for done, _ in shown] == [*range(2, 21, 2), 20, *range(22, 31, 2), 30]
+    assert shown[:2] == [(2, 0.5), (4, 2.5)]
 
 
 def test_a_bad_loss_of_a_step_begun_long_ago_stops_before_the_checkpoint(tmp_path):

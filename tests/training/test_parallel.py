@@ -19,34 +19,28 @@ import functools
 import jax
 import numpy as np
 import optax
-from facial_jax.models.facial_gan.step import init_facial_train_state
 from facial_jax.training.parallel import AXIS, data_mesh, data_parallel, replicate, split_batch
-from tests.models.test_facial_gan_step import DISCRIMINATOR, GENERATOR, make_batch, make_step
+from tests.models.test_facial_gan_step import StepTask, begin, make_batch
+from tests.one_device import device_step, one_device_step
 
-jax.config.update("jax_numpy_dtype_promotion", "standard")
 assert len(jax.devices()) == 8
-batch, optimizer = make_batch(8), optax.sgd(1e-4)
-state = init_facial_train_state(jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer)
-alone, alone_losses = jax.jit(make_step(optimizer))(state, batch)
-step = make_step(
-    optimizer,
-    generator=GENERATOR.clone(axis_name=AXIS),
-    discriminator=DISCRIMINATOR.clone(axis_name=AXIS),
-    axis_name=AXIS,
-)
+batch, task = make_batch(8), StepTask(optax.sgd(1e-4))
+state, step = begin(task, batch), device_step(task)
+alone, alone_losses = jax.jit(one_device_step(task))(state, batch)
 share = jax.tree.map(lambda x: x.reshape(8, -1, *x.shape[1:]), batch)
-pmapped, pmapped_losses = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None)(
-    state, share
+pmapped, pmapped_losses = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None)(
+    state, share, {}
 )
 mesh = data_mesh()
-mapped, mapped_losses = data_parallel(step, mesh)(replicate(state, mesh), split_batch(batch, mesh))
+mapped, mapped_losses = data_parallel(step, mesh)(
+    replicate(state, mesh), split_batch(batch, mesh), {}
+)
 for a, b in ((alone, alone_losses), (pmapped, pmapped_losses)):
     for one, many in zip(jax.tree.leaves((a, b)), jax.tree.leaves((mapped, mapped_losses))):
         np.testing.assert_allclose(one, many, rtol=2e-3, atol=2e-5)
-begin = jax.tree.leaves(init_facial_train_state(
-    jax.random.key(0), batch, GENERATOR, DISCRIMINATOR, optimizer).generator["params"])
-end = jax.tree.leaves(jax.device_get(mapped.generator["params"]))
-moved = max(np.abs(np.asarray(x) - np.asarray(y)).max() for x, y in zip(begin, end))
+start = jax.tree.leaves(begin(task, batch).variables["generator"]["params"])
+end = jax.tree.leaves(jax.device_get(mapped.variables["generator"]["params"]))
+moved = max(np.abs(np.asarray(x) - np.asarray(y)).max() for x, y in zip(start, end))
 assert moved > 1e-3, moved
 print("the same")
 """
@@ -73,10 +67,12 @@ def test_a_step_uses_up_what_it_is_given_but_nothing_of_its_givers():
     starting = {"weight": jnp.arange(4.0), "from a file": np.arange(3.0, dtype=np.float32)}
     state = replicate(starting, mesh)
 
-    def step(state, batch):
-        return jax.tree.map(lambda x: x + batch.sum(), state), {}
+    def step(state, batch, fixed):
+        return jax.tree.map(lambda x: x + fixed * batch.sum(), state), {}
 
-    moved, _ = data_parallel(step, mesh)(state, split_batch(np.ones(2, np.float32), mesh))
+    fixed = replicate(np.float32(1), mesh)
+    moved, _ = data_parallel(step, mesh)(state, split_batch(np.ones(2, np.float32), mesh), fixed)
+    assert not fixed.is_deleted()
     assert state["weight"].is_deleted()
     np.testing.assert_array_equal(moved["weight"], [2, 3, 4, 5])
     np.testing.assert_array_equal(starting["weight"], [0, 1, 2, 3])

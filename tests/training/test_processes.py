@@ -14,12 +14,11 @@ import dataclasses
 from pathlib import Path
 import jax
 import numpy as np
-from tests.models.test_facial_gan_training import Config, train
+from tests.models.test_facial_gan_training import CONFIG, train
 
 def train_four_steps(folder):
-    config = Config()
     options = dict(batch=8, max_steps=4, checkpoint_steps=2, learning_rate=1e-2)
-    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **options))
+    config = dataclasses.replace(CONFIG, **options)
     return train(folder, config, devices=jax.devices()).variables
 
 def keep(variables, path):

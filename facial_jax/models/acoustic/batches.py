@@ -7,8 +7,9 @@ mel axis. That costs a thousandth of what the same on waveforms costs.
 
 from dataclasses import dataclass
 
-import jax
+import flax.struct
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from facial_jax.audio.mfcc import FRAME_RATE, MEL_BANDS, cepstral_transform
 from facial_jax.models.acoustic.corpus import PHONES, SpeechCorpus
@@ -24,31 +25,34 @@ class AugmentationConfig:
     """How strongly the synthetic voices are disturbed; zeros leave them as they are."""
 
     undisturbed: tuple[tuple[int, float], ...] = ((14000, 0.5), (18500, 0.8))
-    # from batch number …, the share of the samples that are left as they are; none before
+    """Pairs of a batch's number and the share of the samples that are left as they are from there
+    on; before the first pair there are none."""
     tempo: float = 0.25
-    # deviation of the logarithm of the local speed
+    """Standard deviation of the logarithm of the local speed."""
     band_shift: float = 0.09
-    # deviation of the logarithm of the mel axis's stretch
+    """Standard deviation of the logarithm of the mel axis's stretch."""
     cepstral_weights: float = 0.25
-    # deviation of the logarithm of each cepstral coefficient's weight: sharper, flatter spectra
+    """Standard deviation of the logarithm of each cepstral coefficient's weight: spectra become
+    sharper or flatter."""
     phone_colour: float = 0.5
-    # deviation, in nepers, of each phone's own colour with each speaker
+    """Standard deviation, in nepers, of the spectral envelope that each phone has with each
+    speaker."""
     segment_colour: float = 0.3
-    # deviation, in nepers, of the colour of each single time that a phone is spoken
+    """Standard deviation, in nepers, of the spectral envelope of each single phone."""
     spectral_tilt: float = 1.2
-    # deviation, in nepers, of slow equalisation curves of the voice
+    """Standard deviation, in nepers, of slow equalisation curves of the voice."""
     gain_drift: float = 0.5
-    # deviation, in nepers, of a slowly changing gain
+    """Standard deviation, in nepers, of a slowly changing gain."""
     reverberation: float = 0.5
-    # share of the samples that have it
+    """Share of the samples with reverberation."""
     noise: float = 0.65
-    # share of the samples that have it
+    """Share of the samples with noise."""
     babble: float = 0.2
-    # share of the samples with other voices behind
+    """Share of the samples with other voices behind."""
     empty: float = 0.05
-    # share of the samples in which nobody speaks
+    """Share of the samples in which nobody speaks."""
     masks: int = 2
-    # stretches of time, and of bands, blanked out
+    """How many stretches of time, and of bands, may be blanked out in a sample."""
 
     def undisturbed_share(self, step: int) -> float:
         """Share of the batch's samples that are left as they are."""
@@ -65,27 +69,27 @@ class BatchConfig:
     """Shapes of a batch."""
 
     samples: int = 16
-    # recordings
+    """Recordings."""
     frames: int = 256
-    # rows of logits per recording, at 50 per second
+    """Rows of logits per recording, at 50 per second."""
     context: int = 36
-    # rows of input before and after them
+    """Rows of input before and after them."""
     characters: int = 144
-    # longest spelling
+    """Longest spelling."""
 
 
-@dataclass(frozen=True)
+@flax.struct.dataclass
 class SpeechBatch:
     """Input and targets of one training step."""
 
-    rows: np.ndarray | jax.Array
-    # (b, frames + 2 context, 26) float32, normalised
-    labels: np.ndarray | jax.Array
-    # (b, characters) int32, padded with zeros
-    label_lengths: np.ndarray | jax.Array
-    # (b,) int32
-    phones: np.ndarray | jax.Array
-    # (b, frames) int32, UNKNOWN_PHONE where there is no telling
+    rows: Float[Array | np.ndarray, "b t 26"]
+    """Normalised log mel energies; t = frames + 2 context."""
+    labels: Int[Array | np.ndarray, "b characters"]
+    """What is spoken, padded with zeros."""
+    label_lengths: Int[Array | np.ndarray, "b"]
+    """How many of the labels are not padding."""
+    phones: Int[Array | np.ndarray, "b frames"]
+    """Index into PHONES, or UNKNOWN_PHONE."""
 
 
 def _smooth_curve(rng, length: int, knots: int, deviation: float) -> np.ndarray:

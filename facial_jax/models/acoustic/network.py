@@ -38,13 +38,13 @@ class AcousticConfig:
     """Sizes of an `AcousticNetwork`."""
 
     width: int = 256
-    # channels of every layer
+    """Channels of every layer."""
     dilations: tuple[int, ...] = (1, 1, 2, 3, 4, 6)
-    # one residual block each, in steps of 40 ms
+    """One residual block each, in steps of 40 ms."""
     outputs: int = BLANK + 1
-    # logits per row: the characters and the blank
+    """Logits per row: the characters and the blank."""
     spectral: int = 0
-    # further features per row, from the first block
+    """Further features per row, from the first block."""
 
     @property
     def features(self) -> int:

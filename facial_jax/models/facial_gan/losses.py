@@ -25,12 +25,18 @@ from facial_jax.attributes import unpack_attributes
 class FacialWeights:
     """ω₁ … ω₆ of Eqs. 4, 6 and 8."""
 
-    expression: float = 2.0  # ω₁
-    pose: float = 1.0  # ω₂
-    eye: float = 5.0  # ω₃
-    initial_state: float = 10.0  # ω₄
-    motion: float = 10.0  # ω₅
-    gan: float = 0.1  # ω₆
+    expression: float = 2.0
+    """ω₁, of the expression's term."""
+    pose: float = 1.0
+    """ω₂, of the head pose's term."""
+    eye: float = 5.0
+    """ω₃, of the blink's term."""
+    initial_state: float = 10.0
+    """ω₄, of the first frame's distance from the initial state."""
+    motion: float = 10.0
+    """ω₅, of the differences between neighbouring frames, within each term."""
+    gan: float = 0.1
+    """ω₆, of the adversarial term."""
 
 
 @flax.struct.dataclass

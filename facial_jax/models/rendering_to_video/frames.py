@@ -39,24 +39,29 @@ def frame_chunks(
     # Picture i of the stream belongs to frame i - half, and completes the window of frame
     # i - 2 * half + 1: the first windows lie before the first frame and are dropped.
     stream_length = count + 2 * half - 1
-    for start in range(0, stream_length, chunk):
-        index = np.clip(np.arange(start, start + chunk) - half, 0, count - 1)
-        carry, frames = _next_frames(
-            params,
-            *scene,
-            carry,
-            attributes[index],
-            generator=subject.rendering_to_video,
-            size=size,
-            batch=batch,
-        )
-        # The device works on this chunk, and copies it, while the one before is handed out.
-        frames.copy_to_host_async()
-        if pending is not None:
-            yield from _kept(*pending)
-        first = start - 2 * half + 1
-        pending = frames, max(0, -first), min(chunk, count - first)
-    yield from _kept(*pending)
+    try:
+        for start in range(0, stream_length, chunk):
+            index = np.clip(np.arange(start, start + chunk) - half, 0, count - 1)
+            carry, frames = _next_frames(
+                params,
+                *scene,
+                carry,
+                attributes[index],
+                generator=subject.rendering_to_video,
+                size=size,
+                batch=batch,
+            )
+            # The device works on this chunk, and copies it, while the one before is handed out.
+            frames.copy_to_host_async()
+            if pending is not None:
+                yield from _kept(*pending)
+            first = start - 2 * half + 1
+            pending = frames, max(0, -first), min(chunk, count - first)
+        yield from _kept(*pending)
+    finally:
+        # Where frames are not wanted any more, the next ones are still being computed: a program
+        # that ended now would take XLA's code away from under its threads, and crash.
+        jax.block_until_ready(carry)
 
 
 def compute_dtype() -> jnp.dtype:
@@ -118,7 +123,7 @@ def generate_images(
     """The generator's frames for windows of pictures, computed in the parameters' dtype."""
     dtype = jax.tree.leaves(params)[0].dtype
     images = generator.apply({"params": params}, windows.astype(dtype))
-    return to_uint8(images.astype(jnp.float32))
+    return signed_range_to_uint8(images.astype(jnp.float32))
 
 
 def stack_windows(pictures: Float[Array, "m h w c"], count: int) -> Float[Array, "n h w k"]:
@@ -130,6 +135,6 @@ def stack_windows(pictures: Float[Array, "m h w c"], count: int) -> Float[Array,
     return jnp.concatenate([pictures[i : i + count] for i in range(length)], axis=-1)
 
 
-def to_uint8(image: Float[Array, "*b h w 3"]) -> UInt8[Array, "*b h w 3"]:
+def signed_range_to_uint8(image: Float[Array, "*b h w 3"]) -> UInt8[Array, "*b h w 3"]:
     """The generator's (-1, 1) as 0 to 255, rounded."""
     return jnp.round((image + 1) * 127.5).clip(0, 255).astype(jnp.uint8)

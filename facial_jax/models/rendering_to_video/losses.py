@@ -6,7 +6,8 @@
 and which the narrow networks of the demo preset blur most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import flax.struct
 import jax
@@ -22,15 +23,24 @@ class RenderingToVideoWeights:
     """λ of Eq. 10, and the weight of our own term."""
 
     feature_matching: float = 2.0
-    # λ₁
+    """λ₁, of the feature matching term."""
     perceptual: float = 10.0
-    # λ₂
+    """λ₂, of the perceptual term."""
     l1: float = 50.0
-    # λ₃
+    """λ₃, of the L1 term."""
     gan: float = 1.0
-    # 1 in the paper
+    """Of the adversarial term; 1 in the paper."""
     gradient: float = 0.0
-    # of `gradient_loss`; 0 in the paper
+    """Of our own term, `gradient_loss`; 0 in the paper."""
+
+
+class AdversarialLosses(NamedTuple):
+    """What both networks minimise, of the discriminator's maps."""
+
+    discriminator: Callable[..., Float[Array, ""]]
+    """Of its maps of the real and of the generated frame."""
+    generator: Callable[..., Float[Array, ""]]
+    """Of the discriminator's maps of the generated frame."""
 
 
 def least_squares_discriminator_loss(
@@ -63,6 +73,15 @@ def log_discriminator_loss(
 def log_generator_loss(fake: Sequence[Sequence[Array]]) -> Float[Array, ""]:
     """−log σ(D(fake)), summed over the scales: the form whose gradient does not vanish."""
     return sum(jnp.mean(jax.nn.softplus(-f[-1])) for f in fake)
+
+
+AdversarialForm = Literal["least_squares", "log"]
+ADVERSARIAL_FORMS = {
+    "least_squares": AdversarialLosses(
+        least_squares_discriminator_loss, least_squares_generator_loss
+    ),
+    "log": AdversarialLosses(log_discriminator_loss, log_generator_loss),
+}
 
 
 def perceptual_loss(real: Sequence[Array], fake: Sequence[Array]) -> Float[Array, ""]:

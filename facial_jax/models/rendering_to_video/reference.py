@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,6 +19,7 @@ from facial_jax.compilation import jit
 from facial_jax.face.model import face_landmarks, face_shape, person_face_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
+from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.rendering.camera import (
     camera_vertices,
     pinhole_camera,
@@ -27,13 +27,15 @@ from facial_jax.rendering.camera import (
     project_to_pixels,
 )
 from facial_jax.rendering.render import network_input, render
+from facial_jax.stages import stage
+from facial_jax.version import __version__
 from facial_jax.video import read_frames
 
 RENDERED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Clip:
+class RenderedClip:
     """A reference video and what the network sees of it; images are uint8."""
 
     frames: np.ndarray
@@ -82,46 +84,73 @@ def load_reference(folder: Path) -> Reference:
 
 
 def render_clip(
-    reference: Reference, cache: Path, *, progress: Callable[[Iterable], Iterable] = iter
-) -> Clip:
-    """Renders every frame's face, or reads what an earlier run rendered.
+    reference: Reference, folder: Path, *, progress: Callable[[Iterable], Iterable] = iter
+) -> RenderedClip:
+    """Renders every frame's face into a folder, unless it holds those of the same reference.
 
     `progress` wraps the iteration over the frames, such as a progress bar.
     """
-    frames, attributes, identity, clip_starts, texture = reference
-    pictures_file, regions_file = cache / "pictures.npy", cache / "regions.npy"
-    if not regions_file.is_file():
-        size, camera = frames.shape[1:3], pinhole_camera(frames.shape[1:3])
-        model, identity = person_face_model(procedural_face_model(), identity, texture)
+    paths = folder / "pictures.npy", folder / "regions.npy"
+    stage(folder, renders_provenance(reference), lambda: write_renders(reference, *paths, progress))
+    pictures, regions = (np.load(path, mmap_mode="r") for path in paths)
+    return RenderedClip(reference.frames, pictures, regions, reference.clip_starts)
 
-        @jit
-        def render_batch(attributes):
-            rendered = render(model, identity, attributes, camera, size)
-            vertices = pose_vertices(
-                face_shape(model, identity.identity, attributes.expression), attributes
-            )
-            landmarks = face_landmarks(model, vertices)
-            pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
-            mouth = blob(pixels[:, 48:68], size)
-            eyes = blob(pixels[:, 36:42], size) + blob(pixels[:, 42:48], size)
-            regions = jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
-            pictures = network_input(rendered, attributes.blink)
-            return to_uint8(pictures), to_uint8(regions)
 
-        batches, n = [], len(attributes)
+def renders_provenance(reference: Reference) -> Provenance:
+    """What the rendered faces depend on: all of the reference but what is seen in its frames."""
+    return {
+        "size": list(reference.frames.shape[1:3]),
+        "attributes": tree_hash(reference.attributes),
+        "identity": tree_hash(reference.identity),
+        "vertex_texture": tree_hash(reference.vertex_texture),
+        "facial_jax": __version__,
+    }
+
+
+def write_renders(
+    reference: Reference,
+    pictures_path: Path,
+    regions_path: Path,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> None:
+    """Renders every frame's face, some frames at a time, into two files."""
+    frames, attributes, identity, _, texture = reference
+    size, camera = frames.shape[1:3], pinhole_camera(frames.shape[1:3])
+    model, identity = person_face_model(procedural_face_model(), identity, texture)
+
+    @jit
+    def render_batch(attributes):
+        rendered = render(model, identity, attributes, camera, size)
+        vertices = pose_vertices(
+            face_shape(model, identity.identity, attributes.expression), attributes
+        )
+        landmarks = face_landmarks(model, vertices)
+        pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
+        mouth = blob(pixels[:, 48:68], size)
+        eyes = blob(pixels[:, 36:42], size) + blob(pixels[:, 42:48], size)
+        regions = jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
+        pictures = network_input(rendered, attributes.blink)
+        return unit_range_to_uint8(pictures), unit_range_to_uint8(regions)
+
+    n = len(attributes)
+    with (
+        whole_or_nothing(pictures_path) as pictures_part,
+        whole_or_nothing(regions_path) as regions_part,
+    ):
+        files = [
+            np.lib.format.open_memmap(path, "w+", np.uint8, (n, *size, channels))
+            for path, channels in ((pictures_part, 4), (regions_part, 2))
+        ]
         for start in progress(range(0, n, RENDERED_AT_ONCE)):
             index = np.minimum(np.arange(start, start + RENDERED_AT_ONCE), n - 1)
-            batches.append(jax.tree.map(np.asarray, render_batch(attributes[index])))
-        pictures, regions = (np.concatenate(x)[:n] for x in zip(*batches, strict=True))
-        for path, array in ((pictures_file, pictures), (regions_file, regions)):
-            with whole_or_nothing(path) as partial:
-                np.save(partial, array)
-    pictures, regions = (np.load(path, mmap_mode="r") for path in (pictures_file, regions_file))
-    return Clip(frames, pictures, regions, clip_starts)
+            for file, batch in zip(files, render_batch(attributes[index]), strict=True):
+                file[start : start + RENDERED_AT_ONCE] = np.asarray(batch)[: n - start]
+        for file in files:
+            file.flush()
 
 
-def to_uint8(x):
-    """[0, 1] as 0 to 255."""
+def unit_range_to_uint8(x):
+    """[0, 1] as 0 to 255, rounded."""
     return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0).astype(jnp.uint8)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from facial_jax.models.rendering_to_video.step import VideoBatch, window_indices
+from facial_jax.models.rendering_to_video.batch import VideoBatch, window_indices
 
 
 @flax.struct.dataclass

@@ -1,0 +1,60 @@
+"""How FACIAL-GAN is trained: the paper's settings, and those of one person's fine-tuning."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from facial_jax.data.windows import Perturbation
+from facial_jax.models.facial_gan.losses import (
+    FacialObjective,
+    FacialWeights,
+    paper_objective,
+    published_code_objective,
+)
+
+NO_PERTURBATION = Perturbation(pose=0.0, blink=0.0, expression=0.0, start_share=0.0)
+
+
+@dataclass(frozen=True)
+class FacialGanTrainingConfig:
+    """How FACIAL-GAN is trained, and for how long. The defaults are the paper's (Sec. 5.1)."""
+
+    seed: int = 0
+    """Of the first weights and of the batches."""
+    batch: int = 64
+    """Windows of 128 frames, over all devices."""
+    stride: int = 5
+    """Frames from one window's beginning to the next one's."""
+    epochs: float = 50.0
+    """How often every window is seen."""
+    max_steps: int | None = None
+    """Fewer than the epochs have, if given."""
+    learning_rate: float = 1e-4
+    """Adam's, for both networks."""
+    final_learning_rate: float = 1e-4
+    """Reached along half a cosine; the paper's stays as it is."""
+    objective: Literal["paper", "published_code"] = "paper"
+    """Eqs. 4 to 8, or least squares and the weights of the published code."""
+    weights: FacialWeights = field(default_factory=FacialWeights)
+    """Of the paper's objective."""
+    perturbation: Perturbation = NO_PERTURBATION
+    """Noise on the windows' initial states."""
+    checkpoint_steps: int = 1000
+    """Steps between checkpoints."""
+
+    @property
+    def losses(self) -> FacialObjective:
+        """The objective with its weights."""
+        if self.objective == "paper":
+            return paper_objective(self.weights)
+        return published_code_objective()
+
+
+PERSONALIZATION = FacialGanTrainingConfig(
+    batch=16,
+    epochs=10.0,
+    # As the bundled general network was trained.
+    weights=FacialWeights(initial_state=100.0),
+    perturbation=Perturbation(),
+    checkpoint_steps=100,
+)
+"""How a general network is fine-tuned on one person (Sec. 5.1)."""

@@ -1,0 +1,94 @@
+"""The two networks of a training, and where they begin."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from facial_jax.audio.features import context_windows
+from facial_jax.models.facial_gan.batch import FacialBatch
+from facial_jax.models.facial_gan.generation import load_facial_gan
+from facial_jax.models.facial_gan.network import (
+    SMALL_DISCRIMINATOR,
+    FacialDiscriminator,
+    FacialGenerator,
+)
+from facial_jax.models.layers.parameters import load_variables, module_config, module_from_config
+from facial_jax.provenance import Provenance, prefixed, tree_hash
+
+DISCRIMINATOR_FILE = "discriminator.safetensors"
+
+
+@dataclass(frozen=True)
+class FacialGanNetworks:
+    """Both networks, and trained variables to begin from, if any."""
+
+    generator: FacialGenerator
+    discriminator: FacialDiscriminator
+    generator_variables: Any = None
+    """None begins anew, as does the discriminator."""
+    discriminator_variables: Any = None
+
+    def init(self, key: PRNGKeyArray, row: FacialBatch) -> tuple[Any, Any]:
+        """The variables of generator and discriminator at step 0, for rows like this one."""
+        generator_key, discriminator_key, position_key = jax.random.split(key, 3)
+        g, d = self.generator_variables, self.discriminator_variables
+        if g is None:
+            windows = context_windows(row.rows)
+            g = jax.jit(self.generator.init)(generator_key, windows, row.initial_state)
+            g = {**g, "params": with_positions(position_key, g["params"])}
+        if d is None:
+            d = jax.jit(self.discriminator.init)(discriminator_key, row.attributes)
+        return g, d
+
+    @property
+    def provenance(self) -> Provenance:
+        """Their sizes, and hashes of what they begin from."""
+        starts = {
+            "generator.start": self.generator_variables,
+            "discriminator.start": self.discriminator_variables,
+        }
+        return {
+            **prefixed("generator", module_config(self.generator)),
+            **prefixed("discriminator", module_config(self.discriminator)),
+            **{name: None if v is None else tree_hash(v) for name, v in starts.items()},
+        }
+
+
+def load_networks(path: Path) -> FacialGanNetworks:
+    """A general FACIAL-GAN's generator, and its discriminator if that lies beside it."""
+    model = load_facial_gan(path)
+    beside = path.with_name(DISCRIMINATOR_FILE)
+    if beside.is_file():
+        variables, description = load_variables(beside)
+        discriminator = module_from_config(FacialDiscriminator, description)
+    else:
+        variables = None
+        small = model.generator != type(model.generator)()
+        discriminator = FacialDiscriminator(**(SMALL_DISCRIMINATOR if small else {}))
+    return FacialGanNetworks(model.generator, discriminator, model.variables, variables)
+
+
+def with_positions(key: PRNGKeyArray, params: dict) -> dict:
+    """Initial parameters with which the temporal branch can tell where in the window a frame is.
+
+    A head that moves in silence has to: there the speech features say nothing. Only the zeros that
+    pad its convolutions can tell it, and beside activations with a mean of zero they cannot be seen
+    (training stood still for hundreds of steps). So batch norm's biases begin as normal noise.
+    """
+    if "temporal" not in params:
+        return params
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params["temporal"])
+    keys = jax.random.split(key, len(leaves))
+    noisy = [
+        jax.random.normal(k, x.shape, x.dtype) if _is_norm_bias(path) else x
+        for k, (path, x) in zip(keys, leaves, strict=True)
+    ]
+    return {**params, "temporal": jax.tree.unflatten(tree, noisy)}
+
+
+def _is_norm_bias(path) -> bool:
+    module, name = path[-2].key, path[-1].key
+    return "norm" in module and name == "bias"

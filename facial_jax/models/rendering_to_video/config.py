@@ -1,0 +1,119 @@
+"""How rendering-to-video is trained: settings, and the two presets."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import optax
+
+from facial_jax.models.rendering_to_video.losses import AdversarialForm, RenderingToVideoWeights
+from facial_jax.models.rendering_to_video.network import (
+    SMALL_LOCAL_ENHANCER,
+    LocalEnhancer,
+    MultiscaleDiscriminator,
+)
+
+
+@dataclass(frozen=True)
+class RenderingToVideoTrainingConfig:
+    """Everything that the result depends on. The defaults are the demo preset."""
+
+    generator: dict[str, int] = field(default_factory=lambda: dict(SMALL_LOCAL_ENHANCER))
+    """Fields of LocalEnhancer; the published ones where they are not given."""
+    discriminator: dict[str, int] = field(
+        default_factory=lambda: {"width": 16, "layers": 3, "scales": 2}
+    )
+    """Fields of MultiscaleDiscriminator; the published ones where they are not given."""
+    weights: RenderingToVideoWeights = field(
+        default_factory=lambda: RenderingToVideoWeights(perceptual=0.0, gradient=10.0)
+    )
+    """λ of Eq. 10. Without VGG-19 our gradient term in place of the perceptual one gives pictures
+    that are nearer to the real ones than with the random network, if a little softer."""
+    objective: AdversarialForm = "least_squares"
+    """The form of the adversarial term: that of the published code, or the paper's log."""
+    vgg: Path | None = None
+    """torchvision's `vgg19` weights (.pth or .safetensors), for the perceptual term. Without them
+    it uses `random_features`, a narrow network of the same layers with fixed random weights."""
+    perceptual_halvings: int = 1
+    """How many times pictures are halved before the perceptual network sees them; 0 in the
+    paper."""
+    window_half: int = 1
+    """N_w; 5 in the paper."""
+    batch_size: int = 4
+    """Frames, over all devices."""
+    steps: int | None = 4000
+    """Parameter updates; None: as many as the epochs have."""
+    epochs: float = 50.0
+    """How often every frame is seen, where steps is None."""
+    reconstruction_steps: int = 2400
+    """The first steps, which are without the discriminator; none in the paper."""
+    learning_rate: float = 5e-4
+    """Of these first steps: warmed up, then along half a cosine to the next one."""
+    adversarial_learning_rate: float = 2e-4
+    """Of the rest, for both networks."""
+    decay_share: float = 0.5
+    """Of the rest, how much at the end is spent falling linearly to zero."""
+    mouth_weight: float = 6.0
+    """How much more a pixel at the mouth counts in L1; 0 in the paper."""
+    eye_weight: float = 6.0
+    """How much more a pixel at the eyes counts; 0 in the paper."""
+    held_probability: float = 0.15
+    """How often a window looks like the clip's beginning, and how often like its end; 0 in the
+    paper."""
+    held_out_fraction: float = 0.05
+    """The clip's last part, only measured."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """In which the networks compute; bfloat16 is faster on GPUs and TPUs, slower on CPUs. Weights,
+    losses and optimizers are float32."""
+    remat: bool = False
+    """The generator's activations are computed again in the backward pass: more time, and less
+    memory, though not on CPUs, where XLA computes them too early."""
+    seed: int = 0
+    """Of the first weights and of the batches."""
+
+
+PRESETS = {
+    "demo": RenderingToVideoTrainingConfig(),
+    "paper": RenderingToVideoTrainingConfig(
+        generator={},
+        discriminator={},
+        weights=RenderingToVideoWeights(),
+        perceptual_halvings=0,
+        window_half=5,
+        batch_size=1,
+        steps=None,
+        reconstruction_steps=0,
+        adversarial_learning_rate=1e-4,
+        decay_share=30 / 50,
+        mouth_weight=0.0,
+        eye_weight=0.0,
+        held_probability=0.05,
+        compute_dtype="bfloat16",
+    ),
+}
+"""For two CPU cores; and as published, but that windows sometimes look like the clip's ends, which
+synthesis shows the network too, and that a running average of the weights is what is kept."""
+
+
+def networks(
+    config: RenderingToVideoTrainingConfig,
+) -> tuple[LocalEnhancer, MultiscaleDiscriminator]:
+    """The generator and the discriminator."""
+    return LocalEnhancer(**config.generator), MultiscaleDiscriminator(**config.discriminator)
+
+
+def optimizers(config: RenderingToVideoTrainingConfig, steps: int):
+    """Adam for both networks (β₁ = 0.5), the learning rates as functions of the step."""
+    first, rate = config.reconstruction_steps, config.adversarial_learning_rate
+    rest = max(0, steps - first)
+    decay = max(1, round(config.decay_share * rest))
+    adversarial = optax.join_schedules(
+        [optax.constant_schedule(rate), optax.linear_schedule(rate, 0.0, decay)], [rest - decay]
+    )
+    schedule = adversarial
+    if first:
+        reconstruction = optax.warmup_cosine_decay_schedule(
+            1e-5, config.learning_rate, 200, max(201, first), rate
+        )
+        schedule = optax.join_schedules([reconstruction, adversarial], [first])
+    return optax.adam(schedule, b1=0.5), optax.adam(adversarial, b1=0.5)

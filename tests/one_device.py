@@ -1,0 +1,34 @@
+"""A task's step on one device, quickly compiled, that keeps the state it is given."""
+
+import functools
+
+import jax
+from jax.sharding import PartitionSpec
+
+from facial_jax.training.parallel import AXIS, data_mesh
+from facial_jax.training.step import train_step
+
+# Compiling takes longer than running these: without the costly passes it is bearable.
+QUICK = {"xla_llvm_disable_expensive_passes": True, "xla_backend_optimization_level": 0}
+
+
+def device_step(task, *, phase=None):
+    """(state, batch, fixed) to (state, metrics), inside a mapping over `AXIS`."""
+    return functools.partial(train_step, task=task, optimizers=task.optimizers(), phase=phase)
+
+
+def one_device_step(task, *, phase=None):
+    """(state, batch) to (state, metrics), not compiled."""
+    mapped = jax.shard_map(
+        device_step(task, phase=phase),
+        mesh=data_mesh(jax.devices()[:1]),
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS), PartitionSpec()),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )
+    return lambda state, batch: mapped(state, batch, task.fixed)
+
+
+def compiled_one_device_step(task, *, phase=None):
+    """(state, batch) to (state, metrics)."""
+    return jax.jit(one_device_step(task, phase=phase), compiler_options=QUICK)
