@@ -5,6 +5,7 @@ The weights go to the cache, where the acoustic model `deepspeech` is looked for
 needed neither now nor later.
 """
 
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,11 +28,14 @@ class Config:
 
 
 def main(config: Config) -> None:
-    """Reads, checks and writes."""
-    sizes, variables = deepspeech_variables(read_constants(config.graph))
+    """Reads, checks and writes, or ends with one line that says what is wrong."""
     output = config.output or deepspeech_weights()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    save_variables(output, variables, {"deepspeech": asdict(sizes)})
+    try:
+        sizes, variables = deepspeech_variables(read_constants(config.graph))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        save_variables(output, variables, {"deepspeech": asdict(sizes)})
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
     print(f"{output}: {sizes}")
 
 

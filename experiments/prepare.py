@@ -22,6 +22,7 @@ from tqdm import tqdm
 from data_specs.talking_head.prepare import Preparation, prepare_videos
 from data_specs.talking_head.videos import find_videos
 from facial_jax.audio.acoustic import default_acoustic_model, load_acoustic_model
+from facial_jax.interrupts import stop_on_request
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 
@@ -55,22 +56,24 @@ class Config:
 def main(config: Config) -> None:
     """Prepares all videos; ends with 1 if one was left out."""
     try:
-        videos = find_videos(config.videos)
-        load_acoustic_model(config.acoustic_model)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
-    config.output.mkdir(parents=True, exist_ok=True)
-    how = Preparation(config.output, config.fps, config.size, config.subject, config.acoustic_model)
-    try:
-        left_out = prepare_videos(
-            videos,
-            how,
+        how = Preparation(
+            output=config.output,
+            fps=config.fps,
+            size=config.size,
+            subject=config.subject,
+            acoustic_model=config.acoustic_model,
             again=config.again,
-            workers=config.workers,
-            beam=config.beam,
-            say=tqdm.write,
         )
-    except (ImportError, LandmarkerMissingError) as error:
+        videos = find_videos(config.videos, output=config.output)
+        load_acoustic_model(config.acoustic_model)
+        config.output.mkdir(parents=True, exist_ok=True)
+        with stop_on_request():
+            left_out = prepare_videos(
+                videos, how, workers=config.workers, beam=config.beam, say=tqdm.write
+            )
+    except KeyboardInterrupt:
+        sys.exit("interrupted: started again, it goes on with the video that it was at")
+    except (ValueError, OSError, ImportError, LandmarkerMissingError) as error:
         sys.exit(f"error: {error}")
     for _, video, reason in left_out:
         tqdm.write(f"left out {video}: {reason}")

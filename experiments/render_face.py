@@ -8,6 +8,7 @@ A parameter file is .npz or .json with any of `identity` (80), `texture` (80), `
 lacks is zero. A subject's subject.json is such a file.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from facial_jax.rendering.portrait import (
     random_parameters,
     read_parameters,
 )
+
+ENDINGS = (".png", ".glb")
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,18 @@ class Config:
 
 
 def main(config: Config) -> None:
-    """Draws and writes."""
+    """Draws and writes, or ends with one line that says what is wrong."""
     if config.parameters is not None and config.seed is not None:
-        raise SystemExit("--seed and --parameters: give one of them")
+        sys.exit("error: seed, parameters: expected one of them, got both")
+    try:
+        picture, mesh = write_face(config)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{picture}, {mesh}")
+
+
+def write_face(config: Config) -> tuple[Path, Path]:
+    """Draws the face; the two files' paths."""
     if config.face_model is None:
         model, names = procedural_face_model(), EXPRESSION_NAMES
     else:
@@ -60,11 +72,13 @@ def main(config: Config) -> None:
         parameters = random_parameters(config.seed)
     else:
         parameters = average_parameters()
+    # An ending of another kind is a part of the name.
+    name = config.output.stem if config.output.suffix in ENDINGS else config.output.name
+    picture, mesh = (config.output.with_name(name + ending) for ending in ENDINGS)
     config.output.parent.mkdir(parents=True, exist_ok=True)
-    picture, mesh = (config.output.with_suffix(suffix) for suffix in (".png", ".glb"))
     save_png(picture, draw(model, parameters, config.size))
     write_bytes(mesh, make_glb(model, parameters, tuple(names)))
-    print(f"{picture}, {mesh}")
+    return picture, mesh
 
 
 if __name__ == "__main__":

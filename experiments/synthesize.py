@@ -1,6 +1,5 @@
 """Speech in, talking video out: python -m experiments.synthesize --audio FILE --output talk.mp4."""
 
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import tyro
 
 import facial_jax
+from facial_jax.interrupts import stop_on_request
 
 
 @dataclass(frozen=True)
@@ -30,40 +30,24 @@ class Config:
 
 def main(config: Config) -> None:
     """Makes the video, or ends with one line that says what is wrong."""
-    interrupted = False
-
-    def interrupt(signal_number, frame):
-        nonlocal interrupted
-        interrupted = True
-        # An exception may get lost where JAX is calling back: ask again until it arrives.
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 2.0)
-        raise KeyboardInterrupt
-
-    # A request to stop is handled like Ctrl-C, so that nothing half-written stays behind.
-    for name in ("SIGINT", "SIGTERM", "SIGALRM"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
     facial_jax.enable_compilation_cache()
-    try:
-        video = facial_jax.synthesize(
-            config.audio,
-            subject=config.subject,
-            output=config.output,
-            fps=config.fps,
-            full_frame=config.full_frame,
-            chunk_frames=config.chunk_frames,
-            progress=True,
-        )
-    except BaseException as error:
-        if interrupted:  # whatever JAX made of it
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            if hasattr(signal, "setitimer"):
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
-            sys.exit("interrupted: no video was written")
-        if isinstance(error, ValueError | OSError):
-            sys.exit(f"error: {error}")
-        raise
+    with stop_on_request() as stop:
+        try:
+            video = facial_jax.synthesize(
+                config.audio,
+                subject=config.subject,
+                output=config.output,
+                fps=config.fps,
+                full_frame=config.full_frame,
+                chunk_frames=config.chunk_frames,
+                progress=True,
+            )
+        except BaseException as error:
+            if stop.came:  # whatever JAX made of it
+                sys.exit("interrupted: no video was written")
+            if isinstance(error, ValueError | OSError):
+                sys.exit(f"error: {error}")
+            raise
     print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
 
 

@@ -22,6 +22,10 @@ Values = float | int | Sequence | Array
 """A number for every channel and frame, or an array that broadcasts to (frames, channels)."""
 Field = Literal["pose", "blink", "expression"]
 _KERNEL_DEVIATIONS = 4.0
+# Beyond them nothing of a face is seen: it is turned away, behind the camera or out of the picture.
+MAX_TURN_RAD = 1.6
+MAX_SHIFT_DM = 9.0
+FARTHEST_DM = -200.0
 
 
 def scale_attributes(
@@ -38,7 +42,7 @@ def scale_attributes(
     Raises:
         ValueError: a factor's shape does not fit, or one is not finite.
     """
-    own = _host(attributes)
+    own = host_attributes(attributes)
     mean = own.pose.mean(axis=0, dtype=np.float64).astype(np.float32)
     return _attributes(
         pose=mean + (own.pose - mean) * _like(own.pose, pose, "pose"),
@@ -61,7 +65,7 @@ def offset_attributes(
     Raises:
         ValueError: a shape does not fit, or a value is not finite.
     """
-    own = _host(attributes)
+    own = host_attributes(attributes)
     return _attributes(
         pose=own.pose + _like(own.pose, pose, "pose"),
         blink=own.blink + _like(own.blink, blink, "blink"),
@@ -87,7 +91,7 @@ def replace_attributes(
     Raises:
         ValueError: a shape does not fit, or a value is not finite.
     """
-    own = _host(attributes)
+    own = host_attributes(attributes)
 
     def new(old, values, name):
         return old if values is None else _like(old, values, name)
@@ -123,7 +127,7 @@ def keyframe_attributes(
     Raises:
         ValueError: the frame numbers do not rise or are not finite, or a shape does not fit.
     """
-    own = _host(attributes)
+    own = host_attributes(attributes)
     places = np.asarray(frames, np.float64)
     if places.ndim != 1 or not len(places) or not np.isfinite(places).all():
         raise ValueError(
@@ -169,7 +173,7 @@ def smooth_attributes(
     Raises:
         ValueError: a deviation is negative or not finite.
     """
-    own = _host(attributes)
+    own = host_attributes(attributes)
     return _attributes(
         pose=gaussian_filter(own.pose, pose),
         blink=gaussian_filter(own.blink, blink),
@@ -199,7 +203,7 @@ def transfer_attributes(
     Raises:
         ValueError: a field is unknown, or the other recording is empty.
     """
-    own, other = _host(attributes), _host(source)
+    own, other = host_attributes(attributes), host_attributes(source)
     unknown = set(fields) - {"pose", "blink", "expression"}
     if unknown:
         raise ValueError(f"fields: expected pose, blink or expression, got {sorted(unknown)}")
@@ -234,18 +238,14 @@ def gaussian_filter(
     return smooth.astype(np.float32)
 
 
-def _ease(count: int, places: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    frame = np.arange(count)
-    if len(places) == 1:
-        return np.full(count, keys[0])
-    index = np.clip(np.searchsorted(places, frame, side="right") - 1, 0, len(places) - 2)
-    s = np.clip((frame - places[index]) / (places[index + 1] - places[index]), 0.0, 1.0)
-    weight = s * s * (3 - 2 * s)
-    return (keys[index] * (1 - weight) + keys[index + 1] * weight).astype(np.float32)
+def host_attributes(attributes: Attributes) -> Attributes:
+    """The attributes as NumPy arrays, float32.
 
-
-def _host(attributes: Attributes) -> Attributes:
-    """The attributes as NumPy arrays, their shapes checked."""
+    Raises:
+        ValueError: the shapes are not those of (t) frames.
+    """
+    if not isinstance(attributes, Attributes):
+        raise ValueError(f"attributes: expected Attributes, got {type(attributes).__name__}")
     pose, blink, expression = (
         np.asarray(x, np.float32)
         for x in (attributes.pose, attributes.blink, attributes.expression)
@@ -258,6 +258,54 @@ def _host(attributes: Attributes) -> Attributes:
             f"(t, {EXPRESSION_SIZE}), got {', '.join(map(str, shapes))}"
         )
     return Attributes(expression=expression, pose=pose, blink=blink)
+
+
+def check_attributes(attributes: Attributes) -> None:
+    """Refuses what cannot be rendered, or would show no face.
+
+    Raises:
+        ValueError: the shapes are not those of (t) frames, values are not finite, or poses or
+            blinks are in other units.
+    """
+    own = host_attributes(attributes)
+    for name, values in vars(own).items():
+        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{name}: expected finite values, got NaN or infinity in {int(bad.sum())} of "
+                f"{len(bad)} frames, first in frame {int(bad.argmax())}"
+            )
+    if not len(own):
+        raise ValueError("attributes: expected at least one frame, got none")
+    turn = float(np.abs(own.pose[:, :3]).max())
+    if turn > MAX_TURN_RAD:
+        raise ValueError(
+            f"pose: expected pitch, yaw and roll in radians, up to {MAX_TURN_RAD:g}, got "
+            f"{turn:.3g}; degrees are turned into radians by np.radians"
+        )
+    x, y, z = own.pose[:, 3:].T
+    if max(np.abs(x).max(), np.abs(y).max(), z.max()) > MAX_SHIFT_DM or z.min() < FARTHEST_DM:
+        raise ValueError(
+            f"pose: expected x, y and z in decimetres, up to {MAX_SHIFT_DM:g} from the middle and "
+            f"z from {FARTHEST_DM:g} on, got x up to {np.abs(x).max():.3g}, y up to "
+            f"{np.abs(y).max():.3g} and z from {z.min():.3g} to {z.max():.3g}: the head would not "
+            "be in the picture"
+        )
+    if own.blink.min() < -1 or own.blink.max() > MAX_BLINK + 1:
+        raise ValueError(
+            f"blink: expected AU45 intensities from 0 to {MAX_BLINK:g}, got {own.blink.min():.3g} "
+            f"to {own.blink.max():.3g}"
+        )
+
+
+def _ease(count: int, places: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    frame = np.arange(count)
+    if len(places) == 1:
+        return np.full(count, keys[0])
+    index = np.clip(np.searchsorted(places, frame, side="right") - 1, 0, len(places) - 2)
+    s = np.clip((frame - places[index]) / (places[index + 1] - places[index]), 0.0, 1.0)
+    weight = s * s * (3 - 2 * s)
+    return (keys[index] * (1 - weight) + keys[index + 1] * weight).astype(np.float32)
 
 
 def _attributes(*, pose: np.ndarray, blink: np.ndarray, expression: np.ndarray) -> Attributes:

@@ -3,23 +3,34 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+
+PARTIAL_NAMES = ".*.part*"
+"""What the names of files look like that are not whole yet."""
 
 
 @contextmanager
 def whole_or_nothing(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary file beside `path`, renamed to it at the end, removed if anything went wrong.
 
-    Until then whatever is at `path` stays as it is. The temporary name is hidden and has the same
-    ending, by which writers of several formats choose one.
+    Until then whatever is at `path` stays as it is. Of a link, the file that it leads to is
+    written, and the link stays. The temporary name is hidden and has the same ending, by which
+    writers of several formats choose one.
 
     Raises:
         OSError: the folder does not exist, or nothing can be written in it.
     """
-    path = Path(path)
-    partial = path.parent / f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}"
+    path = Path(os.path.realpath(path))
+    # Short, whatever the name is: the longest name is one that can be written.
+    partial = path.parent / f".{secrets.token_hex(6)}.part{path.suffix[-16:]}"
     # Made now, with the rights that the user's new files have; fails where there is one.
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
@@ -27,6 +38,36 @@ def whole_or_nothing(path: str | os.PathLike) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(path: str | os.PathLike, *, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Lets one process at a time do what is inside; gives whether another was at it before.
+
+    The system lets go of the lock when its process ends, however it ends: none is ever left behind,
+    only the empty file at `path`. Where the file system knows no locks, nothing is locked.
+
+    Args:
+        path: a file for the lock alone, in a folder that exists.
+        waiting: called once if another process is at it.
+    """
+    with open(path, "ab") as file:
+        waited = False
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waited = True
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:
+                pass  # no locks here
+        yield waited
+
+
+def readable(name: str | os.PathLike) -> str:
+    """A file's name as text that can be written anywhere: what is not UTF-8 in it is replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:

@@ -1,31 +1,41 @@
 """Frame rates as exact fractions; counting and resampling frames with them."""
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
 
+FrameRate = str | int | float | Fraction | Decimal | np.number
+"""A number, or a text such as "29.97" or "30000/1001"."""
+MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(240)
+# 23.98 is how 24000/1001 = 23.976… is usually printed.
+_PRINTED = Fraction(1, 200)
 
-def parse_frame_rate(rate: str | int | float | Fraction) -> Fraction:
+
+def parse_frame_rate(rate: FrameRate) -> Fraction:
     """A frame rate in Hz as a fraction.
 
-    Takes numbers and texts such as "25", "29.97" and "30000/1001". Decimal shorthands of the NTSC
-    rates (23.976, 29.97, 59.94, …) mean n·1000/1001.
+    Takes numbers, NumPy's as well, and texts such as "25", "29.97" and "30000/1001". Decimal
+    shorthands of the NTSC rates (23.976, 23.98, 29.97, 59.94, …) mean n·1000/1001.
 
     Raises:
-      ValueError: not a positive, finite number.
+      ValueError: not a number from 0.1 to 240.
     """
+    if isinstance(rate, np.generic):
+        rate = rate.item()
     try:
-        fraction = Fraction(rate)
+        fraction = Fraction(0) if isinstance(rate, bool) else Fraction(rate)
     except (ValueError, TypeError, OverflowError, ZeroDivisionError):
         fraction = Fraction(0)
-    if fraction <= 0:
+    if not MIN_FPS <= fraction <= MAX_FPS:
         raise ValueError(
-            f"fps must be a positive number like 25, 29.97 or 30000/1001; got {rate!r}"
+            f"fps must be a number from {float(MIN_FPS):g} to {float(MAX_FPS):g} like 25, 29.97 or "
+            f"30000/1001; got {rate!r}"
         )
     ntsc = Fraction(math.ceil(fraction) * 1000, 1001)
-    if fraction.denominator > 1 and abs(fraction - ntsc) < Fraction(1, 500):
+    if fraction.denominator > 1 and abs(fraction - ntsc) <= _PRINTED:
         return ntsc
     return fraction.limit_denominator(1001)
 

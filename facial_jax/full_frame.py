@@ -9,6 +9,7 @@ blended at its edge.
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -16,10 +17,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import POSE_SIZE
 from facial_jax.files import copy_file, whole_or_nothing
+from facial_jax.media.colors import bt709_frame, tag_bt709
+from facial_jax.media.container import open_media, output_url
 from facial_jax.pictures import opencv, resize
 from facial_jax.reference_path import reference_path
 
@@ -102,14 +106,15 @@ def save_full_frame_reference(
             f"crop: expected a square within the {width}×{height} pixels of the frames, got left "
             f"{left}, top {top}, side {side}; give it in pixels of these frames"
         )
-    path = folder / FILE_NAME
-    with whole_or_nothing(path) as partial, av.open(str(partial), "w") as container:
+    path, reformatter = folder / FILE_NAME, VideoReformatter()
+    with whole_or_nothing(path) as partial, av.open(output_url(partial), "w") as container:
         container.metadata["comment"] = json.dumps(
             {"crop": [int(x) for x in crop], "pose": np.asarray(pose)[:limit].round(4).tolist()}
         )
         stream = container.add_stream("libx264", rate=fps, options=_OPTIONS)
         stream.width, stream.height = width // 2 * 2, height // 2 * 2
         stream.pix_fmt = "yuv420p"
+        tag_bt709(stream.codec_context)
         stream.codec_context.time_base = 1 / fps
         for index, image in enumerate(chain([first], frames)):
             if image.shape != first.shape:
@@ -119,8 +124,7 @@ def save_full_frame_reference(
                 )
             if index >= len(pose):
                 raise ValueError(f"pose: expected one for each frame, got only {len(pose)}")
-            even = np.ascontiguousarray(image[: stream.height, : stream.width])
-            frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+            frame = bt709_frame(image[: stream.height, : stream.width], reformatter)
             frame.pts, frame.time_base = index, 1 / fps
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -137,7 +141,7 @@ def load_full_frame_reference(folder: str | os.PathLike) -> FullFrameReference |
     if not path.is_file():
         return None
     try:
-        with av.open(str(path)) as container:
+        with open_media(path, "video") as container:
             stream = container.streams.video[0]
             fields = json.loads(container.metadata["comment"])
             left, top, side = fields["crop"]
@@ -257,15 +261,16 @@ class _FrameReader:
 
     def __init__(self, reference: FullFrameReference):
         self._reference = reference
-        self._container = av.open(str(reference.path))
-        self._stream = self._container.streams.video[0]
+        self._closing = ExitStack()
         self.kept: dict[int, av.VideoFrame] = {}
 
     def __enter__(self) -> "_FrameReader":
+        self._container = self._closing.enter_context(open_media(self._reference.path, "video"))
+        self._stream = self._container.streams.video[0]
         return self
 
     def __exit__(self, *_) -> None:
-        self._container.close()
+        self._closing.close()
 
     def read(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """Frame `index`, RGB."""

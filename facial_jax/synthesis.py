@@ -8,10 +8,11 @@ speech, and neither the pieces' size nor their seams show in the numbers.
 
 import base64
 import functools
+import html
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from facial_jax.audio.features import given_features
 from facial_jax.audio.features import speech_features as speech_features_of
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
-from facial_jax.editing import gaussian_filter
-from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frames
+from facial_jax.editing import check_attributes, gaussian_filter
+from facial_jax.frame_rate import FrameRate, count_frames, parse_frame_rate, resample_frames
 from facial_jax.full_frame import full_frame_chunks
 from facial_jax.models.facial_gan.generation import blink_when_due, generate_attributes
 from facial_jax.models.rendering_to_video.frames import frame_chunks
@@ -39,6 +40,8 @@ PROGRESS_DELAY_S = 1.0
 POSE_SMOOTHING_S = 0.06  # standard deviation of the Gaussian filter
 SAMPLE_SPEECH = Path(__file__).parent / "assets" / "speech" / "sample.flac"
 MAX_INLINE_BYTES = 64 * 2**20
+MAX_INLINE_S = 30
+MAX_CHUNK_FRAMES = 1024
 
 
 def synthesize(
@@ -46,8 +49,8 @@ def synthesize(
     *,
     subject: str | os.PathLike | Subject = "demo",
     output: str | os.PathLike | None = None,
-    fps: str | int | float | Fraction | None = None,
-    speech_features: tuple[np.ndarray, str | int | float | Fraction] | None = None,
+    fps: FrameRate | None = None,
+    speech_features: tuple[np.ndarray, FrameRate] | None = None,
     attributes: Attributes | None = None,
     full_frame: bool = False,
     chunk_frames: int = CHUNK_FRAMES,
@@ -68,7 +71,8 @@ def synthesize(
         such as another video's attributes after `facial_jax.editing`; default: FACIAL-GAN's.
       full_frame: show the head in whole frames of the subject's reference video, with background
         and body; default: the head alone.
-      chunk_frames: how many frames are made at a time; changes speed and memory, not the frames.
+      chunk_frames: how many frames are made at a time, 1 to 1024; changes speed and memory, not the
+        frames.
       progress: show progress bars for what takes longer than a second.
 
     Returns:
@@ -78,10 +82,12 @@ def synthesize(
       FileNotFoundError: no such audio file, subject or output folder.
       PermissionError: nothing can be written in the output folder.
       ValueError: audio without sound, samples that are not finite, a bad rate, a damaged subject,
-        features or attributes that do not fit, full frames of a subject that has none.
+        features or attributes that do not fit or are not finite or in other units, full frames of a
+        subject that has none, an output that is the audio itself.
     """
     enable_compilation_cache()
-    output = None if output is None else check_output(output)
+    check_chunk_frames(chunk_frames)
+    output = None if output is None else check_output(output, read=[audio])
     subject = subject if isinstance(subject, Subject) else load_subject(subject)
     if output is not None:
         subject.check_renders()
@@ -93,11 +99,14 @@ def synthesize(
         attributes = attributes_from_speech(
             source, subject, fps=fps, speech_features=speech_features, progress=progress
         )
-    elif len(attributes) != (count := count_frames(source.duration, fps)):
-        raise ValueError(
-            f"attributes: expected one row for each of the {count} frames of "
-            f"{float(source.duration):.2f} s at {float(fps):g} per second, got {len(attributes)}"
-        )
+    else:
+        check_attributes(attributes)
+        if len(attributes) != (count := count_frames(source.duration, fps)):
+            raise ValueError(
+                f"attributes: expected one row for each of the {count} frames of "
+                f"{float(source.duration):.2f} s at {float(fps):g} per second, got "
+                f"{len(attributes)}"
+            )
     video = TalkingVideo(
         attributes, fps, subject, source, chunk_frames=chunk_frames, full_frame=full_frame
     )
@@ -116,7 +125,7 @@ def attributes_from_speech(
     subject: Subject,
     *,
     fps: Fraction,
-    speech_features: tuple[np.ndarray, str | int | float | Fraction] | None = None,
+    speech_features: tuple[np.ndarray, FrameRate] | None = None,
     progress: bool = False,
 ) -> Attributes:
     """What the face does while this speech sounds: round(duration · fps) frames.
@@ -150,7 +159,17 @@ def attributes_from_speech(
     return jax.tree.map(lambda x: resample_frames(x, subject.fps, fps, count), attributes)
 
 
-@dataclass
+def check_chunk_frames(count: int) -> None:
+    """Refuses what is no number of frames, or more than a machine has room for.
+
+    Raises:
+      ValueError: not from 1 to 1024.
+    """
+    if not 1 <= count <= MAX_CHUNK_FRAMES:
+        raise ValueError(f"chunk_frames: expected 1 to {MAX_CHUNK_FRAMES}, got {count}")
+
+
+@dataclass(repr=False)
 class TalkingVideo:
     """A subject speaking."""
 
@@ -168,6 +187,17 @@ class TalkingVideo:
     # whether they are whole frames of the reference video, the head in them
     path: Path | None = None
     # the file, once it is written
+    _shown: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    # what a notebook was given of a video that was not written
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        where = "not written yet" if self.path is None else str(self.path)
+        return (
+            f"TalkingVideo({len(self)} frames of {width}×{height}, "
+            f"{float(len(self) / self.fps):.2f} s at {float(self.fps):g} per second, "
+            f"subject {self.subject.name}, {where})"
+        )
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -188,13 +218,16 @@ class TalkingVideo:
 
     def save(self, path: str | os.PathLike, *, progress: bool = True) -> Path:
         """Writes an .mp4 file, H.264 and AAC with the speech; whole or not at all."""
-        path = check_output(path)
+        path = check_output(path, read=[self.audio.path] if self.audio.path else [])
+        self._write(path, progress=progress)
+        self.path = path
+        return path
+
+    def _write(self, path: Path, *, progress: bool) -> None:
         bar = _progress_bar(path.name, progress)(total=len(self), unit="frame", leave=True)
         with bar:
             chunks = _advance(bar, self._chunks())
             write_video(path, chunks, size=self.size, fps=self.fps, audio=self.audio)
-        self.path = path
-        return path
 
     def _chunks(self) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
         heads = frame_chunks(self.subject, self.attributes, chunk_frames=self.chunk_frames)
@@ -206,13 +239,26 @@ class TalkingVideo:
         )
 
     def _repr_html_(self) -> str:
-        """The video itself, inline in a notebook."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = self.path or self.save(Path(folder) / "video.mp4")
-            if path.stat().st_size > MAX_INLINE_BYTES:
-                return f"<p>{len(self)} frames in {path}</p>"
-            data = base64.b64encode(path.read_bytes()).decode()
-        return f'<video controls loop src="data:video/mp4;base64,{data}"></video>'
+        """The video itself, inline in a notebook; of a long one, what it is.
+
+        A short video that was not written is made for this, once.
+        """
+        if self.path is not None and self.path.is_file():
+            if self.path.stat().st_size <= MAX_INLINE_BYTES:
+                return _inline(self.path.read_bytes())
+        elif len(self) / self.fps <= MAX_INLINE_S:
+            if self._shown is None:
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "video.mp4"
+                    self._write(path, progress=True)
+                    self._shown = path.read_bytes()
+            return _inline(self._shown)
+        return f"<p>{html.escape(repr(self))}</p>"
+
+
+def _inline(data: bytes) -> str:
+    encoded = base64.b64encode(data).decode()
+    return f'<video controls loop src="data:video/mp4;base64,{encoded}"></video>'
 
 
 def _progress_bar(what: str, shown: bool) -> Callable[..., tqdm]:

@@ -8,19 +8,21 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from jaxtyping import UInt8
 
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.backend import on_gpu
 from facial_jax.files import whole_or_nothing
+from facial_jax.media.colors import bt709_frame, tag_bt709
+from facial_jax.media.container import open_media, output_url
 from facial_jax.version import __version__
 
 # The rates AAC knows, in Hz; others are resampled to the next higher one.
@@ -56,34 +58,55 @@ _hardware_works: dict[tuple[int, int], bool] = {}  # by size; found out once per
 
 def read_frames(path: str | os.PathLike) -> UInt8[np.ndarray, "t h w 3"]:
     """All frames of a video, RGB, in memory."""
-    with av.open(str(path)) as container:
+    with open_media(Path(path), "video") as container:
         return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
-def check_output(path: str | os.PathLike) -> Path:
+def check_output(path: str | os.PathLike, *, read: Sequence[object] = ()) -> Path:
     """The path of a video to be written, checked before any work is done.
 
+    Args:
+      path: an .mp4 file; where it is a link, the file that it leads to is written.
+      read: what the video is made from; paths among it must not be the output.
+
     Raises:
-      ValueError: the name does not end in .mp4, or is a folder's.
+      ValueError: the name does not end in .mp4, is too long, or is a folder's, or the file is one
+        that is read to make the video.
       FileNotFoundError: its folder does not exist.
       PermissionError: nothing can be written in its folder.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
         raise ValueError(f"output must be the name of an .mp4 file; got {str(path)!r}")
+    try:
+        os.stat(path.parent / "." / path.name)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # such as a name that is too long
+        raise ValueError(f"output cannot be {str(path)!r}: {error.strerror}") from None
     if path.is_dir():
         raise ValueError(f"output is a folder: {path}; give the name of an .mp4 file in it")
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"the folder of output does not exist: {path.parent}; make it first or choose another"
         )
+    for source in read:
+        if isinstance(source, str | os.PathLike) and _is_same_file(path, source):
+            raise ValueError(f"output is what is read: {path}; give another name")
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        tempfile.TemporaryFile(dir=path.resolve().parent).close()
     except OSError as error:
         raise PermissionError(
             f"cannot write in the folder of output, {path.parent}: {error}"
         ) from None
     return path
+
+
+def _is_same_file(path: Path, other: str | os.PathLike) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 def write_video(
@@ -187,7 +210,8 @@ def _works(encoder: Encoder, size: tuple[int, int]) -> bool:
             video.end()
         file.seek(0)
         with av.open(file) as container:
-            decoded = [x.to_ndarray(format="rgb24") for x in container.decode(video=0)]
+            colors = {"format": "rgb24", "src_colorspace": Colorspace.ITU709}
+            decoded = [x.to_ndarray(**colors) for x in container.decode(video=0)]
     except (RuntimeError, ValueError, av.error.FFmpegError):  # a ValueError: no such encoder
         return False
     if np.shape(decoded) != np.shape(frames):
@@ -198,7 +222,7 @@ def _works(encoder: Encoder, size: tuple[int, int]) -> bool:
 def _encode(path, chunks, size, fps, audio) -> None:
     encoder = choose_encoder(size)
     # Data go to the file as they come and the index is moved to the front at the end.
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+    with av.open(output_url(path), "w", options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = synthetic_tag()
         video = _VideoTrack(container, encoder, size, fps)
         sound = _SoundTrack(container, audio)
@@ -224,15 +248,14 @@ class _VideoTrack:
         self._stream = container.add_stream(encoder.name, rate=fps, options=encoder.options)
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = "yuv420p"
+        tag_bt709(self._stream.codec_context)
         self._stream.codec_context.time_base = self._time_base = 1 / fps
         self._reformatter = VideoReformatter()
         self.count = 0
 
     def encode(self, image: np.ndarray) -> None:
         """Encodes the next frame, uint8 RGB (h, w, 3)."""
-        frame = av.VideoFrame.from_numpy_buffer(image, format="rgb24")
-        # In this thread: handing parts of a small picture to others takes longer than the work.
-        frame = self._reformatter.reformat(frame, format="yuv420p", threads=1)
+        frame = bt709_frame(image, self._reformatter)
         frame.pts, frame.time_base = self.count, self._time_base
         self._mux(frame)
         self.count += 1

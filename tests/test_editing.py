@@ -6,6 +6,7 @@ import scipy.ndimage
 
 from facial_jax.attributes import Attributes
 from facial_jax.editing import (
+    check_attributes,
     gaussian_filter,
     keyframe_attributes,
     offset_attributes,
@@ -148,3 +149,43 @@ def test_a_recording_at_another_rate_keeps_its_tempo():
 def test_edits_that_make_no_sense_say_what_was_expected(edit, message):
     with pytest.raises(ValueError, match=message):
         edit(clip())
+
+
+def calm_clip():
+    """One whose head stays in the picture."""
+    return scale_attributes(offset_attributes(clip()), pose=0.2)
+
+
+def with_field(attributes, field, values):
+    """As a user may make them: the tests' checks of types would refuse wrong shapes at once."""
+    changed = attributes.replace()
+    object.__setattr__(changed, field, values)
+    return changed
+
+
+def test_attributes_that_can_be_rendered_are_let_through():
+    attributes = calm_clip()
+    check_attributes(attributes)
+    check_attributes(attributes.replace(blink=attributes.blink * 0 - np.float32(0.1)))
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "message"),
+    [
+        ("pose", lambda x: x[:-1], "expected pose"),
+        ("pose", lambda x: x[:, :5], "expected pose"),
+        ("expression", lambda x: x[:, :32], "expected pose"),
+        ("blink", lambda x: x[:, None], "expected pose"),
+        ("pose", lambda x: x * np.nan, r"pose: expected finite values, got NaN or infinity in"),
+        ("expression", lambda x: np.where(x == x[7, 0], np.inf, x), "expression: expected finite"),
+        ("pose", lambda x: np.degrees(x) + 3, "in radians"),
+        ("pose", lambda x: x + np.array([0, 0, 0, 0, 0, 10]), "in decimetres"),
+        ("pose", lambda x: x + np.array([0, 0, 0, 100, 0, 0]), "in decimetres"),
+        ("blink", lambda x: x + 100, "blink: expected AU45 intensities from 0 to 5"),
+    ],
+)
+def test_attributes_that_cannot_be_rendered_are_refused_in_words(field, change, message):
+    attributes = calm_clip()
+    wrong = change(np.asarray(getattr(attributes, field))).astype(np.float32)
+    with pytest.raises(ValueError, match=message):
+        check_attributes(with_field(attributes, field, wrong))

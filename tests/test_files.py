@@ -2,11 +2,14 @@
 
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facial_jax.files import copy_file, whole_or_nothing, write_bytes, write_text
+from facial_jax.files import copy_file, exclusive, whole_or_nothing, write_bytes, write_text
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_remnant(tmp_path):
@@ -51,6 +54,31 @@ def test_bytes_text_and_copies_are_what_was_given(tmp_path):
     assert (tmp_path / "b").read_bytes() == "ω".encode()
     copy_file(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b"\x00\xff"
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    path = tmp_path / ("n" * 251 + ".mp4")
+    write_bytes(path, b"x")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_lock_makes_the_next_wait_and_dies_with_its_process(tmp_path):
+    path = tmp_path / "lock"
+    code = (
+        "import sys, time\nfrom facial_jax.files import exclusive\n"
+        "with exclusive(sys.argv[1], waiting=lambda: None):\n"
+        "    print('held', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        with exclusive(path, waiting=other.kill) as waited:  # kill -9, while this one waits
+            assert waited
+    with exclusive(path, waiting=pytest.fail) as waited:
+        assert not waited
 
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path):

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -16,6 +17,14 @@ from facial_jax.frame_rate import count_frames, parse_frame_rate, resample_frame
         (29.97, Fraction(30000, 1001)),
         ("23.976", Fraction(24000, 1001)),
         ("59.94", Fraction(60000, 1001)),
+        ("23.98", Fraction(24000, 1001)),
+        (" 23.98 ", Fraction(24000, 1001)),
+        (np.float32(25), Fraction(25)),
+        (np.float32(29.97), Fraction(30000, 1001)),
+        (np.int64(30), Fraction(30)),
+        (Decimal("12.5"), Fraction(25, 2)),
+        (0.1, Fraction(1, 10)),
+        (24.5, Fraction(49, 2)),
         (12.5, Fraction(25, 2)),
         (1 / 3, Fraction(1, 3)),
     ],
@@ -24,7 +33,13 @@ def test_rates_are_exact_fractions(given, expected):
     assert parse_frame_rate(given) == expected
 
 
-@pytest.mark.parametrize("bad", [0, -25, "fast", float("nan"), float("inf"), "1/0"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(0, -25, "fast", float("nan"), float("inf"), "1/0", 0.0001, 1e9, "", "25 fps", "29,97"),
+        *(True, np.float64("nan"), Decimal("NaN"), np.complex64(25)),
+    ],
+)
 def test_anything_else_is_refused_with_an_example(bad):
     with pytest.raises(ValueError, match="30000/1001"):
         parse_frame_rate(bad)

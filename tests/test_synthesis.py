@@ -31,7 +31,8 @@ from facial_jax.subject import (
     load_rendering_to_video,
     save_subject,
 )
-from facial_jax.synthesis import attributes_from_speech, synthesize
+from facial_jax.synthesis import TalkingVideo, attributes_from_speech, synthesize
+from tests.test_editing import with_field
 
 RATE = 16000
 
@@ -340,7 +341,7 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
     long = tmp_path / "long.npy"
     np.save(long, np.resize(speech, 120 * RATE))
@@ -372,6 +373,65 @@ def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
     errors = said.read_text()
     assert "interrupted" in errors
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("count", [0, -1, 10**6])
+def test_a_chunk_has_a_sensible_number_of_frames(speech, count):
+    with pytest.raises(ValueError, match=f"chunk_frames: expected 1 to 1024, got {count}"):
+        synthesize((speech, RATE), chunk_frames=count)
+
+
+@pytest.mark.parametrize("through", ["itself", "link"])
+def test_the_speech_is_not_replaced_by_its_video(tmp_path, speech, through):
+    path = tmp_path / "speech.mp4"
+    path.write_bytes(b"what was recorded")
+    output = path
+    if through == "link":
+        output = tmp_path / "talk.mp4"
+        output.symlink_to(path)
+    with pytest.raises(ValueError, match="output is what is read"):
+        synthesize(path, output=output)
+    assert path.read_bytes() == b"what was recorded"
+
+
+def test_attributes_in_other_units_or_shapes_are_refused_in_words(speech, attributes):
+    sound = (speech[: 2 * RATE], RATE)
+    pose, expression = np.asarray(attributes.pose), np.asarray(attributes.expression)
+    for changed, message in (
+        (with_field(attributes, "pose", pose[:-1]), r"expected pose \(t, 6\), blink \(t,\)"),
+        (with_field(attributes, "expression", expression[:, :32]), r"expression \(t, 64\)"),
+        (attributes.replace(pose=pose * np.nan), "pose: expected finite values"),
+        (attributes.replace(pose=np.degrees(pose)), "in radians"),
+        (attributes[:10], "expected one row for each of the 50 frames"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            synthesize(sound, attributes=changed, progress=False)
+
+
+def short_video(demo, attributes, speech, frames=2):
+    sound = AudioSource((speech[: frames * RATE // 25], RATE))
+    return TalkingVideo(attributes[:frames], Fraction(25), demo, sound, chunk_frames=8)
+
+
+def test_a_video_is_shown_again_and_its_text_is_short(demo, attributes, speech, tmp_path):
+    video = short_video(demo, attributes, speech)
+    shown = video._repr_html_()
+    assert "<video" in shown
+    assert video._repr_html_() == shown
+    assert video.path is None
+    assert len(repr(video)) < 200
+    assert "2 frames" in repr(video)
+    video.save(tmp_path / "talk.mp4", progress=False)
+    assert "<video" in video._repr_html_()
+    (tmp_path / "talk.mp4").unlink()
+    assert "<video" in video._repr_html_()
+
+
+def test_a_long_video_is_not_made_to_be_shown(demo, attributes, speech, monkeypatch):
+    long = jax.tree.map(lambda x: np.resize(x, (31 * 25, *x.shape[1:])), attributes)
+    video = TalkingVideo(long, Fraction(25), demo, AudioSource((speech, RATE)))
+    monkeypatch.setattr(TalkingVideo, "_chunks", pytest.fail)
+    assert "775 frames" in video._repr_html_()
 
 
 def test_making_a_video_imports_nothing_that_needs_system_libraries():

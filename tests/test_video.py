@@ -58,6 +58,34 @@ def test_frames_and_sound_come_back_at_their_times(tmp_path, fps, rate, channels
         assert container.streams.audio[0].codec_context.channels == channels
 
 
+@pytest.mark.parametrize("size", [(64, 64), (720, 1280)])
+def test_colours_are_bt709_and_the_file_says_so(tmp_path, size):
+    rgb = np.array([40, 200, 40], np.uint8)
+    path = tmp_path / "talk.mp4"
+    chunks = iter([np.broadcast_to(rgb, (5, *size, 3)).copy()])
+    write_video(path, chunks, size=size, fps=Fraction(25), audio=tone(0.2, 16000))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frame = next(container.decode(stream))
+        context = stream.codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
+        assert (frame.colorspace, frame.color_range) == (1, 1)
+    y, cb, cr = (float(np.frombuffer(plane, np.uint8)[0]) for plane in frame.planes)
+    y, cb, cr = (y - 16) / 219, (cb - 128) / 224, (cr - 128) / 224
+    red, blue = y + 1.5748 * cr, y + 1.8556 * cb
+    green = (y - 0.2126 * red - 0.0722 * blue) / 0.7152
+    np.testing.assert_allclose(255 * np.array([red, green, blue]), rgb, atol=3)
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "talk.mp4", tmp_path / "there" / "real.mp4"
+    link.symlink_to(target)
+    write_video(link, grey_chunks(5), size=SIZE, fps=Fraction(25), audio=tone(0.2, 16000))
+    assert link.is_symlink()
+    assert target.stat().st_size > 500
+
+
 def test_sound_is_the_speech(tmp_path):
     path = tmp_path / "talk.mp4"
     write_video(path, grey_chunks(25), size=SIZE, fps=Fraction(25), audio=tone(1.0, 16000))
@@ -138,7 +166,7 @@ def gpu_with_few_cores(monkeypatch):
 
 
 # Takes the place of the hardware: it works, and can be told from libx264 in the file.
-STAND_IN = Encoder("mpeg4", {})
+STAND_IN = Encoder("mpeg4", {"qmax": "4"})
 
 
 @pytest.mark.parametrize(
@@ -243,6 +271,9 @@ def test_output_is_checked_before_any_work(tmp_path):
         check_output(tmp_path / "talk.avi")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         check_output(tmp_path / "nowhere" / "talk.mp4")
+    with pytest.raises(ValueError, match=r"cannot be .*too long"):
+        check_output(tmp_path / ("n" * 300 + ".mp4"))
+    check_output(tmp_path / ("n" * 251 + ".mp4"))
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(ValueError, match="folder"):
         check_output(tmp_path / "folder.mp4")

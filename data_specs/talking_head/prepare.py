@@ -18,13 +18,17 @@ from facial_jax.audio.acoustic import default_acoustic_model
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, save_reason
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.files import write_text
+from facial_jax.files import PARTIAL_NAMES, exclusive, write_text
+from facial_jax.frame_rate import parse_frame_rate
 from facial_jax.tracking import track
-from facial_jax.tracking.clip import listen_again, write_tracked
+from facial_jax.tracking.clip import check_sound, listen_again, write_tracked
+from facial_jax.tracking.frames import open_frames
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.tracking.preflight import Preflight
+from facial_jax.tracking.tracker import check_crop_size
 
 LEFT_OUT_TABLE = "left_out.tsv"
+LOCK_NAME = ".lock"  # in a clip's folder
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,19 @@ class Preparation:
     # who is in the videos; each its own name, or its folder's, if not given
     acoustic_model: str = field(default_factory=default_acoustic_model)
     # where the speech features come from: phonemes, bundled, deepspeech, or a file
+    again: bool = False
+    # track videos again that are done already
+
+    def __post_init__(self):
+        check_crop_size(self.size)
+        if self.fps is not None:
+            parse_frame_rate(self.fps)
 
 
 def prepare_videos(
     videos: Sequence[Video],
     how: Preparation,
     *,
-    again: bool,
     workers: int,
     beam: str,
     say: Callable[[str], None],
@@ -57,7 +67,6 @@ def prepare_videos(
     Args:
         videos: what is to be tracked; what is done is not done again.
         how: options, and the output folder, which must exist.
-        again: track videos again that are done already.
         workers: how many videos are tracked at once; more than one needs Apache Beam.
         beam: options of Apache Beam for another runner than this machine's processes.
         say: is given a line of text on each video.
@@ -65,7 +74,7 @@ def prepare_videos(
     Raises:
         ImportError, LandmarkerMissingError: no video can be tracked here.
     """
-    missing = [video for video in videos if again or not done_before(video, how, say)]
+    missing = [video for video in videos if how.again or not done_before(video, how, say)]
     if len(missing) < len(videos):
         say(f"{len(videos) - len(missing)} of {len(videos)} videos were done before")
     jobs = [(video, how) for video in missing]
@@ -87,9 +96,10 @@ def prepare(
     Raises:
         ValueError: the video cannot be used; what is known of it is in its report.
     """
+    frames = open_frames(video.path, fps=how.fps)
+    check_sound(frames)
     (how.output / video.clip / FILE_NAME).unlink(missing_ok=True)
-    model = procedural_face_model()
-    tracked = track(video.path, model, fps=how.fps, size=how.size, progress=progress)
+    tracked = track(frames, procedural_face_model(), size=how.size, progress=progress)
     subject = how.subject or video.subject
     return write_tracked(
         how.output,
@@ -117,25 +127,42 @@ def done_before(video: Video, how: Preparation, say: Callable[[str], None]) -> b
 
 
 def prepare_or_leave_out(
-    job: tuple[Video, Preparation], *, progress: Callable[..., Iterable] = iter
+    job: tuple[Video, Preparation],
+    *,
+    say: Callable[[str], None],
+    progress: Callable[..., Iterable] = iter,
 ) -> Preflight | None:
     """`prepare`; where the video cannot be used, the reason in its folder and None.
 
+    One process at a time works on a clip: another waits, and takes what the first has made.
+
     Raises:
         ImportError, LandmarkerMissingError: no video can be tracked here.
+        OSError: nothing can be written there.
     """
     video, how = job
     enable_compilation_cache()
-    try:
-        return prepare(video, how, progress=progress)
-    except (ImportError, LandmarkerMissingError):
-        raise
-    except (ValueError, OSError, RuntimeError) as error:
-        leave_out(job, str(error))
-    except Exception as error:  # one strange file must not stop the others
-        traceback.print_exc()
-        leave_out(job, f"{type(error).__name__}: {error}")
-    return None
+    folder = how.output / video.clip
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(
+        folder / LOCK_NAME, waiting=lambda: say(f"{folder}: another process is at it; waiting")
+    ) as waited:
+        if (waited or not how.again) and done_before(video, how, say):
+            say(f"{folder}: done by another process")
+            return None
+        for remnant in folder.glob(PARTIAL_NAMES):  # of a process that was killed
+            remnant.unlink(missing_ok=True)
+        try:
+            return prepare(video, how, progress=progress)
+        except (ImportError, LandmarkerMissingError):
+            raise
+        except (ValueError, OSError, RuntimeError) as error:
+            leave_out(job, str(error))
+        except Exception as error:  # one strange file must not stop the others
+            traceback.print_exc()
+            leave_out(job, f"{type(error).__name__}: {error}")
+        say(f"{folder}: left out")
+        return None
 
 
 def leave_out(job: tuple[Video, Preparation], reason: str) -> None:
@@ -150,17 +177,17 @@ def _one_by_one(jobs: list[tuple[Video, Preparation]], say: Callable[[str], None
         bar = functools.partial(
             tqdm, desc=video.path.name, unit="frame", leave=False, mininterval=1.0
         )
-        checked = prepare_or_leave_out(job, progress=bar)
+        checked = prepare_or_leave_out(job, say=say, progress=bar)
         if checked is not None:
             say(f"{how.output / video.clip}:\n{checked.text()}")
 
 
 def _in_worker(job: tuple[Video, Preparation]) -> None:
-    checked = prepare_or_leave_out(job)
-    video, how = job
-    folder = how.output / video.clip
-    remarks = "left out" if checked is None else f"done, {len(checked.problems)} remarks in it"
-    print(f"{folder}: {remarks}", flush=True)
+    say = functools.partial(print, flush=True)
+    checked = prepare_or_leave_out(job, say=say)
+    if checked is not None:
+        video, how = job
+        say(f"{how.output / video.clip}: done, {len(checked.problems)} remarks in it")
 
 
 def _at_once(jobs: list[tuple[Video, Preparation]], workers: int, beam: str) -> None:

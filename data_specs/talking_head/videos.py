@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facial_jax.files import readable
+
 SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
@@ -24,12 +26,24 @@ class Video:
     # the person's name
 
 
-def find_videos(paths: Sequence[str | os.PathLike]) -> list[Video]:
+# What `facial_jax.tracking.clip` and personalization leave beside a clip.
+_MADE_HERE = ("video.mp4", "full_frame.mp4")
+_BESIDE = ("clip.npz", "report.txt")
+
+
+def find_videos(
+    paths: Sequence[str | os.PathLike], *, output: str | os.PathLike | None = None
+) -> list[Video]:
     """The videos at these paths, and all those in the folders among them.
 
     A video given itself is called as its file. In a folder FOLDER, the video FOLDER/NAME.mp4
     becomes the clip NAME, and FOLDER/PERSON/A/B.mp4 the clip PERSON_A_B of PERSON: videos in
-    folders of their own show one person each.
+    folders of their own show one person each. Hidden files, the output folder, and the crops of
+    tracked clips are left out.
+
+    Args:
+        paths: videos and folders.
+        output: where the clips will be.
 
     Raises:
         ValueError: a folder holds no video, or two videos would make the same clip.
@@ -37,16 +51,16 @@ def find_videos(paths: Sequence[str | os.PathLike]) -> list[Video]:
     found = []
     for path in map(Path, paths):
         if not path.is_dir():
-            found.append(Video(path, path.stem, path.stem))
+            found.append(Video(path, readable(path.stem), readable(path.stem)))
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        inside = sorted(p for p in path.rglob("*") if _is_video(p, path, output))
         if not inside:
             raise ValueError(
                 f"videos: no video in the folder {path}; expected files named *"
                 + ", *".join(SUFFIXES)
             )
         for video in inside:
-            parts = video.relative_to(path).with_suffix("").parts
+            parts = [readable(part) for part in video.relative_to(path).with_suffix("").parts]
             found.append(Video(video, "_".join(parts), parts[0]))
     names: dict[str, Path] = {}
     for video in found:
@@ -57,3 +71,17 @@ def find_videos(paths: Sequence[str | os.PathLike]) -> list[Video]:
             )
         names[video.clip] = video.path
     return found
+
+
+def _is_video(path: Path, folder: Path, output: str | os.PathLike | None) -> bool:
+    """Whether a file in a folder is one of the videos that the folder was given for."""
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        return False
+    if any(part.startswith(".") for part in path.relative_to(folder).parts):
+        return False  # macOS leaves ._NAME beside NAME on other file systems
+    if path.name in _MADE_HERE and any(path.with_name(name).exists() for name in _BESIDE):
+        return False
+    if output is None:
+        return True
+    made, given = Path(output).resolve(), folder.resolve()
+    return made == given or not made.is_relative_to(given) or made not in path.resolve().parents

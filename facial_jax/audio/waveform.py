@@ -4,6 +4,7 @@ Nothing here holds more than a block of sound at a time, so a recording may last
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +13,20 @@ import av
 import numpy as np
 from jaxtyping import Float
 
-_BLOCK_SAMPLES = 1 << 15
+from facial_jax.media.channels import mono_weights, usual_channels
+from facial_jax.media.sound import BLOCK_SAMPLES, FileSound, to_float
+
+MIN_RATE, MAX_RATE = 1000, 768_000
+# Sound made louder than full scale is still sound; far beyond are samples in another unit.
+MAX_SAMPLE = 16.0
+_LOUD_SAMPLE = 2.0
 
 
 class AudioSource:
     """A recording that can be read from its start as often as needed.
+
+    The sound of a video starts with its first picture. Where there is none in between, or what
+    there is cannot be decoded, there is silence, with one warning that says where.
 
     Args:
         audio: a path to anything with sound that FFmpeg reads (wav, mp3, flac, ogg, m4a, a video),
@@ -26,34 +36,58 @@ class AudioSource:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is a folder, cannot be decoded or has no sound; the array has no
-            samples, NaN or infinite samples, or an impossible shape, type or rate.
+            samples, NaN or infinite samples, samples in another unit, or an impossible shape, type
+            or rate.
     """
 
     def __init__(self, audio: str | os.PathLike | tuple):
-        self._path: Path | None = None
+        self._file: FileSound | None = None
         self._samples = np.zeros((0, 1), np.float32)
-        self._sample_count: int | None = None
         if isinstance(audio, tuple):
             self._samples, self.sample_rate = _check_array(audio)
-            self.channels = self._samples.shape[1]
-            self._sample_count = len(self._samples)
+            names = usual_channels(self._samples.shape[1])
         else:
-            self._path = Path(audio)
-            self.sample_rate, self.channels = _probe(self._path)
+            self._file = FileSound(Path(audio))
+            self.sample_rate, names = self._file.rate, self._file.channels
+        self.channels = len(names)
+        self._mono_weights = mono_weights(names)
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is one."""
+        return None if self._file is None else self._file.path
 
     @property
     def sample_count(self) -> int:
-        """Samples per channel at the source's own rate; the first use reads a file once."""
-        if self._sample_count is None:
+        """Samples per channel at the source's own rate; the first use reads a file once.
+
+        Raises:
+            ValueError: the sound is not finite, or more than half of it cannot be decoded.
+        """
+        if self._file is None:
+            return len(self._samples)
+        if self._file.sample_count is None:
             for _ in self._native_blocks():
                 pass
-        assert self._sample_count is not None
-        return self._sample_count
+        return self._file.sample_count
 
     @property
     def duration(self) -> Fraction:
         """Exact length in seconds; the first use reads a file once, unless it was read before."""
         return Fraction(self.sample_count, self.sample_rate)
+
+    def check(self) -> None:
+        """Reads a file once, unless it was read before.
+
+        Raises:
+            ValueError: the sound is not finite, or more than half of it cannot be decoded.
+        """
+        assert self.sample_count
+
+    @property
+    def remark(self) -> str | None:
+        """What is missing in the sound, a sentence; once it was read, and if anything is."""
+        return None if self._file is None else self._file.remark
 
     def blocks(
         self, rate: int | None = 16000, *, mono: bool = True
@@ -62,50 +96,44 @@ class AudioSource:
 
         Args:
             rate: in Hz; `None` is the source's own.
-            mono: mix the channels down by their mean.
+            mono: mix the channels down as players do: the mean of stereo.
 
         Yields:
             (n, channels) float32 samples, nominally in [-1, 1]; channels is 1 if `mono`.
 
         Raises:
-            ValueError: the sound cannot be decoded further, is empty or not finite.
+            ValueError: more than half of the sound cannot be decoded, or it is empty or not finite.
         """
         blocks = self._native_blocks()
         if mono:
-            blocks = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in blocks)
+            blocks = (block @ self._mono_weights[:, None] for block in blocks)
         if rate is None or rate == self.sample_rate:
             return blocks
         return _resample(blocks, self.sample_rate, rate)
 
     def _native_blocks(self) -> Iterator[np.ndarray]:
-        if self._path is None:
-            for start in range(0, len(self._samples), _BLOCK_SAMPLES):
-                yield self._samples[start : start + _BLOCK_SAMPLES]
+        if self._file is None:
+            for start in range(0, len(self._samples), BLOCK_SAMPLES):
+                yield self._samples[start : start + BLOCK_SAMPLES]
             return
         count = 0
-        for block in _decode(self._path, self.sample_rate, self.channels):
+        for block in self._file.read():
             finite = np.isfinite(block).all(axis=1)
             if not finite.all():
                 second = (count + int(np.argmin(finite))) / self.sample_rate
                 raise ValueError(
-                    f"audio: {self._path} has NaN or infinite samples at {second:.3f} s; "
+                    f"audio: {self._file.path} has NaN or infinite samples at {second:.3f} s; "
                     "export it again, for example as 16-bit wav"
                 )
+            _check_level(block, f"{self._file.path} has float samples")
             count += len(block)
             yield block
-        if count == 0:
-            raise ValueError(f"audio: {self._path} has an audio stream but not one sample in it")
-        self._sample_count = count
 
 
 def _check_array(audio: tuple) -> tuple[np.ndarray, int]:
     if len(audio) != 2:
         raise ValueError(f"audio: expected a pair (samples, rate), got {len(audio)} things")
-    samples, rate = np.asarray(audio[0]), audio[1]
-    if not np.isscalar(rate) or isinstance(rate, str) or not np.isfinite(rate) or rate < 1:
-        raise ValueError(f"audio: expected a sample rate of at least 1 Hz, got {rate!r}")
-    if int(rate) != rate:
-        raise ValueError(f"audio: expected a whole number of Hz as sample rate, got {rate!r}")
+    samples, rate = np.asarray(audio[0]), _check_rate(audio[1])
     if samples.ndim not in (1, 2):
         raise ValueError(
             f"audio: expected samples of shape (n,), (n, channels) or (channels, n), "
@@ -119,77 +147,62 @@ def _check_array(audio: tuple) -> tuple[np.ndarray, int]:
         samples = samples[:, None]
     elif samples.shape[0] < samples.shape[1]:
         samples = samples.T
-    samples = _to_float(samples)
-    if not np.isfinite(samples).all():
-        raise ValueError("audio: the array has NaN or infinite samples; clean it first")
-    return samples, int(rate)
-
-
-def _to_float(samples: np.ndarray) -> np.ndarray:
     if samples.dtype.kind == "f":
-        return samples.astype(np.float32, copy=False)
-    half = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    offset = half if samples.dtype.kind == "u" else 0.0
-    return ((samples.astype(np.float64) - offset) / half).astype(np.float32)
+        if not np.isfinite(samples).all():
+            raise ValueError("audio: the array has NaN or infinite samples; clean it first")
+        _check_level(samples, "the array has float samples")
+    else:
+        _check_integers(samples)
+    return to_float(samples), rate
 
 
-def _open(path: Path) -> av.container.InputContainer:
-    if not path.exists():
-        raise FileNotFoundError(f"audio: there is no file {path}")
-    if path.is_dir():
-        raise ValueError(f"audio: {path} is a folder; give one file with sound")
-    try:
-        return av.open(str(path))
-    except (av.error.FFmpegError, OSError) as error:
+def _check_rate(rate) -> int:
+    number = np.asarray(rate)
+    if number.ndim or number.dtype.kind not in "iuf" or not np.isfinite(number):
+        raise ValueError(f"audio: expected a sample rate in Hz, got {rate!r}")
+    if not MIN_RATE <= number <= MAX_RATE:
         raise ValueError(
-            f"audio: {path} cannot be read as sound or video ({error}); give a wav, mp3, flac, "
-            "ogg, m4a or a video with sound"
-        ) from error
+            f"audio: expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {rate!r}"
+        )
+    if number != np.floor(number):
+        raise ValueError(f"audio: expected a whole number of Hz as sample rate, got {rate!r}")
+    return int(number)
 
 
-def _probe(path: Path) -> tuple[int, int]:
-    with _open(path) as container:
-        if not container.streams.audio:
-            raise ValueError(f"audio: {path} has no audio stream; give a file with sound")
-        try:
-            frame = next(container.decode(audio=0), None)
-        except av.error.FFmpegError as error:
-            raise ValueError(f"audio: the sound of {path} cannot be decoded ({error})") from error
-        if frame is None:
-            raise ValueError(f"audio: {path} has an audio stream but not one sample in it")
-        return frame.sample_rate, frame.layout.nb_channels
+def _check_level(samples: np.ndarray, whose: str) -> None:
+    """Float samples: those far beyond [-1, 1] are in another unit."""
+    peak = float(np.abs(samples).max(initial=0))
+    if peak > MAX_SAMPLE:
+        raise ValueError(
+            f"audio: {whose} up to {peak:.5g}; expected them in [-1, 1]. Divide 16-bit samples by "
+            "32768, or give them as int16"
+        )
+    if peak > _LOUD_SAMPLE:
+        warnings.warn(
+            f"audio: {whose} up to {peak:.3g}, where [-1, 1] is expected: it will be overdriven",
+            stacklevel=2,
+        )
 
 
-def _decode(path: Path, rate: int, channels: int) -> Iterator[np.ndarray]:
-    """Blocks (n, channels) float32 of a file's first audio stream, at its own rate."""
-    pending: list[np.ndarray] = []
-    held = 0
-    with _open(path) as container:
-        frames = container.decode(audio=0)
-        while True:
-            try:
-                frame = next(frames, None)
-            except av.error.FFmpegError as error:
-                raise ValueError(
-                    f"audio: the sound of {path} cannot be decoded to its end ({error}); "
-                    "the file may be damaged"
-                ) from error
-            if frame is None:
-                break
-            if frame.sample_rate != rate or frame.layout.nb_channels != channels:
-                raise ValueError(
-                    f"audio: {path} changes from {rate} Hz with {channels} channels to "
-                    f"{frame.sample_rate} Hz with {frame.layout.nb_channels} midway; convert it"
-                )
-            block = frame.to_ndarray()
-            block = block.reshape(-1, channels) if frame.format.is_packed else block.T
-            pending.append(_to_float(block))
-            held += len(block)
-            if held >= _BLOCK_SAMPLES:
-                yield np.concatenate(pending)
-                pending, held = [], 0
-    if held:
-        yield np.concatenate(pending)
+def _check_integers(samples: np.ndarray) -> None:
+    """Integers of 32 bits and more: they are scaled by their range, which they should use."""
+    bits = 8 * samples.dtype.itemsize
+    peak = max(abs(int(samples.max())), abs(int(samples.min())))
+    used = peak.bit_length() + (samples.dtype.kind == "i")
+    if bits <= 16 or peak == 0:
+        return
+    fitting = next(b for b in (8, 16, 24, 32, 64, 128) if used <= b)
+    if fitting <= 16 or (bits == 64 and fitting <= 32):
+        raise ValueError(
+            f"audio: the array is {samples.dtype}, but its values, up to {peak}, fit {fitting} "
+            f"bits: it would be silence. Give 16-bit samples as int16, 32-bit ones as int32"
+        )
+    if bits == 32 and fitting == 24:
+        warnings.warn(
+            f"audio: the array is {samples.dtype}, but its values, up to {peak}, fit 24 bits: "
+            "24-bit samples must be multiplied by 256",
+            stacklevel=2,
+        )
 
 
 def _resample(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
@@ -204,15 +217,13 @@ def _resample(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iter
         channels = block.shape[1]
         layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
         if resampler is None:
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate_out)
+            resampler = av.AudioResampler(format="flt", layout=layout, rate=rate_out)
         received += len(block) if is_sound else 0
         expected = -(-received * rate_out // rate_in)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(block.T), format="fltp", layout=layout
-        )
+        frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = rate_in
         for resampled in resampler.resample(frame):
-            samples = resampled.to_ndarray().T[: expected - given]
+            samples = resampled.to_ndarray().reshape(-1, channels)[: expected - given]
             given += len(samples)
             if len(samples):
                 yield samples

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from facial_jax.data.clips import ARRAY_FIELDS, Clip, check_clip
-from facial_jax.files import whole_or_nothing, write_text
+from facial_jax.files import readable, whole_or_nothing, write_text
 
 FILE_NAME = "clip.npz"
 REASON_NAME = "left_out.txt"
@@ -65,14 +65,18 @@ def save_reason(folder: str | os.PathLike, clip: str, *, video: str, reason: str
     """Notes in `folder`/`clip` why there is no such clip, whole or not at all."""
     path = Path(folder) / clip / REASON_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, f"{video}\n{' '.join(reason.split())}\n")
+    lines = [" ".join(readable(text).split()) for text in (video, reason)]
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def left_out_videos(folder: str | os.PathLike) -> list[tuple[str, str, str]]:
     """(clip, video, reason) of every video that left a reason, in the order of the clips' names."""
     rows = []
     for path in sorted(Path(folder).glob(f"*/{REASON_NAME}")):
-        video, reason = path.read_text(encoding="utf-8").splitlines()[:2]
+        try:
+            video, reason = path.read_text(encoding="utf-8").splitlines()[:2]
+        except FileNotFoundError:
+            continue  # another process has just made the clip
         rows.append((path.parent.name, video, reason))
     return rows
 

@@ -12,7 +12,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import dm_pix
 import jax
 import jax.numpy as jnp
@@ -20,6 +19,7 @@ import numpy as np
 
 from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
 from facial_jax.compilation import jit
+from facial_jax.media.container import open_media
 from facial_jax.metrics.image import perceptual_distance
 from facial_jax.metrics.jitter import landmark_jitter
 from facial_jax.metrics.sharpness import cpbd
@@ -176,7 +176,7 @@ def measure_jitter(
     driven: Path, frames: np.ndarray, fps: float, *, landmarks: FindLandmarks = find_landmarks
 ) -> dict[str, float]:
     """How a video of the subject and the real clip tremble, and the one over the other."""
-    with av.open(str(driven)) as container:
+    with open_media(driven, "video") as container:
         rate = float(container.streams.video[0].average_rate)
     made = read_frames(driven)
     found = {

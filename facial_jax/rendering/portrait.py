@@ -6,6 +6,7 @@ lacks is zero. A subject's subject.json is such a file.
 """
 
 import json
+import zipfile
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.gallery import GROUND, LIGHT
 from facial_jax.rendering.render import render
 
+MIN_SIZE, MAX_SIZE = 16, 4096
 SHAPES = {
     "identity": (80,),
     "texture": (80,),
@@ -28,24 +30,35 @@ SHAPES = {
 
 
 def read_parameters(path: Path) -> dict[str, np.ndarray]:
-    """The coefficients of a .npz or .json file, float32; zeros for what it lacks."""
-    if path.suffix == ".json":
-        stored = json.loads(path.read_text())
-    elif path.suffix == ".npz":
-        stored = np.load(path)
-    else:
+    """The coefficients of a .npz or .json file, float32; zeros for what it lacks.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or of another kind, or holds other shapes or no finite numbers.
+    """
+    if path.suffix not in (".json", ".npz"):
         raise ValueError(f"parameters: expected a .npz or .json file, got {path}")
-    if not set(stored) & set(SHAPES):
+    if not path.is_file():
+        raise FileNotFoundError(f"parameters: there is no file {path}")
+    try:
+        if path.suffix == ".json":
+            stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        else:
+            with np.load(path, allow_pickle=False) as file:
+                stored = {name: file[name] for name in file.files if name in SHAPES}
+        given = {k: np.asarray(v, np.float32) for k, v in stored.items() if k in SHAPES}
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"parameters: {path} cannot be read: {error}") from error
+    if not given:
         raise ValueError(f"parameters: expected some of {', '.join(SHAPES)} in {path}")
-    found = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
-    for name in set(stored) & set(SHAPES):
-        found[name] = np.asarray(stored[name], np.float32)
-        if found[name].shape != SHAPES[name]:
+    for name, array in given.items():
+        if array.shape != SHAPES[name]:
             raise ValueError(
-                f"parameters: {name}: expected shape {SHAPES[name]}, got {found[name].shape} "
-                f"in {path}"
+                f"parameters: {name}: expected shape {SHAPES[name]}, got {array.shape} in {path}"
             )
-    return found
+        if not np.isfinite(array).all():
+            raise ValueError(f"parameters: {name}: expected finite numbers in {path}")
+    return {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()} | given
 
 
 def average_parameters() -> dict[str, np.ndarray]:
@@ -66,7 +79,13 @@ def random_parameters(seed: int) -> dict[str, np.ndarray]:
 
 
 def draw(model: FaceModel, parameters: dict[str, np.ndarray], size: int) -> np.ndarray:
-    """(size, size, 3) picture on a light ground."""
+    """(size, size, 3) picture on a light ground.
+
+    Raises:
+        ValueError: a size that is not from 16 to 4096.
+    """
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(f"size: expected {MIN_SIZE} to {MAX_SIZE} pixels, got {size}")
     p = {name: jnp.asarray(array) for name, array in parameters.items()}
     person = Identity(p["identity"], p["texture"], p["illumination"])
     attributes = Attributes(expression=p["expression"], pose=p["pose"], blink=jnp.zeros(()))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from facial_jax.audio.acoustic import acoustic_model_hash, load_acoustic_model
 from facial_jax.audio.features import speech_features
@@ -19,15 +20,29 @@ from facial_jax.data.clips import SAMPLE_RATE, Clip
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip, save_tracked_clip
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing, write_text
+from facial_jax.media.colors import bt709_frame, tag_bt709
+from facial_jax.media.container import output_url
+from facial_jax.tracking.frames import VideoFrames
 from facial_jax.tracking.preflight import Preflight, preflight
 from facial_jax.tracking.report import fitted_strip, report_html
 from facial_jax.tracking.tracker import TrackedVideo
 
 
+def check_sound(video: VideoFrames) -> None:
+    """Refuses, before a video is tracked, what no speech can be learnt from; reads its sound once.
+
+    Raises:
+        ValueError: it has no sound, or more than half of it cannot be decoded.
+    """
+    if video.sound is None:
+        raise ValueError(f"video: {video.path} has no sound; speech cannot be learnt of it")
+    video.sound.check()
+
+
 def clip_waveform(tracked: TrackedVideo) -> np.ndarray:
     """The sound of a clip's frames: mono int16 at 16 kHz, exactly as long as they are."""
-    source = AudioSource(tracked.video.path)
-    samples = np.concatenate([block[:, 0] for block in source.blocks(SAMPLE_RATE)])
+    blocks = tracked.video.sound.blocks(SAMPLE_RATE)
+    samples = np.concatenate([block[:, 0] for block in blocks])
     first = round(tracked.start / tracked.fps * SAMPLE_RATE)
     count = round(len(tracked) / tracked.fps * SAMPLE_RATE)
     samples = samples[first : first + count]
@@ -51,8 +66,7 @@ def make_clip(tracked: TrackedVideo, *, name: str, subject: str, acoustic_model:
     Raises:
         ValueError: it has no sound.
     """
-    if not tracked.video.has_sound:
-        raise ValueError(f"video: {tracked.video.path} has no sound; speech cannot be learnt of it")
+    check_sound(tracked.video)
     waveform = clip_waveform(tracked)
     a, i = tracked.attributes, tracked.identity
 
@@ -78,12 +92,14 @@ def make_clip(tracked: TrackedVideo, *, name: str, subject: str, acoustic_model:
 def write_crop(path: Path, tracked: TrackedVideo) -> None:
     """The crop's frames as H.264, without the sound, which is in clip.npz."""
     options = {"crf": "18", "preset": "veryfast"}
-    with whole_or_nothing(path) as partial, av.open(str(partial), "w") as container:
+    reformatter = VideoReformatter()
+    with whole_or_nothing(path) as partial, av.open(output_url(partial), "w") as container:
         stream = container.add_stream("libx264", rate=tracked.fps, options=options)
         stream.width = stream.height = tracked.size
         stream.pix_fmt = "yuv420p"
+        tag_bt709(stream.codec_context)
         for image in tracked.frames():
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(bt709_frame(image, reformatter)))
         container.mux(stream.encode(None))
 
 

@@ -429,12 +429,15 @@ def _pose_scale(landmarks: LandmarkModel) -> np.ndarray:
 
 
 def farthest_points(rows: Float[np.ndarray, "t n"], count: int) -> Int[np.ndarray, "k"]:
-    """Numbers of up to `count` rows that differ most from each other, from the median one on."""
+    """Numbers of up to `count` rows that differ most from each other, from the median one on.
+
+    Rows that are the same, as those of a still picture, are taken once.
+    """
     step = -(-len(rows) // _ROWS_COMPARED)
     rows = rows[::step]
     chosen = [int(((rows - np.median(rows, axis=0)) ** 2).sum(axis=1).argmin())]
     distance = ((rows - rows[chosen[0]]) ** 2).sum(axis=1)
-    while len(chosen) < min(count, len(rows)):
+    while len(chosen) < count and distance.max() > 0:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, ((rows - rows[chosen[-1]]) ** 2).sum(axis=1))
     return np.array(chosen, np.int32) * step

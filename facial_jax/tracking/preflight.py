@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facial_jax.audio.waveform import AudioSource
 from facial_jax.tracking.shots import is_still
 from facial_jax.tracking.speech_sync import (
     lip_lag,
@@ -72,6 +71,8 @@ def preflight(tracked: TrackedVideo) -> Preflight:
     fact("frame rate", f"{rate} per second{steady}")
     height, width = tracked.video.size
     fact("picture", f"{width} × {height} pixels, crop of {tracked.crop.side} to {tracked.size}")
+    for remark in tracked.video.remarks():
+        fact(*remark)
     _duration(tracked, fact)
     _faces(tracked, fact)
     moving = float(np.mean(tracked.border_changes > CAMERA_MOTION)) if t > 1 else 0.0
@@ -85,6 +86,8 @@ def preflight(tracked: TrackedVideo) -> Preflight:
     opening = np.where(tracked.seen, mouth_opening(tracked.landmarks), np.nan)
     voice = _sound(tracked, opening, fact)
     _fit(tracked, fact)
+    if is_still(tracked.changes):
+        fact("motion", "none", "Nothing moves: this is a still picture. Give a video.")
     return Preflight(tuple(facts), tuple(problems), opening, voice)
 
 
@@ -107,8 +110,6 @@ def _duration(tracked, fact):
         if tracked.cuts
         else None,
     )
-    if is_still(tracked.changes):
-        fact("motion", "none", "Nothing moves: this is a still picture. Give a video.")
 
 
 def _faces(tracked, fact):
@@ -148,10 +149,10 @@ def _faces(tracked, fact):
 
 
 def _sound(tracked, opening, fact):
-    if not tracked.video.has_sound:
+    source = tracked.video.sound
+    if source is None:
         fact("sound", "none", "There is no sound: nothing can be learnt about speech.")
         return None
-    source = AudioSource(tracked.video.path)
     try:
         voice = voice_energy(source, tracked.fps, tracked.start, len(tracked))
         total, peak, count = 0.0, 0.0, 0
@@ -161,6 +162,10 @@ def _sound(tracked, opening, fact):
     except ValueError as error:
         fact("sound", "damaged", f"The sound cannot be read: {error}.")
         return None
+    if source.remark:
+        fact(
+            "damage", source.remark, "Some of the sound is missing: copy or export the file again."
+        )
     level = 10 * np.log10(total / max(count, 1) + 1e-12)
     fact(
         "sound level",

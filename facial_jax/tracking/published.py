@@ -5,6 +5,7 @@ Their face model is the Basel Face Model: the coefficients mean nothing to the b
 
 import csv
 import os
+import re
 from pathlib import Path
 
 import flax.struct
@@ -27,6 +28,9 @@ DEEP3D_COLUMNS = 257
 POSENEW_COLUMNS = 258
 # Columns of Deep3DFaceRecon's vector: identity, expression, texture, angles, light, translation.
 _DEEP3D_SPLIT = np.cumsum([80, 64, 80, 3, 27, 3])[:-1]
+# The arrays of the PyTorch version's files, which make up that vector.
+_DEEP3D_PARTS = {"id": 80, "exp": 64, "tex": 80, "angle": 3, "gamma": 27, "trans": 3}
+_NO_NUMBER = re.compile(r"[+-]?(nan(\(\w*\))?|\d+\.#(QNAN|SNAN|IND|INF)\w*)", re.IGNORECASE)
 # Columns of *_posenew.npz: angles, scale, x, y, z, expression, identity, texture, light.
 _POSENEW_SPLIT = np.cumsum([6, 1, 64, 80, 80, 27])[:-1]
 
@@ -51,6 +55,7 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
     """A CSV file of OpenFace 2 (FeatureExtraction with -2Dfp -pose -aus).
 
     OpenFace looks along +z with y down and composes R = Rx·Ry·Rz; its positions are in millimetres.
+    Where it found no face it may have written `-nan(ind)` and the like: those are NaN.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -73,10 +78,10 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
         raise ValueError(f"{path} has no frames, only a header")
     columns = [header.index(name) for name in wanted]
     try:
-        values = np.array([[float(row[c]) for c in columns] for row in body], np.float32)
+        values = np.array([[_number(row[c]) for c in columns] for row in body], np.float32)
         success = np.ones(len(body), bool)
         if "success" in header:
-            success = np.array([float(row[header.index("success")]) > 0 for row in body])
+            success = np.array([_number(row[header.index("success")]) > 0 for row in body])
     except (ValueError, IndexError) as error:
         raise ValueError(f"{path} has a row that cannot be read as numbers: {error}") from None
     position, angles, blink = values[:, :3], values[:, 3:6], values[:, 6]
@@ -89,6 +94,13 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
     )
 
 
+def _number(text: str) -> float:
+    """A number as C's and C++'s libraries print it: Windows' write `-nan(ind)` or `1.#QNAN`."""
+    if _NO_NUMBER.fullmatch(text.strip()):
+        return float("nan")
+    return float(text)
+
+
 def _angles_from_openface(angles: np.ndarray) -> np.ndarray:
     """Angles of R = Rz·Ry·Rx, y up and z back, from those of Rx·Ry·Rz, y down and z forward."""
     # (Rx(a)·Ry(b)·Rz(c))ᵀ = Rz(−c)·Ry(−b)·Rx(−a)
@@ -98,7 +110,10 @@ def _angles_from_openface(angles: np.ndarray) -> np.ndarray:
 
 
 def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:
-    """Deep3DFaceRecon's coefficients: a .mat file (`coeff`), a folder of them, or an .npz (`face`).
+    """Deep3DFaceRecon's coefficients: a .mat file, a folder of them, or an .npz (`face`).
+
+    A .mat file is of the TensorFlow version (`coeff`), or of the PyTorch version (`id`, `exp`,
+    `tex`, `angle`, `gamma`, `trans`).
 
     The files of a folder are the frames, in the order of the numbers that are their names. The
     camera is `pinhole_camera`'s. Blinks are zero: take them from OpenFace.
@@ -113,7 +128,7 @@ def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:
     """
     path = _existing(path)
     if path.is_dir():
-        files = sorted(path.glob("*.mat"), key=lambda p: (len(p.stem), p.stem))
+        files = sorted(path.glob("[!.]*.mat"), key=lambda p: (len(p.stem), p.stem))
         if not files:
             raise FileNotFoundError(f"there is no .mat file in {path}")
         rows = np.concatenate([_mat_coefficients(file) for file in files])
@@ -226,10 +241,34 @@ def _mat_coefficients(path: Path) -> np.ndarray:
         from scipy.io import loadmat
     except ImportError as error:
         raise ImportError(f"{path}: reading .mat files needs scipy: pip install scipy") from error
-    stored = loadmat(path)
-    if "coeff" not in stored:
-        raise ValueError(f"{path} has no array named coeff: is it of Deep3DFaceRecon?")
-    return np.atleast_2d(stored["coeff"]).astype(np.float32)
+    try:
+        stored = loadmat(path, variable_names=["coeff", *_DEEP3D_PARTS])
+    except Exception as error:  # whatever a damaged file makes SciPy raise
+        raise ValueError(f"{path} cannot be read as a .mat file: {error}") from error
+    try:
+        if "coeff" in stored:
+            return np.atleast_2d(stored["coeff"]).astype(np.float32)
+        missing = [name for name in _DEEP3D_PARTS if name not in stored]
+        if not missing:
+            return _joined_parts(path, stored)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected arrays of numbers: {error}") from error
+    raise ValueError(
+        f"{path} has neither an array named coeff nor all of {', '.join(_DEEP3D_PARTS)} (it lacks "
+        f"{', '.join(missing)}): is it of Deep3DFaceRecon?"
+    )
+
+
+def _joined_parts(path: Path, stored: dict) -> np.ndarray:
+    """The rows that the PyTorch version's arrays, (t, n) each, make up."""
+    parts = {name: np.atleast_2d(stored[name]).astype(np.float32) for name in _DEEP3D_PARTS}
+    count = len(parts["id"])
+    for name, columns in _DEEP3D_PARTS.items():
+        if parts[name].shape != (count, columns):
+            raise ValueError(
+                f"{name} of {path.name} should be {(count, columns)}, is {parts[name].shape}"
+            )
+    return np.concatenate(list(parts.values()), axis=1)
 
 
 def _npz_rows(path: Path, key: str | None, columns: int | None = None) -> np.ndarray:

@@ -14,6 +14,7 @@ from facial_jax.attributes import POSE_SIZE, Attributes, Identity
 from facial_jax.editing import gaussian_filter
 from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.frame_rate import FrameRate
 from facial_jax.pictures import resize
 from facial_jax.tracking import fitting, photometric
 from facial_jax.tracking.blink import blink_intensity, relative_opening
@@ -22,6 +23,7 @@ from facial_jax.tracking.landmarker import Landmarker, Landmarks
 from facial_jax.tracking.shots import ShotDetector
 
 CROP_SIZE = 512
+MIN_CROP_SIZE, MAX_CROP_SIZE = 32, 2048
 DETECTION_SIDE = 1280  # frames with a longer side are made smaller to look for faces
 CROP_FACES = 2.4  # the crop's side over the height from brows to chin
 BRIDGED_S = 0.4  # gaps up to this length are bridged
@@ -117,7 +119,7 @@ def track(
     video: str | os.PathLike | VideoFrames,
     face_model: FaceModel | None = None,
     *,
-    fps: Fraction | str | int | float | None = None,
+    fps: FrameRate | None = None,
     size: int = CROP_SIZE,
     progress: Callable[..., Iterable] = iter,
 ) -> TrackedVideo:
@@ -135,11 +137,16 @@ def track(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it cannot be read as video, or there is no face in it.
+        ValueError: it cannot be read as video, or there is no face in it; more than half of its
+            pictures or of its sound cannot be decoded; a size that is not an
+            even number from 32 to 2048.
         ImportError: MediaPipe or a library it needs is missing.
         LandmarkerMissingError: MediaPipe's model is missing and cannot be fetched.
     """
+    check_crop_size(size)
     frames = video if isinstance(video, VideoFrames) else open_frames(video, fps=fps)
+    if frames.sound is not None:
+        frames.sound.check()
     model = procedural_face_model() if face_model is None else face_model
     shots, detector = find_faces(frames, progress=progress)
     shot = max(shots, key=lambda s: s.landmarks.seen.sum())
@@ -205,6 +212,19 @@ def track(
         changes=np.asarray(detector.changes, np.float32),
         border_changes=np.asarray(detector.border_changes, np.float32),
     )
+
+
+def check_crop_size(size: int) -> None:
+    """Refuses what H.264 cannot store, and what no face is seen in or no machine has room for.
+
+    Raises:
+        ValueError: a size that is not an even number from 32 to 2048.
+    """
+    if not MIN_CROP_SIZE <= size <= MAX_CROP_SIZE or size % 2:
+        raise ValueError(
+            f"size: expected an even number of pixels from {MIN_CROP_SIZE} to {MAX_CROP_SIZE}, "
+            f"got {size}"
+        )
 
 
 def find_faces(

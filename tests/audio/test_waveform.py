@@ -1,3 +1,4 @@
+import warnings
 from fractions import Fraction
 
 import av
@@ -122,6 +123,24 @@ def test_arrays_are_scaled_by_their_range(dtype, scale, offset):
     )
 
 
+def test_quiet_and_loud_samples_are_taken_with_a_warning_where_the_unit_is_doubtful():
+    with pytest.warns(UserWarning, match="fit 24 bits"):
+        AudioSource((np.array([2**20, -1], np.int32), 16000))
+    with pytest.warns(UserWarning, match="overdriven"):
+        AudioSource((np.array([3.0, -1.0]), 16000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AudioSource((np.zeros(4, np.int32), 16000))
+        AudioSource((np.array([1.4, -1.0]), np.float32(16000)))
+        AudioSource((np.array([2**30, 5], np.int32), np.int64(16000)))
+
+
+def test_a_file_in_another_unit_is_refused(tmp_path):
+    path = write_sound(tmp_path / "a.wav", tone() * 32768, codec="pcm_f32le")
+    with pytest.raises(ValueError, match=r"a\.wav has float samples up to 163"):
+        read(AudioSource(path))
+
+
 def test_channels_may_come_first_or_last():
     stereo = np.stack([tone(), -tone()], axis=1)
     last, first = AudioSource((stereo, RATE)), AudioSource((stereo.T, RATE))
@@ -187,6 +206,16 @@ def test_nan_in_a_file_is_found_with_its_time(tmp_path):
         ((np.zeros(4), 0), "rate"),
         ((np.zeros(4), float("nan")), "rate"),
         ((np.zeros(4), 16000.5), "whole number"),
+        ((np.zeros(4), 44.1), "from 1000 to 768000 Hz"),
+        ((np.zeros(4), 1e12), "from 1000 to 768000 Hz"),
+        ((np.zeros(4), "16000"), "rate"),
+        ((np.zeros(4), None), "rate"),
+        ((np.array([3000.0, -3000.0]), 16000), "float samples up to 3000.*32768"),
+        ((np.array([3000, -3000], np.int32), 16000), "fit 16 bits: it would be silence"),
+        ((np.array([3000, 60000], np.uint32), 16000), "fit 16 bits: it would be silence"),
+        (([3000, -3000], 16000), "int64.*fit 16 bits: it would be silence"),
+        ((np.array([2**30, -1]), 16000), "int64.*fit 32 bits: it would be silence"),
+        ((np.array([True, False]), 16000), "bool"),
         ((np.zeros(4, complex), 16000), "complex"),
         ((np.zeros(4),), "pair"),
     ],

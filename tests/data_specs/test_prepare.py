@@ -1,5 +1,9 @@
+import concurrent.futures
 import dataclasses
+import os
 import sys
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import pytest
 
 from data_specs.clips import open_clips
 from data_specs.talking_head import prepare as library
-from data_specs.talking_head.videos import find_videos
+from data_specs.talking_head.videos import Video, find_videos
 from experiments import prepare
 from facial_jax.audio.acoustic import (
     acoustic_model_hash,
@@ -65,7 +69,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     assert "data:image/png;base64," in page
     assert "http" not in page.replace("http-equiv", "")
     assert "30 frames" in (output / "good" / "report.txt").read_text()
-    assert (output / "silent" / "report.html").exists()  # what is known of it
+    assert not (output / "silent" / "report.html").exists()  # it was not tracked
     assert (output / "good" / "video.mp4").stat().st_size > 0
 
     # What is done is not done again.
@@ -129,8 +133,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
         save_tracked_clip(how.output, clip, acoustic="abc")
 
     monkeypatch.setattr(library, "prepare", track_or_stop)
-    with pytest.raises(KeyboardInterrupt):
+    (tmp_path / "clips" / "ann_b").mkdir(parents=True)
+    (tmp_path / "clips" / "ann_b" / ".0123.part.mp4").touch()  # of a process that was killed
+    with pytest.raises(SystemExit, match="interrupted"):
         prepare.main(config)
+    assert not list((tmp_path / "clips").rglob("*.part*"))
     assert tracked == ["ann_a"]
     prepare.main(config)
     assert tracked == ["ann_a", "ann_b", "ann_c"]
@@ -144,7 +151,79 @@ def test_what_is_wrong_with_the_machine_is_not_said_of_the_videos(tmp_path, monk
     monkeypatch.setattr(library, "prepare", no_model)
     with pytest.raises(SystemExit, match="error: there is no network"):
         prepare.main(prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path / "clips"))
-    assert not list((tmp_path / "clips").iterdir())
+    assert [p.name for p in (tmp_path / "clips").rglob("*") if p.is_file()] == [library.LOCK_NAME]
+
+
+def test_options_that_cannot_be_are_refused_before_any_video_is_opened(tmp_path):
+    for options, message in (
+        ({"size": 255}, "size: expected an even number of pixels from 32 to 2048, got 255"),
+        ({"size": 0}, "got 0"),
+        ({"size": 100_000}, "got 100000"),
+        ({"fps": "0.0001"}, "fps must be a number from"),
+    ):
+        config = prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path / "o", **options)
+        with pytest.raises(SystemExit, match=f"error: .*{message}"):
+            prepare.main(config)
+    assert not (tmp_path / "o").exists()
+
+
+def test_of_two_that_prepare_one_video_one_waits_and_takes_the_others_clip(tmp_path, monkeypatch):
+    tracked, said = [], []
+    begun = threading.Event()
+
+    def track_slowly(video, how, *, progress):
+        begun.set()
+        time.sleep(0.5)
+        tracked.append(video.clip)
+        clip = random_clip(video.clip, video.subject, 40)
+        save_tracked_clip(how.output, clip, acoustic=acoustic_model_hash(how.acoustic_model))
+
+    monkeypatch.setattr(library, "prepare", track_slowly)
+    how = library.Preparation(output=tmp_path / "clips")
+    (tmp_path / "clips").mkdir()
+    videos = [Video(tmp_path / "a.mp4", "a", "a")]
+
+    def run():
+        return library.prepare_videos(videos, how, workers=1, beam="", say=said.append)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(run)
+        begun.wait()
+        assert pool.submit(run).result() == first.result() == []
+    assert tracked == ["a"]
+    assert any("another process is at it" in line for line in said)
+    assert any("done by another process" in line for line in said)
+
+
+def test_what_is_made_here_and_what_is_hidden_is_no_video(tmp_path):
+    for name in (
+        *("a.mp4", "._a.mp4", ".hidden/b.mp4", "out/a/video.mp4", "out/b/video.mp4"),
+        *("old/c/video.mp4", "old/c/clip.npz", "old/d/video.mp4", "ann/video.mp4", "out2/x.mp4"),
+    ):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    found = find_videos([tmp_path / "in"], output=tmp_path / "in" / "out")
+    assert [v.clip for v in found] == ["a", "ann_video", "old_d_video", "out2_x"]
+    # The folder itself, or one that it is in, may be the output.
+    for output in (tmp_path / "in", tmp_path):
+        assert len(find_videos([tmp_path / "in" / "ann"], output=output)) == 1
+    monkey = find_videos([tmp_path / "in" / "._a.mp4"])
+    assert [v.clip for v in monkey] == ["._a"]
+
+
+def test_a_name_that_is_not_utf8_stops_nothing(tmp_path, monkeypatch, capsys):
+    name = os.fsdecode(b"in\xff.mp4")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / name).write_bytes(b"no video")
+    (tmp_path / "videos" / "two\nlines.mp4").write_bytes(b"no video")
+    with pytest.raises(SystemExit) as ended:
+        prepare.main(prepare.Config(videos=(tmp_path / "videos",), output=tmp_path / "clips"))
+    assert ended.value.code == 1
+    rows = (tmp_path / "clips" / library.LEFT_OUT_TABLE).read_text(encoding="utf-8").splitlines()
+    assert [row.split("\t")[0].rsplit("/", 1)[1] for row in rows[1:]] == [
+        "in\ufffd.mp4",
+        "two lines.mp4",
+    ]
 
 
 def test_videos_are_found_in_folders_and_named_after_their_place(tmp_path):

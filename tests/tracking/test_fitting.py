@@ -244,3 +244,10 @@ def test_the_farthest_points_come_first():
     rows = np.array([[0.0], [0.1], [-0.1], [5.0], [-9.0]], np.float32)
     np.testing.assert_array_equal(fitting.farthest_points(rows, 3), [0, 4, 3])
     assert len(fitting.farthest_points(rows, 9)) == 5
+
+
+def test_rows_that_are_all_the_same_are_taken_once():
+    rows = np.ones((30, 4), np.float32)
+    np.testing.assert_array_equal(fitting.farthest_points(rows, 8), [0])
+    rows[20] = 2
+    assert len(fitting.farthest_points(rows, 8)) == 2

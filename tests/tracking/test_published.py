@@ -78,17 +78,25 @@ def test_posenew_holds_the_identity_and_its_seventh_column_is_no_blink(tmp_path)
         read_posenew(tmp_path / "a_posenew.npz", blink=blink[:2])
 
 
-@pytest.mark.parametrize("form", ["file", "folder", "npz"])
+@pytest.mark.parametrize("form", ["file", "folder", "npz", "pytorch file", "pytorch folder"])
 def test_deep3d_coefficients_are_read_in_order(tmp_path, form):
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((11, 257)).astype(np.float32)
-    if form == "file":
+
+    def save(path, row):
+        names = ("id", "exp", "tex", "angle", "gamma", "trans")
+        parts = np.split(row[None], np.cumsum([80, 64, 80, 3, 27]), axis=1)
+        named = dict(zip(names, parts, strict=True)) | {"lm68": np.zeros((1, 68, 2))}
+        savemat(path, named if "pytorch" in form else {"coeff": row[None]})
+
+    if form.endswith("file"):
         path, rows = tmp_path / "1.mat", rows[:1]
-        savemat(path, {"coeff": rows})
-    elif form == "folder":
+        save(path, rows[0])
+    elif form.endswith("folder"):
         path = tmp_path
+        (path / "._1.mat").write_bytes(b"what macOS leaves")
         for index, row in enumerate(rows, 1):  # 10 comes after 9, not after 1
-            savemat(path / f"{index}.mat", {"coeff": row[None]})
+            save(path / f"{index}.mat", row)
     else:
         path = tmp_path / "a.npz"
         np.savez(path, face=rows)
@@ -143,3 +151,34 @@ def test_wrong_files_are_named_with_what_they_lack(tmp_path):
     savemat(tmp_path / "a.mat", {"other": np.zeros(3)})
     with pytest.raises(ValueError, match="coeff"):
         read_deep3d(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize("text", ["-nan(ind)", "nan", "-nan", "NaN", "1.#QNAN", "-1.#IND00"])
+def test_openfaces_frames_without_a_face_are_nan(tmp_path, text):
+    path = openface_csv(tmp_path / "a.csv", np.zeros((3, 3)))
+    lines = path.read_text().splitlines()
+    row = lines[2].split(", ")
+    lines[2] = ", ".join(row[:2] + [text] * (len(row) - 2))
+    path.write_text("\n".join(lines))
+    record = read_openface(path)
+    assert record.success.tolist() == [True, False, True]
+    for values in (record.points, record.angles_rad, record.position_dm, record.blink):
+        finite = np.isfinite(values).reshape(3, -1)
+        assert finite.all(axis=1).tolist() == [True, False, True]
+        assert not finite[1].any()
+
+
+def test_other_and_damaged_mat_files_are_refused_in_words(tmp_path):
+    (tmp_path / "broken.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
+    with pytest.raises(ValueError, match=r"broken\.mat cannot be read as a \.mat file"):
+        read_deep3d(tmp_path / "broken.mat")
+    savemat(tmp_path / "some.mat", {"id": np.zeros((1, 80)), "exp": np.zeros((1, 64))})
+    with pytest.raises(ValueError, match="it lacks tex, angle, gamma, trans"):
+        read_deep3d(tmp_path / "some.mat")
+    parts = {"id": 80, "exp": 64, "tex": 80, "angle": 3, "gamma": 27, "trans": 2}
+    savemat(tmp_path / "shape.mat", {k: np.zeros((1, n)) for k, n in parts.items()})
+    with pytest.raises(ValueError, match=r"trans of shape\.mat should be \(1, 3\), is \(1, 2\)"):
+        read_deep3d(tmp_path / "shape.mat")
+    savemat(tmp_path / "text.mat", {"coeff": "text"})
+    with pytest.raises(ValueError, match="numbers"):
+        read_deep3d(tmp_path / "text.mat")

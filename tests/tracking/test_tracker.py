@@ -13,7 +13,7 @@ from facial_jax.rendering.camera import rotation_from_euler
 from facial_jax.tracking import fitting, landmarker, photometric, tracker
 from facial_jax.tracking.landmarker import Face, choose_face
 from facial_jax.tracking.preflight import preflight
-from facial_jax.tracking.shots import ShotDetector
+from facial_jax.tracking.shots import ShotDetector, is_still
 from facial_jax.tracking.tracker import Crop, bridge, bridged, head_crop, track
 
 SIZE = (120, 160)
@@ -200,6 +200,20 @@ def test_a_still_picture_is_called_one(tmp_path, stand_in):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
     assert "still picture" in problems_of(track(path))
+
+
+def test_a_still_picture_that_the_encoder_draws_better_with_time_is_one():
+    assert is_still(np.array([0.007] + [0.0] * 28, np.float32))
+    assert not is_still(np.full(28, 0.002, np.float32))
+    every_second = np.array([0.0, 0.004] * 20, np.float32)  # 30 pictures a second, written as 60
+    assert not is_still(every_second)
+
+
+def test_one_frame_is_a_still_picture(tmp_path, stand_in):
+    tracked = track(write(tmp_path / "a.mp4", [(1, 90)], sound=True))
+    assert len(tracked) == 1
+    assert "still picture" in problems_of(tracked)
+    assert [f.shape for f in tracked.frames()] == [(512, 512, 3)]
 
 
 def test_a_video_that_is_cut_off_is_tracked_as_far_as_it_goes(tmp_path, stand_in):

@@ -1,0 +1,1 @@
+"""Sound and pictures out of files, packet by packet, on one clock."""
