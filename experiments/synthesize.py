@@ -17,7 +17,7 @@ class Config:
     audio: Path
     """The speech: wav, mp3, flac, ogg, m4a, or a video with sound."""
     output: Path = Path("talk.mp4")
-    """The video to write, an .mp4 file."""
+    """The video to write; its ending is its format: .mp4, .mov, .mkv, .webm or .gif."""
     subject: str = "demo"
     """A bundled subject's name, or a subject's folder."""
     fps: str | None = None

@@ -62,7 +62,8 @@ def synthesize(
       audio: a file with sound (wav, mp3, flac, ogg, m4a, a video, …), or a pair of
         samples, (n,) or (n, channels), floats in [-1, 1] or integers, and their rate in Hz.
       subject: a bundled subject's name, a subject's folder, or a loaded subject.
-      output: the .mp4 file to write; without it, frames are made when they are asked for.
+      output: the file to write, of the format of its ending (see `facial_jax.video`): .mp4, .mov,
+        .mkv, .webm or .gif; without it, frames are made when they are asked for.
       fps: the video's frame rate, like 25, "29.97" or "30000/1001"; default: the subject's.
       speech_features: rows (t, n) of your own acoustic model and how many there are per second, for
         a subject whose FACIAL-GAN was trained with them; default: the subject's acoustic model
@@ -217,7 +218,7 @@ class TalkingVideo:
             yield from chunk
 
     def save(self, path: str | os.PathLike, *, progress: bool = True) -> Path:
-        """Writes an .mp4 file, H.264 and AAC with the speech; whole or not at all."""
+        """Writes the video with the speech, in the format of the ending; whole or not at all."""
         path = check_output(path, read=[self.audio.path] if self.audio.path else [])
         self._write(path, progress=progress)
         self.path = path
@@ -243,22 +244,35 @@ class TalkingVideo:
 
         A short video that was not written is made for this, once.
         """
-        if self.path is not None and self.path.is_file():
-            if self.path.stat().st_size <= MAX_INLINE_BYTES:
-                return _inline(self.path.read_bytes())
+        path = self.path
+        if path is not None and path.is_file() and path.suffix.lower() in _INLINE:
+            if path.stat().st_size <= MAX_INLINE_BYTES:
+                return _INLINE[path.suffix.lower()](path.read_bytes())
         elif len(self) / self.fps <= MAX_INLINE_S:
             if self._shown is None:
                 with tempfile.TemporaryDirectory() as folder:
                     path = Path(folder) / "video.mp4"
                     self._write(path, progress=True)
                     self._shown = path.read_bytes()
-            return _inline(self._shown)
+            return _inline_video("mp4", self._shown)
         return f"<p>{html.escape(repr(self))}</p>"
 
 
-def _inline(data: bytes) -> str:
+def _inline_video(kind: str, data: bytes) -> str:
     encoded = base64.b64encode(data).decode()
-    return f'<video controls loop src="data:video/mp4;base64,{encoded}"></video>'
+    return f'<video controls loop src="data:video/{kind};base64,{encoded}"></video>'
+
+
+def _inline_gif(data: bytes) -> str:
+    return f'<img src="data:image/gif;base64,{base64.b64encode(data).decode()}">'
+
+
+# What every browser shows, by the file's ending.
+_INLINE: dict[str, Callable[[bytes], str]] = {
+    ".mp4": functools.partial(_inline_video, "mp4"),
+    ".webm": functools.partial(_inline_video, "webm"),
+    ".gif": _inline_gif,
+}
 
 
 def _progress_bar(what: str, shown: bool) -> Callable[..., tqdm]:

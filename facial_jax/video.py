@@ -1,6 +1,12 @@
-"""Reading video, and writing it with its speech: H.264 and AAC in an mp4, through PyAV.
+"""Reading video, and writing it with its speech, through PyAV; the file's ending is its format.
+
+    .mp4 .mov .mkv   H.264 and AAC
+    .webm            VP9 and Opus
+    .gif             256 colours, no sound
 
 Frames are uint8 RGB of shape (h, w, 3). A file appears under its name only when it is whole.
+Videos are yuv420p in BT.709 and say so, have one frame every 1/fps s and no rotation; mp4 and mov
+have their index in front, so that a browser plays them while they come.
 """
 
 import io
@@ -23,11 +29,16 @@ from facial_jax.backend import on_gpu
 from facial_jax.files import whole_or_nothing
 from facial_jax.media.colors import bt709_frame, tag_bt709
 from facial_jax.media.container import open_media, output_url
+from facial_jax.media.gif import write_gif
 from facial_jax.version import __version__
 
-# The rates AAC knows, in Hz; others are resampled to the next higher one.
+GIF = ".gif"
+FORMATS = (".mp4", ".mov", ".mkv", ".webm", GIF)
+"""Endings of the files that can be written."""
+# The rates that the codecs know, in Hz; others are resampled to the next higher one.
 AAC_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
-AAC_BIT_RATE = 128_000
+OPUS_RATES = (16000, 24000, 48000)
+SOUND_BIT_RATE = 128_000
 QUEUED_CHUNKS = 2
 PROBE_FRAMES = 8
 PROBE_ERROR = 4.0  # mean difference of the pixels, of 255
@@ -37,7 +48,7 @@ SOFTWARE_CORES = 8
 
 @dataclass(frozen=True)
 class Encoder:
-    """An H.264 encoder of FFmpeg's."""
+    """A video encoder of FFmpeg's."""
 
     name: str
     # what FFmpeg calls it
@@ -53,6 +64,8 @@ SOFTWARE = Encoder("libx264", {"crf": "18", "preset": "veryfast", "thread_type":
 HARDWARE = Encoder(
     "h264_nvenc", {"rc": "vbr", "cq": "18", "preset": "p4", "tune": "hq", "profile": "high"}
 )
+# WebM takes no H.264. Constant quality, about as good as the others'.
+WEBM = Encoder("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "5"})
 _hardware_works: dict[tuple[int, int], bool] = {}  # by size; found out once per process
 
 
@@ -66,18 +79,21 @@ def check_output(path: str | os.PathLike, *, read: Sequence[object] = ()) -> Pat
     """The path of a video to be written, checked before any work is done.
 
     Args:
-      path: an .mp4 file; where it is a link, the file that it leads to is written.
+      path: a file with an ending of `FORMATS`; where it is a link, the file that it leads to is
+        written.
       read: what the video is made from; paths among it must not be the output.
 
     Raises:
-      ValueError: the name does not end in .mp4, is too long, or is a folder's, or the file is one
+      ValueError: the name has another ending, is too long, or is a folder's, or the file is one
         that is read to make the video.
       FileNotFoundError: its folder does not exist.
       PermissionError: nothing can be written in its folder.
     """
     path = Path(path)
-    if path.suffix.lower() != ".mp4":
-        raise ValueError(f"output must be the name of an .mp4 file; got {str(path)!r}")
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(
+            f"output must be the name of a file that ends in {' '.join(FORMATS)}; got {str(path)!r}"
+        )
     try:
         os.stat(path.parent / "." / path.name)
     except FileNotFoundError:
@@ -85,7 +101,9 @@ def check_output(path: str | os.PathLike, *, read: Sequence[object] = ()) -> Pat
     except OSError as error:  # such as a name that is too long
         raise ValueError(f"output cannot be {str(path)!r}: {error.strerror}") from None
     if path.is_dir():
-        raise ValueError(f"output is a folder: {path}; give the name of an .mp4 file in it")
+        raise ValueError(
+            f"output is a folder: {path}; give the name of a file in it, such as talk.mp4"
+        )
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"the folder of output does not exist: {path.parent}; make it first or choose another"
@@ -119,9 +137,9 @@ def write_video(
 ) -> None:
     """Encodes chunks of frames, each uint8 (n, h, w, 3), with the speech beside them.
 
-    Encoding runs in a thread of its own, a few chunks behind the one that makes the frames, with
-    libx264, or in hardware where `choose_encoder` finds that faster: the same format and about the
-    same quality, other bytes. The file is tagged as synthetic. Whatever goes wrong, an interrupt
+    The format is that of the path's ending, one of `FORMATS`. Encoding runs in a thread of its own,
+    a few chunks behind the one that makes the frames; H.264 with libx264, or in hardware where
+    `choose_encoder` finds that faster: the same format and about the same quality, other bytes. The file is tagged as synthetic. Whatever goes wrong, an interrupt
     included, `path` is either whole or as it was before.
 
     Raises:
@@ -220,12 +238,17 @@ def _works(encoder: Encoder, size: tuple[int, int]) -> bool:
 
 
 def _encode(path, chunks, size, fps, audio) -> None:
-    encoder = choose_encoder(size)
+    ending = path.suffix.lower()
+    if ending == GIF:
+        images = (image for chunk in chunks for image in chunk)
+        return write_gif(path, images, size=size, fps=fps, comment=synthetic_tag())
+    encoder, codec = (WEBM, "libopus") if ending == ".webm" else (choose_encoder(size), "aac")
     # Data go to the file as they come and the index is moved to the front at the end.
-    with av.open(output_url(path), "w", options={"movflags": "+faststart"}) as container:
+    options = {"movflags": "+faststart"} if ending in (".mp4", ".mov") else {}
+    with av.open(output_url(path), "w", options=options) as container:
         container.metadata["comment"] = synthetic_tag()
         video = _VideoTrack(container, encoder, size, fps)
-        sound = _SoundTrack(container, audio)
+        sound = _SoundTrack(container, codec, audio)
         for chunk in chunks:
             for image in chunk:
                 video.encode(image)
@@ -235,7 +258,7 @@ def _encode(path, chunks, size, fps, audio) -> None:
 
 
 class _VideoTrack:
-    """The H.264 track."""
+    """The pictures."""
 
     def __init__(
         self,
@@ -278,14 +301,15 @@ class _VideoTrack:
 
 
 class _SoundTrack:
-    """The AAC track, encoded in step with the video so that the muxer holds little back."""
+    """The sound, encoded in step with the video so that the muxer holds little back."""
 
-    def __init__(self, container: av.container.OutputContainer, audio: AudioSource):
-        self._rate = next((r for r in AAC_RATES if r >= audio.sample_rate), AAC_RATES[-1])
+    def __init__(self, container: av.container.OutputContainer, codec: str, audio: AudioSource):
+        rates = AAC_RATES if codec == "aac" else OPUS_RATES
+        self._rate = next((r for r in rates if r >= audio.sample_rate), rates[-1])
         self._layout = "stereo" if audio.channels == 2 else "mono"
         self._container = container
-        self._stream = container.add_stream("aac", rate=self._rate, layout=self._layout)
-        self._stream.bit_rate = AAC_BIT_RATE
+        self._stream = container.add_stream(codec, rate=self._rate, layout=self._layout)
+        self._stream.bit_rate = SOUND_BIT_RATE
         self._blocks = audio.blocks(self._rate, mono=self._layout == "mono")
         self._written = 0
         self._ended = False

@@ -77,6 +77,66 @@ def test_colours_are_bt709_and_the_file_says_so(tmp_path, size):
     np.testing.assert_allclose(255 * np.array([red, green, blue]), rgb, atol=3)
 
 
+def pattern(count: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:
+    """Frames in colour that move."""
+    y, x = np.mgrid[: size[0], : size[1]][..., None]
+    waves = [np.sin((x + 3 * t) / [9, 13, 17]) + np.cos(y / 11) for t in range(count)]
+    return np.uint8(127 + 55 * np.stack(waves))
+
+
+@pytest.mark.parametrize(
+    ("ending", "video", "sound", "atol"),
+    [
+        *((ending, "h264", "aac", 2.5) for ending in (".mp4", ".mov", ".mkv", ".MP4")),
+        (".webm", "vp9", "opus", 2.5),
+        (".gif", "gif", None, 6.0),
+    ],
+)
+def test_the_ending_is_the_format(tmp_path, ending, video, sound, atol):
+    path, frames, fps = tmp_path / f"talk{ending}", pattern(50), Fraction(25)
+    write_video(path, iter([frames]), size=(96, 128), fps=fps, audio=tone(2, 16000))
+    with av.open(str(path)) as container:
+        (stream,) = container.streams.video
+        assert stream.codec_context.name == video
+        assert [s.codec_context.name for s in container.streams.audio] == [sound] * bool(sound)
+        comment = {key.lower(): value for key, value in container.metadata.items()}["comment"]
+        assert comment.startswith("synthetic")
+        colors = {"format": "rgb24"} | ({"src_colorspace": 1} if sound else {})
+        decoded = list(container.decode(stream))
+        images = np.stack([frame.to_ndarray(**colors) for frame in decoded])
+    np.testing.assert_allclose([float(f.time) for f in decoded], np.arange(50) / 25, atol=1e-3)
+    assert np.abs(np.subtract(images, frames, dtype=np.int16)).mean() < atol
+    if sound:
+        assert {frame.format.name for frame in decoded} == {"yuv420p"}
+        assert {(frame.rotation, frame.colorspace, frame.color_range) for frame in decoded} == {
+            (0, 1, 1)
+        }
+        assert abs(float(AudioSource(path).duration) - 2) < 0.065  # one frame of AAC
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov"])
+def test_the_index_comes_before_the_pictures(tmp_path, ending):
+    path = tmp_path / f"talk{ending}"
+    write_video(path, grey_chunks(25), size=SIZE, fps=Fraction(25), audio=tone(1, 16000))
+    data = path.read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+@pytest.mark.parametrize(
+    ("fps", "ticks"), [("25", [0, 4, 8]), ("30000/1001", [0, 3, 7]), ("60", [0, 2, 5])]
+)
+def test_a_gif_is_shown_in_whole_hundredths_of_at_least_two(tmp_path, fps, ticks):
+    path = tmp_path / "talk.gif"
+    fps = Fraction(fps)
+    write_video(path, grey_chunks(30), size=SIZE, fps=fps, audio=tone(1, 16000))
+    with av.open(str(path)) as container:
+        times = np.array([round(100 * float(f.time)) for f in container.decode(video=0)])
+        assert container.duration / 1e6 == pytest.approx(30 / fps, abs=0.025)
+    assert list(times[:3]) == ticks
+    assert np.diff(times).min() >= 2
+
+
 def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
     (tmp_path / "there").mkdir()
     link, target = tmp_path / "talk.mp4", tmp_path / "there" / "real.mp4"
@@ -267,7 +327,7 @@ def test_hardware_that_fails_in_mid_file_leaves_nothing_and_is_not_used_again(
 
 def test_output_is_checked_before_any_work(tmp_path):
     assert check_output(tmp_path / "talk.MP4") == tmp_path / "talk.MP4"
-    with pytest.raises(ValueError, match=r"\.mp4"):
+    with pytest.raises(ValueError, match=r"\.mp4 \.mov \.mkv \.webm \.gif; got .*talk\.avi"):
         check_output(tmp_path / "talk.avi")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         check_output(tmp_path / "nowhere" / "talk.mp4")
