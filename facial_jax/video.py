@@ -139,8 +139,9 @@ def write_video(
 
     The format is that of the path's ending, one of `FORMATS`. Encoding runs in a thread of its own,
     a few chunks behind the one that makes the frames; H.264 with libx264, or in hardware where
-    `choose_encoder` finds that faster: the same format and about the same quality, other bytes. The file is tagged as synthetic. Whatever goes wrong, an interrupt
-    included, `path` is either whole or as it was before.
+    `choose_encoder` finds that faster: the same format and about the same quality, other bytes. The
+    file is tagged as synthetic. Whatever goes wrong, an interrupt included, `path` is either whole
+    or as it was before.
 
     Raises:
       RuntimeError: the encoder failed.
