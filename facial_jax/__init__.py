@@ -19,6 +19,7 @@ from facial_jax.editing import transfer_attributes as transfer_attributes
 from facial_jax.face.bfm import load_bfm as load_bfm
 from facial_jax.face.model import FaceModel as FaceModel
 from facial_jax.face.procedural import procedural_face_model as procedural_face_model
+from facial_jax.many import synthesize_folder as synthesize_folder
 from facial_jax.personalization.personalize import Personalization as Personalization
 from facial_jax.personalization.personalize import personalize as personalize
 from facial_jax.rendering.camera import Camera as Camera
