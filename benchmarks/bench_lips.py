@@ -23,7 +23,6 @@ import numpy as np
 import tyro
 
 from data_specs.synthetic_talking_head.animation import animate
-from data_specs.synthetic_talking_head.espeak import Utterance, speak
 from data_specs.synthetic_talking_head.known_speech import load_known_speech
 from data_specs.synthetic_talking_head.phone_names import cmu_from_ipa, cmu_from_mnemonic
 from data_specs.synthetic_talking_head.recording import with_noise
@@ -42,6 +41,7 @@ from facial_jax.metrics.lips import (
     score_gestures,
     wide_opening,
 )
+from facial_jax.speech.espeak import Utterance, speak
 from facial_jax.subject import Subject, load_subject
 from facial_jax.synthesis import attributes_from_speech
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from data_specs.synthetic_talking_head.espeak import speak
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.files import whole_or_nothing
+from facial_jax.speech.espeak import speak
 
 RATE = 16000
 TEXT = (

@@ -1,5 +1,9 @@
 """Speech in, talking video out: python -m experiments.synthesize --audio FILE --output talk.mp4.
 
+A text is spoken first; what is said is known then, and need not be heard:
+
+    python -m experiments.synthesize --text "Good morning." --output talk.mp4
+
 A folder of recordings becomes a folder of videos; a run that was stopped goes on where it was:
 
     python -m experiments.synthesize --audio recordings --output videos
@@ -8,20 +12,27 @@ A folder of recordings becomes a folder of videos; a run that was stopped goes o
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 import facial_jax
 from facial_jax.interrupts import stop_on_request
 from facial_jax.many import outcome_table
+from facial_jax.speech.spoken_text import VOICE
 
 
 @dataclass(frozen=True)
 class Config:
     """Makes a video of a subject speaking."""
 
-    audio: Path
+    audio: Path | None = None
     """The speech: wav, mp3, flac, ogg, m4a, or a video with sound; or a folder of such files."""
+    text: str | None = None
+    """What to say, in place of speech; needs the extra `text`."""
+    voice: str = VOICE
+    """Who says the text: a language of espeak-ng, such as en-us, de or en-us+f2; or the file of a
+    Piper voice, NAME.onnx with NAME.onnx.json beside it (the extra `piper`)."""
     output: Path = Path("talk.mp4")
     """The video to write; its ending is its format: .mp4, .mov, .mkv, .webm or .gif. Of a folder of
     recordings: the folder of videos."""
@@ -38,23 +49,25 @@ class Config:
 def main(config: Config) -> None:
     """Makes the video or videos, or ends with one line that says what is wrong."""
     facial_jax.enable_compilation_cache()
+    if (config.audio is None) == (config.text is None):
+        got = "neither" if config.audio is None else "both"
+        sys.exit(f"error: audio, text: expected one of them, got {got}")
+    many = config.audio is not None and config.audio.is_dir()
     with stop_on_request() as stop:
         try:
-            run(config)
+            run_many(config) if many else run(config)
         except BaseException as error:
             if stop.came:  # whatever JAX made of it
-                sys.exit("interrupted: no video was written" if config.audio.is_file() else STOPPED)
-            if isinstance(error, ValueError | OSError):
+                end = "the same command goes on here" if many else "no video was written"
+                sys.exit(f"interrupted: {end}")
+            if isinstance(error, ValueError | OSError | ImportError):
                 sys.exit(f"error: {error}")
             raise
 
 
-STOPPED = "interrupted: the same command goes on here"
-
-
-def run(config: Config) -> None:
-    """Makes the video or videos and says what was made."""
-    options = dict(
+def options(config: Config) -> dict[str, Any]:
+    """What is the same for one video and for many."""
+    return dict(
         subject=config.subject,
         output=config.output,
         fps=config.fps,
@@ -62,14 +75,23 @@ def run(config: Config) -> None:
         chunk_frames=config.chunk_frames,
         progress=True,
     )
-    if config.audio.is_dir():
-        outcomes = facial_jax.synthesize_folder(config.audio, **options)
-        print(outcome_table(outcomes))
-        if any(outcome.error for outcome in outcomes):
-            sys.exit(1)
-    else:
-        video = facial_jax.synthesize(config.audio, **options)
-        print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
+
+
+def run(config: Config) -> None:
+    """Makes the video and says what it is."""
+    speech = config.audio
+    if config.text is not None:
+        speech = facial_jax.speak_text(config.text, voice=config.voice)
+    video = facial_jax.synthesize(speech, **options(config))
+    print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
+
+
+def run_many(config: Config) -> None:
+    """Makes the videos and prints what became of each recording."""
+    outcomes = facial_jax.synthesize_folder(config.audio, **options(config))
+    print(outcome_table(outcomes))
+    if any(outcome.error for outcome in outcomes):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from facial_jax.personalization.personalize import personalize as personalize
 from facial_jax.rendering.camera import Camera as Camera
 from facial_jax.rendering.camera import pinhole_camera as pinhole_camera
 from facial_jax.rendering.render import render as render
+from facial_jax.speech.spoken_text import SpokenText as SpokenText
+from facial_jax.speech.spoken_text import speak_text as speak_text
 from facial_jax.subject import Subject as Subject
 from facial_jax.subject import bundled_subjects as bundled_subjects
 from facial_jax.subject import load_subject as load_subject

@@ -11,7 +11,7 @@ import functools
 import html
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,9 +22,11 @@ from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from facial_jax.attributes import Attributes
-from facial_jax.audio.acoustic import GIVEN, load_acoustic_model
+from facial_jax.audio.acoustic import GIVEN, PHONEMES, load_acoustic_model
 from facial_jax.audio.features import given_features
 from facial_jax.audio.features import speech_features as speech_features_of
+from facial_jax.audio.known_phones import KnownPhone
+from facial_jax.audio.phonemes import KnownPhonesModel
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.editing import check_attributes, gaussian_filter
@@ -32,6 +34,7 @@ from facial_jax.frame_rate import FrameRate, count_frames, parse_frame_rate, res
 from facial_jax.full_frame import full_frame_chunks
 from facial_jax.models.facial_gan.generation import blink_when_due, generate_attributes
 from facial_jax.models.rendering_to_video.frames import frame_chunks
+from facial_jax.speech.spoken_text import SpokenText
 from facial_jax.subject import Subject, load_subject
 from facial_jax.video import check_output, write_video
 
@@ -45,7 +48,7 @@ MAX_CHUNK_FRAMES = 1024
 
 
 def synthesize(
-    audio: str | os.PathLike | tuple[np.ndarray, int],
+    audio: str | os.PathLike | tuple[np.ndarray, int] | SpokenText,
     *,
     subject: str | os.PathLike | Subject = "demo",
     output: str | os.PathLike | None = None,
@@ -60,7 +63,8 @@ def synthesize(
 
     Args:
       audio: a file with sound (wav, mp3, flac, ogg, m4a, a video, …), or a pair of
-        samples, (n,) or (n, channels), floats in [-1, 1] or integers, and their rate in Hz.
+        samples, (n,) or (n, channels), floats in [-1, 1] or integers, and their rate in Hz; or what
+        `facial_jax.speak_text` made of a text.
       subject: a bundled subject's name, a subject's folder, or a loaded subject.
       output: the file to write, of the format of its ending (see `facial_jax.video`): .mp4, .mov,
         .mkv, .webm or .gif; without it, frames are made when they are asked for.
@@ -95,10 +99,16 @@ def synthesize(
     if full_frame:
         subject.check_full_frame()
     fps = subject.fps if fps is None else parse_frame_rate(fps)
-    source = AudioSource(audio)
+    phones = audio.phones if isinstance(audio, SpokenText) else None
+    source = audio.audio if isinstance(audio, SpokenText) else AudioSource(audio)
     if attributes is None:
         attributes = attributes_from_speech(
-            source, subject, fps=fps, speech_features=speech_features, progress=progress
+            source,
+            subject,
+            fps=fps,
+            speech_features=speech_features,
+            phones=phones,
+            progress=progress,
         )
     else:
         check_attributes(attributes)
@@ -127,12 +137,14 @@ def attributes_from_speech(
     *,
     fps: Fraction,
     speech_features: tuple[np.ndarray, FrameRate] | None = None,
+    phones: Sequence[KnownPhone] | None = None,
     progress: bool = False,
 ) -> Attributes:
     """What the face does while this speech sounds: round(duration · fps) frames.
 
     FACIAL-GAN runs at the rate that it was trained at; its attributes are then resampled.
-    `speech_features`: see `synthesize`.
+    `speech_features`: see `synthesize`. `phones`: all that is said, for a subject that listens with
+    `phonemes`; they need not be heard then. Other subjects listen.
     """
     if speech_features is not None:
         rows, rows_fps = speech_features
@@ -145,6 +157,8 @@ def attributes_from_speech(
     else:
         model = load_acoustic_model(subject.acoustic_model)
         subject.check_acoustic_model()
+        if phones is not None and subject.acoustic_model == PHONEMES:
+            model = KnownPhonesModel(model, phones)
         features = speech_features_of(
             source, model, subject.fps, progress=_progress_bar("listening", progress)
         )

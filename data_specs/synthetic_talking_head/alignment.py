@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import resample_poly
 
-from data_specs.synthetic_talking_head.espeak import SpokenSound
 from data_specs.synthetic_talking_head.phone_names import cmu_phones
 from facial_jax.metrics.lips import Phone
+from facial_jax.speech.espeak import SpokenSound
 
 _RATE = 16000
 _FRAME_S = 0.01

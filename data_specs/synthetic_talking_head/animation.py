@@ -10,7 +10,6 @@ import dataclasses
 import numpy as np
 
 from data_specs.synthetic_talking_head.blinks import blink_curve
-from data_specs.synthetic_talking_head.espeak import Phoneme, Utterance, speak
 from data_specs.synthetic_talking_head.head_motion import POSE_LIMITS, head_pose
 from data_specs.synthetic_talking_head.prosody import (
     GRID_HZ,
@@ -22,6 +21,7 @@ from data_specs.synthetic_talking_head.prosody import (
 from data_specs.synthetic_talking_head.style import DEMO_STYLE, Style
 from data_specs.synthetic_talking_head.visemes import SMILE, mouth_shapes
 from facial_jax.attributes import Attributes
+from facial_jax.speech.espeak import Phoneme, Utterance, speak
 
 __all__ = [
     "POSE_LIMITS",

@@ -7,11 +7,11 @@ and long after it is due it comes of its own.
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.espeak import Utterance
 from data_specs.synthetic_talking_head.head_motion import rise
 from data_specs.synthetic_talking_head.prosody import accents, phrases
 from data_specs.synthetic_talking_head.style import Style
 from facial_jax.attributes import MAX_BLINK
+from facial_jax.speech.espeak import Utterance
 
 OVERDUE = 1.7
 """Intervals after which the eyes blink without an occasion."""

@@ -12,7 +12,6 @@ from data_specs.synthetic_talking_head.animation import (
     join_utterances,
     silence,
 )
-from data_specs.synthetic_talking_head.espeak import Utterance, restart_engine, speak
 from data_specs.synthetic_talking_head.known_speech import KnownSpeech, known_voices
 from data_specs.synthetic_talking_head.recording import music, recorded
 from data_specs.synthetic_talking_head.speaker import NaturalVoice, Speaker, Voice, make_speaker
@@ -23,6 +22,7 @@ from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.clips import SAMPLE_RATE, Clip
 from facial_jax.data.splits import split_of_index
+from facial_jax.speech.espeak import Utterance, restart_engine, speak
 
 SILENT_SHARE = 0.08
 """Of the clips in the bundled subject's style: nobody speaks, and the room or music is heard."""

@@ -9,7 +9,6 @@ sideways translation are out of phase, one pose tells where in it the head is. T
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from data_specs.synthetic_talking_head.espeak import Utterance
 from data_specs.synthetic_talking_head.prosody import (
     GRID_HZ,
     accents,
@@ -18,6 +17,7 @@ from data_specs.synthetic_talking_head.prosody import (
     speaking,
 )
 from data_specs.synthetic_talking_head.style import Style
+from facial_jax.speech.espeak import Utterance
 
 POSE_LIMITS = np.array([np.radians(12), np.radians(20), np.radians(8), 0.3, 0.3, 0.3])
 """Largest distance from the resting pose: pitch, yaw, roll in radians; x, y, z in decimetres."""

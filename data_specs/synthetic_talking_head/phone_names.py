@@ -4,8 +4,8 @@ The animator reads mnemonics; recordings with known phones have CMU's symbols, a
 do; recognisers write IPA.
 """
 
-from data_specs.synthetic_talking_head.espeak import Phoneme, SpokenSound
 from facial_jax.metrics.lips import Phone
+from facial_jax.speech.espeak import Phoneme, SpokenSound
 
 PAUSE = "_"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from data_specs.synthetic_talking_head.espeak import Utterance
+from facial_jax.speech.espeak import Utterance
 
 GRID_HZ = 200
 """The animator's own time grid, finer than any video's."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.espeak import (
+from data_specs.synthetic_talking_head.style import DEMO_STYLE, Style, random_style
+from facial_jax.attributes import Identity
+from facial_jax.speech.espeak import (
     ENGLISH_VOICES,
     FEMALE_VARIANTS,
     MALE_VARIANTS,
 )
-from data_specs.synthetic_talking_head.style import DEMO_STYLE, Style, random_style
-from facial_jax.attributes import Identity
 
 FRONT_LIGHT = np.zeros((3, 9))
 FRONT_LIGHT[:, :4] = [-0.22, -0.1, 0.24, 0.09]

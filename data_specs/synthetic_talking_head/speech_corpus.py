@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from data_specs.synthetic_talking_head import espeak
 from data_specs.synthetic_talking_head.text import SentenceMaker, spelling
 from facial_jax.audio.mfcc import FRAME_LENGTH, HOP, MEL_BANDS, SAMPLE_RATE, log_mel
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.models.acoustic.corpus import PHONES, UNKNOWN_PHONE, SpeechCorpus
+from facial_jax.speech import espeak
 
 HELD_OUT_VARIANTS = ("f2", "m4", "Andrea", "quincy", "klatt3", "steph", "Reed", "boris")
 """Voices that are heard in validation only."""

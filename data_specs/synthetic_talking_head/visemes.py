@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_specs.synthetic_talking_head.espeak import Phoneme
 from data_specs.synthetic_talking_head.prosody import gaussian_smooth
+from facial_jax.speech.espeak import Phoneme
 
 JAW_OPEN, LIP_ROUND, LIP_SPREAD, LIP_PRESS = 0, 1, 2, 3
 UPPER_LIP_RAISE, LOWER_LIP_DEPRESS, SMILE, LOWER_LIP_TUCK, LIP_FUNNEL = 4, 5, 6, 8, 9

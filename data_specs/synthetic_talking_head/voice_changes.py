@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.signal import resample_poly
 
-from data_specs.synthetic_talking_head.espeak import Utterance
+from facial_jax.speech.espeak import Utterance
 
 _WINDOW_S = 0.03
 # Shorter than a period of any voice here, longer than the formants need.

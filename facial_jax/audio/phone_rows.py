@@ -43,7 +43,24 @@ def phone_rows(
         probabilities: of the groups, row i heard at i · 0.02 s; the rest to 1 is no phone.
         band_energies: natural logarithms of the power between `BAND_EDGES_HZ`.
     """
-    spans = phone_spans(probabilities)
+    return rows_of_phones(*find_phones(probabilities), probabilities, band_energies)
+
+
+def rows_of_phones(
+    time: Float[np.ndarray, "n"],
+    may_be: Float[np.ndarray, "n groups"],
+    probabilities: Float[np.ndarray, "t groups"],
+    band_energies: Float[np.ndarray, "t 4"],
+) -> Float[np.ndarray, "t features"]:
+    """Rows of phones in order of time, whatever found them.
+
+    Args:
+        time: of each phone's middle, in seconds.
+        may_be: what each may have been; adds up to 1.
+        probabilities: whose peaks are the phones', each `LATE_S` late.
+        band_energies: as for `phone_rows`.
+    """
+    spans = phone_spans(time, may_be, len(probabilities))
     spoken = spans.sum(axis=1)
     near = np.lib.stride_tricks.sliding_window_view(np.pad(spoken, _NEAR_ROWS), 2 * _NEAR_ROWS + 1)
     speaking = np.minimum(near.max(axis=1), 1.0)[:, None]
@@ -77,10 +94,11 @@ def find_phones(
     return time[kept].astype(np.float32), (may_be / weight[:, None])[kept].astype(np.float32)
 
 
-def phone_spans(probabilities: Float[np.ndarray, "t groups"]) -> Float[np.ndarray, "t groups"]:
+def phone_spans(
+    time: Float[np.ndarray, "n"], may_be: Float[np.ndarray, "n groups"], rows: int
+) -> Float[np.ndarray, "t groups"]:
     """How much of each row's 20 ms is filled by a phone, times what that may have been."""
-    time, may_be = find_phones(probabilities)
-    spans = np.zeros(probabilities.shape, np.float32)
+    spans = np.zeros((rows, may_be.shape[1]), np.float32)
     if not len(time):
         return spans
     reach = may_be @ _REACH_S

@@ -9,7 +9,7 @@ rows near a cut hear other things around them, and loudness is relative to the r
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from facial_jax.audio.hama_package import check_package
+from facial_jax.audio.known_phones import KnownPhone, align_phones, known_phone_rows
 from facial_jax.audio.lip_groups import CONSONANTS, VOWELS, group_matrix
 from facial_jax.audio.phone_rows import BAND_EDGES_HZ, FEATURES, find_phones, phone_rows
 from facial_jax.audio.recogniser import (
@@ -102,6 +103,12 @@ class PhonemeAcousticModel:
         """When phones are spoken, in seconds, and which of `LIP_GROUPS` each may have been."""
         return find_phones(self._listen(blocks, progress)[0])
 
+    def find_known(
+        self, groups: Sequence[int], blocks: Iterable[np.ndarray]
+    ) -> Float[np.ndarray, "n"]:
+        """The middles, in seconds, of phones that are said in this order: see `align_phones`."""
+        return align_phones(groups, self._listen(blocks, iter)[0])
+
     def _listen(
         self, blocks: Iterable[np.ndarray], progress: Callable[[Iterable], Iterable]
     ) -> tuple[Float[np.ndarray, "t groups"], Float[np.ndarray, "t 4"]]:
@@ -115,6 +122,28 @@ class PhonemeAcousticModel:
             for parts in zip(*heard, strict=True)
         )
         return probabilities, energies
+
+
+class KnownPhonesModel:
+    """The acoustic model where the phones are known: of the sound only the loudness is heard."""
+
+    def __init__(self, model: PhonemeAcousticModel, phones: Sequence[KnownPhone]):
+        """`phones`: all of a recording's, in order of time."""
+        self._model, self._phones = model, phones
+
+    @property
+    def feature_count(self) -> int:
+        """How many features a row has."""
+        return FEATURES
+
+    def __call__(
+        self,
+        blocks: Iterable[np.ndarray],
+        *,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> Float[np.ndarray, "t features"]:
+        """Rows of the recording, see `PhonemeAcousticModel`."""
+        return known_phone_rows(self._phones, self._model._listen(blocks, progress)[1])
 
 
 @full_precision

@@ -396,10 +396,14 @@ def heard(count, *phones):
     return probabilities
 
 
+def spans_in(probabilities):
+    return phone_rows.phone_spans(*phone_rows.find_phones(probabilities), len(probabilities))
+
+
 def test_a_phone_fills_the_time_to_halfway_to_its_neighbours():
     # The delay is 2.5 rows: middles at 7.5, 11.5 and 17.5, boundaries at 9.5 and 14.5. Row i lasts
     # from i − 0.5 to i + 0.5; consonants reach 4.5 rows from their middles.
-    spans = phone_rows.phone_spans(heard(40, (10, P, 1), (14, ɑ, 1), (20, T, 1)))
+    spans = spans_in(heard(40, (10, P, 1), (14, ɑ, 1), (20, T, 1)))
     expected = np.zeros((40, GROUPS))
     expected[3, P], expected[4:10, P] = 0.5, 1.0
     expected[10:15, ɑ] = 1.0
@@ -414,19 +418,19 @@ def test_a_span_says_what_the_phone_may_have_been():
     # Rows 28 and 29, heard with 0.8 and 0.7, are one phone.
     np.testing.assert_allclose(time, [0.35, 0.43, 0.02 * (28 + 0.7 / 1.5) - 0.05], atol=1e-5)
     np.testing.assert_allclose(may_be[2, [P, T]], [1.3 / 1.5, 0.2 / 1.5], atol=1e-5)
-    spans = phone_rows.phone_spans(probabilities)
+    spans = spans_in(probabilities)
     np.testing.assert_allclose(spans[27], may_be[2], atol=1e-5)
 
 
 def test_what_is_less_certain_than_nothing_and_lone_sounds_are_no_phones():
     diffuse = np.full((50, GROUPS), 0.6 / GROUPS, np.float32)
-    assert not phone_rows.phone_spans(diffuse).any()
+    assert not spans_in(diffuse).any()
     lone = heard(200, (50, P, 0.8), (54, ɑ, 0.8), (120, T, 0.9))
-    assert not phone_rows.phone_spans(lone).any()
+    assert not spans_in(lone).any()
     certain = heard(200, (50, P, 0.99), (54, ɑ, 0.99), (120, T, 0.9))
     time, _ = phone_rows.find_phones(certain)
     np.testing.assert_allclose(time, [0.95, 1.03], atol=1e-5)
-    assert not phone_rows.phone_spans(certain)[100:].any()
+    assert not spans_in(certain)[100:].any()
 
 
 def test_peaks_come_early_and_survive_every_second_row():

@@ -5,7 +5,6 @@ import pytest
 
 from benchmarks import bench_lips as bench
 from benchmarks.flite_voices import flite_phones
-from data_specs.synthetic_talking_head.espeak import Phoneme
 from data_specs.synthetic_talking_head.known_speech import save_known_speech
 from data_specs.synthetic_talking_head.phone_names import (
     cmu_from_ipa,
@@ -14,6 +13,7 @@ from data_specs.synthetic_talking_head.phone_names import (
 )
 from data_specs.synthetic_talking_head.visemes import visemes_of
 from facial_jax.metrics.lips import Phone
+from facial_jax.speech.espeak import Phoneme
 from facial_jax.subject import load_subject
 
 RATE = 16000

@@ -12,11 +12,11 @@ from data_specs.synthetic_talking_head.animation import (
     silence,
 )
 from data_specs.synthetic_talking_head.blinks import MIN_GAP_S, OVERDUE, blink_times
-from data_specs.synthetic_talking_head.espeak import Phoneme, Utterance
 from data_specs.synthetic_talking_head.head_motion import resting_pose
 from data_specs.synthetic_talking_head.prosody import accents, band_log_energy, phrases
 from data_specs.synthetic_talking_head.style import DEMO_STYLE, Style, random_style
 from data_specs.synthetic_talking_head.visemes import JAW_OPEN, MOUTH_CLOSE, mouth_opening
+from facial_jax.speech.espeak import Phoneme, Utterance
 
 RATE = 16000
 

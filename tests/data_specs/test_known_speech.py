@@ -9,13 +9,6 @@ import pytest
 from data_specs.synthetic_talking_head import corpus, natural_voices
 from data_specs.synthetic_talking_head.alignment import AlignmentError, align
 from data_specs.synthetic_talking_head.builder import SyntheticTalkingHeadConfig
-from data_specs.synthetic_talking_head.espeak import (
-    Phoneme,
-    SpokenSound,
-    pronounce,
-    restart_engine,
-    speak,
-)
 from data_specs.synthetic_talking_head.known_speech import (
     known_voices,
     known_voices_hash,
@@ -29,6 +22,13 @@ from data_specs.synthetic_talking_head.text import make_sentences
 from data_specs.synthetic_talking_head.visemes import JAW_OPEN
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.metrics.lips import Phone
+from facial_jax.speech.espeak import (
+    Phoneme,
+    SpokenSound,
+    pronounce,
+    restart_engine,
+    speak,
+)
 
 RATE = 16000
 

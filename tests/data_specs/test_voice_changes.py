@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from data_specs.synthetic_talking_head.espeak import Phoneme, Utterance
 from data_specs.synthetic_talking_head.voice_changes import (
     change_voice,
     move_formants,
     play_faster,
     stretch,
 )
+from facial_jax.speech.espeak import Phoneme, Utterance
 
 RATE = 22050
 PITCH_HZ, FORMANT_HZ = 120.0, 900.0

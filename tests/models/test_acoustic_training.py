@@ -58,7 +58,7 @@ def test_the_corpus_is_whole_and_survives_its_file(corpus, tmp_path):
 
 
 def train_acoustic_variants():
-    from data_specs.synthetic_talking_head.espeak import VARIANTS
+    from facial_jax.speech.espeak import VARIANTS
 
     return [variant for variant in VARIANTS if variant]
 

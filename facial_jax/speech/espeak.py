@@ -45,6 +45,7 @@ VARIANTS = (None, *FEMALE_VARIANTS, *MALE_VARIANTS, *OTHER_VARIANTS)
 # Constants of espeak-ng's speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS = 0x0001
+_INITIALIZE_PHONEME_IPA = 0x0002
 _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _EVENT_LIST_TERMINATED = 0
@@ -52,7 +53,8 @@ _EVENT_PHONEME = 7
 _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
 _PARAMETER_RANGE = 4
-_STRESS = {"'": 2, ",": 1}
+_STRESS = {"'": 2, ",": 1, "ˈ": 2, "ˌ": 1}
+_STRESS_MARKS = "".join(_STRESS)
 _MODE_IPA = 0x02
 _MODE_SEPARATED = ord("|") << 8
 
@@ -88,7 +90,7 @@ class Phoneme:
     """One spoken phoneme, or a pause."""
 
     name: str
-    # espeak-ng's mnemonic without its stress mark; pauses begin with "_"
+    # espeak-ng's mnemonic, or the IPA, without its stress mark; pauses begin with "_"
     start_s: float
     end_s: float
     stress: int = 0
@@ -124,8 +126,8 @@ class _Engine:
             import espeakng_loader
         except ImportError as error:
             raise ImportError(
-                "espeak-ng is needed to make synthetic speech; install it with "
-                "`pip install 'facial_jax[train]'` (the package espeakng-loader)"
+                "espeak-ng is needed to speak a text; install it with "
+                "`pip install 'facial_jax[text]'` (the package espeakng-loader)"
             ) from error
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._library.espeak_Synth.argtypes = [
@@ -144,15 +146,25 @@ class _Engine:
             ctypes.c_int,
         ]
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        data = str(espeakng_loader.get_data_path()).encode()
-        options = _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT
-        self.sample_rate = self._library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, data, options)
-        if self.sample_rate <= 0:
-            raise RuntimeError(f"espeak-ng could not be initialised with the data in {data!r}")
+        self._data = str(espeakng_loader.get_data_path()).encode()
+        self._initialize(ipa=False)
         self._chunks: list[np.ndarray] = []
         self._marks: list[tuple[str, float]] = []
         self._callback = _SynthCallback(self._receive)  # kept: C holds only its address
         self._library.espeak_SetSynthCallback(self._callback)
+
+    def _initialize(self, *, ipa: bool) -> None:
+        """Sets what phonemes are called in events."""
+        options = _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT
+        options |= _INITIALIZE_PHONEME_IPA if ipa else 0
+        self.sample_rate = self._library.espeak_Initialize(
+            _OUTPUT_SYNCHRONOUS, 0, self._data, options
+        )
+        if self.sample_rate <= 0:
+            raise RuntimeError(
+                f"espeak-ng could not be initialised with the data in {self._data!r}"
+            )
+        self._ipa = ipa
 
     def _receive(self, samples, count, events) -> int:
         if samples and count > 0:
@@ -177,12 +189,14 @@ class _Engine:
     def _set_voice(self, voice: str) -> None:
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(
-                f"voice: espeak-ng knows no voice {voice!r}; the English ones are "
-                f"{', '.join(ENGLISH_VOICES)}, the variants "
+                f"voice: espeak-ng knows no voice {voice!r}; expected a language, such as de, fr "
+                f"or one of English's {', '.join(ENGLISH_VOICES)}; variants are "
                 f"{', '.join(v for v in VARIANTS if v)}"
             )
 
-    def speak(self, text, voice, rate_wpm, pitch, pitch_range) -> Utterance:
+    def speak(self, text, voice, rate_wpm, pitch, pitch_range, ipa) -> Utterance:
+        if ipa != self._ipa:
+            self._initialize(ipa=ipa)
         self._set_voice(voice)
         for parameter, value in (
             (_PARAMETER_RATE, rate_wpm),
@@ -209,7 +223,7 @@ class _Engine:
         ends = [*starts[1:], duration]
         phonemes = [Phoneme("_", 0.0, starts[0] if starts else duration)]
         phonemes += [
-            Phoneme(mark.lstrip("',"), start, end, _STRESS.get(mark[:1], 0))
+            Phoneme(mark.lstrip(_STRESS_MARKS) or "_", start, end, _STRESS.get(mark[:1], 0))
             for (mark, _), start, end in zip(self._marks, starts, ends, strict=True)
         ]
         spoken = tuple(phoneme for phoneme in phonemes if phoneme.end_s > phoneme.start_s)
@@ -243,6 +257,7 @@ def speak(
     rate_wpm: float = 165,
     pitch: float = 50,
     pitch_range: float = 50,
+    ipa: bool = False,
 ) -> Utterance:
     """Speak `text` with espeak-ng.
 
@@ -253,6 +268,7 @@ def speak(
         rate_wpm: words per minute, 80 to 450.
         pitch: base pitch, 0 to 100.
         pitch_range: liveliness of the intonation, 0 to 100.
+        ipa: name phonemes in the IPA, in place of espeak-ng's mnemonics.
 
     Returns:
         The samples (22,050 Hz) and the phonemes with their times.
@@ -273,7 +289,7 @@ def speak(
     if variant is not None and variant not in VARIANTS:
         raise ValueError(f"variant: expected one of {VARIANTS}, got {variant!r}")
     full_name = voice if variant is None else f"{voice}+{variant}"
-    return _engine().speak(text, full_name, rate_wpm, pitch, pitch_range)
+    return _engine().speak(text, full_name, rate_wpm, pitch, pitch_range, ipa)
 
 
 @dataclass(frozen=True)

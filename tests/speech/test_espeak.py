@@ -4,9 +4,10 @@ import sys
 import numpy as np
 import pytest
 
-from data_specs.synthetic_talking_head import espeak, text
+from data_specs.synthetic_talking_head import text
 from data_specs.synthetic_talking_head.speech_corpus import phone_class, phones_per_frame
 from facial_jax.models.acoustic.corpus import PHONES
+from facial_jax.speech import espeak
 
 
 def energy(utterance, phoneme):

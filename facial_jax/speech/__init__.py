@@ -1,0 +1,1 @@
+"""Text to speech whose phones are known: espeak-ng, and Piper voices."""
