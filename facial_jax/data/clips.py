@@ -12,6 +12,7 @@ import numpy as np
 
 from facial_jax.attributes import (
     EXPRESSION_SIZE,
+    IDENTITY_SIZE,
     MAX_BLINK,
     POSE_SIZE,
     Attributes,
@@ -21,7 +22,6 @@ from facial_jax.frame_rate import parse_frame_rate
 from facial_jax.provenance import tree_hash
 
 SAMPLE_RATE = 16000
-IDENTITY_SIZE = 80
 _MAX_ANGLE_RAD = np.pi / 2
 _MAX_DRIFT_S = 0.1
 
