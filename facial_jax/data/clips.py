@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import Bool
 
 from facial_jax.attributes import (
     EXPRESSION_SIZE,
@@ -182,9 +183,13 @@ class ClipEntry:
 
 def clip_entry(clip: Clip) -> ClipEntry:
     """The clip's line."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], clip.valid.astype(np.int8), [0]])))
-    segments = tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))
-    return ClipEntry(clip.clip, clip.subject, segments)
+    return ClipEntry(clip.clip, clip.subject, valid_segments(clip.valid))
+
+
+def valid_segments(valid: Bool[np.ndarray, "t"]) -> tuple[tuple[int, int], ...]:
+    """The runs of valid frames: first frame, first frame after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], valid.astype(np.int8), [0]])))
+    return tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))
 
 
 def clips_hash(clips: "ClipSource") -> str:

@@ -122,7 +122,7 @@ def _checked(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) 
 @full_precision
 def face_shape(
     model: FaceModel,
-    identity: Float[Array, "80"] | Float[Array, "*t 80"],
+    identity: Float[Array, "*none_or_t 80"],
     expression: Float[Array, "*t 64"],
 ) -> Float[Array, "*t n 3"]:
     """Vertices S̄ + B_id·identity + B_exp·expression of every frame, decimetres (FACIAL, Eq. 12).
