@@ -14,6 +14,7 @@ from facial_jax.models.pose_gan.generation import load_pose_gan
 from facial_jax.models.pose_gan.losses import PoseWeights, motion_loss, pose_loss, regression_losses
 from facial_jax.models.pose_gan.network import PoseDiscriminator, PoseGenerator
 from facial_jax.models.pose_gan.task import PoseGanTask, train_pose_gan
+from facial_jax.training.parallel import data_mesh
 from tests.random_clips import clip_source, random_clip
 
 GENERATOR = PoseGenerator(encoder_features=(1, 1, 2, 2), unet_features=(2, 2), fusion_features=(3,))
@@ -98,7 +99,7 @@ def test_gradients_of_both_objectives_are_finite_and_reach_every_layer(tmp_path)
     batch = make_batch(task)
     row = jax.tree.map(lambda x: x[:1], batch)
     variables = task.init(jax.random.key(0), row)
-    mesh = jax.sharding.Mesh(jax.local_devices()[:1], ("data",))
+    mesh = data_mesh(jax.local_devices()[:1])
     spec = jax.sharding.PartitionSpec()
 
     @jax.jit
