@@ -23,7 +23,7 @@ from facial_jax.audio.acoustic import (
     load_acoustic_model,
 )
 from facial_jax.data.clips import Clip, clip_entry, clip_to_example
-from facial_jax.data.splits import SPLITS, split_of_index
+from facial_jax.data.splits import FACIAL_RATIO, RATIOS, SPLITS, split_of_index
 from facial_jax.frame_rate import parse_frame_rate
 
 NEW_SPEAKERS = "new_speakers_"
@@ -50,6 +50,8 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
     """Where the speech features come from: see `load_acoustic_model`."""
     natural_speech: str | None = None
     """A folder of natural voices (see `known_speech`): every second speaker has one of them."""
+    ratio: str = FACIAL_RATIO
+    """Of every ten clips, how many train, validate and test: one of `facial_jax.data.splits`."""
 
     def __post_init__(self):
         self.fps = str(parse_frame_rate(self.fps))
@@ -59,13 +61,17 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
                 f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers of at least 0, "
                 f"got {self.new_speakers}"
             )
+        if self.ratio not in RATIOS:
+            raise ValueError(f"ratio: expected one of {', '.join(RATIOS)}, got {self.ratio!r}")
         self.acoustic_hash = acoustic_model_hash(self.acoustic_model)
         self.natural_hash = known_voices_hash(self.natural_speech) if self.natural_speech else ""
         natural = f"natural_{self.natural_hash[:8]}_" if self.natural_hash else ""
+        ratio = "" if self.ratio == FACIAL_RATIO else f"split{self.ratio}_"
         self.name = (
             f"{self.speakers}and{self.new_speakers}speakers_{self.clips}x{self.clip_s:g}s_"
             f"{self.fps.replace('/', 'by')}fps_seed{self.seed}_"
-            f"{'demo_style_' if self.demo_style else ''}{natural}{self.acoustic_hash[:8]}"
+            f"{'demo_style_' if self.demo_style else ''}{natural}{ratio}"
+            f"{self.acoustic_hash[:8]}"
         )
 
 
@@ -105,7 +111,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         for speaker in range(config.speakers + config.new_speakers):
             prefix = NEW_SPEAKERS if speaker >= config.speakers else ""
             for clip in range(config.clips):
-                splits[prefix + split_of_index(clip)].append((speaker, clip))
+                splits[prefix + split_of_index(clip, config.ratio)].append((speaker, clip))
         names = [prefix + split for prefix in ("", NEW_SPEAKERS) for split in SPLITS]
         return {name: self._generate_examples(name, splits[name]) for name in names if splits[name]}
 
@@ -114,6 +120,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         fixed = (
             *(config.seed, config.clip_s, config.fps, config.acoustic_model, config.demo_style),
             config.natural_speech,
+            config.ratio,
         )
         made = _in_order(self._executor, [(*fixed, *number) for number in numbers])
         for key, clip in enumerate(made):
@@ -146,8 +153,8 @@ def build_corpus(
     return Path(builder.data_dir)
 
 
-def _make(task: tuple[int, float, str, str, bool, str | None, int, int]) -> Clip:
-    seed, seconds, fps, acoustic_model, demo_style, natural_speech, speaker, clip = task
+def _make(task: tuple[int, float, str, str, bool, str | None, str, int, int]) -> Clip:
+    seed, seconds, fps, acoustic_model, demo_style, natural_speech, ratio, speaker, clip = task
     rate = parse_frame_rate(fps)
     return make_clip(
         seed,
@@ -158,6 +165,7 @@ def _make(task: tuple[int, float, str, str, bool, str | None, int, int]) -> Clip
         acoustic_model=load_acoustic_model(acoustic_model),
         demo_style=demo_style,
         natural_speech=natural_speech,
+        ratio=ratio,
     )
 
 

@@ -22,7 +22,7 @@ from facial_jax.audio.acoustic import AcousticModel
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.clips import SAMPLE_RATE, Clip
-from facial_jax.data.splits import split_of_index
+from facial_jax.data.splits import FACIAL_RATIO, split_of_index
 
 SILENT_SHARE = 0.08
 """Of the clips in the bundled subject's style: nobody speaks, and the room or music is heard."""
@@ -40,6 +40,7 @@ def make_clip(
     acoustic_model: AcousticModel,
     demo_style: bool = False,
     natural_speech: str | None = None,
+    ratio: str = FACIAL_RATIO,
 ) -> Clip:
     """Clip `clip_index` of a speaker in the corpus with this seed; depends on nothing else.
 
@@ -49,14 +50,15 @@ def make_clip(
     or music comes out where there is no speech to be louder.
 
     With the folder `natural_speech` (see `known_speech`) every second speaker has a voice of it;
-    then the clip depends on what is in it, too. No sentence of it is in clips of two splits.
+    then the clip depends on what is in it, too. No sentence of it is in clips of two splits, in the
+    `ratio` of `facial_jax.data.splits`.
     """
     voices = {} if natural_speech is None else _voices(natural_speech)
     speaker = make_speaker(seed, speaker_index, demo_style=demo_style, natural_voices=tuple(voices))
     rng = np.random.default_rng([seed, 4, speaker_index, clip_index])
     if isinstance(speaker.voice, NaturalVoice):
         known = voices[speaker.voice.recordings]
-        utterance = talk_naturally(speaker, _of_split(known, clip_index), rng, seconds)
+        utterance = talk_naturally(speaker, _of_split(known, clip_index, ratio), rng, seconds)
     else:
         restart_engine()
         utterance = talk(speaker, rng, seconds)
@@ -132,14 +134,14 @@ def _voices(folder: str) -> dict[str, list[KnownSpeech]]:
     return known_voices(folder)
 
 
-def _of_split(recordings: list[KnownSpeech], clip_index: int) -> list[KnownSpeech]:
+def _of_split(recordings: list[KnownSpeech], clip_index: int, ratio: str) -> list[KnownSpeech]:
     """Those recordings that clips of this one's split are made of.
 
     Raises:
         ValueError: there is none.
     """
-    split = split_of_index(clip_index)
-    chosen = [x for number, x in enumerate(recordings) if split_of_index(number) == split]
+    split = split_of_index(clip_index, ratio)
+    chosen = [x for number, x in enumerate(recordings) if split_of_index(number, ratio) == split]
     if not chosen:
         raise ValueError(
             f"natural_speech: expected at least ten recordings of each voice, so that every split "
