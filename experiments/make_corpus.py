@@ -39,6 +39,8 @@ class Config:
     natural_speech: Path | None = None
     """A folder of natural voices, as experiments.make_natural_speech makes it: every second speaker
     has one of them."""
+    soft_tissue: bool = False
+    """The face's shape goes with pose and jaw, as PGFace learns it: an identity for every frame."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 
@@ -55,6 +57,7 @@ def main(config: Config) -> None:
         demo_style=config.demo_style,
         acoustic_model=config.acoustic_model,
         natural_speech=None if config.natural_speech is None else str(config.natural_speech),
+        soft_tissue=config.soft_tissue,
     )
     print(build_corpus(corpus, config.output, workers=config.workers))
 
