@@ -43,6 +43,8 @@ class Config:
     ratio: Literal["5-1-4", "7-1-2"] = "5-1-4"
     """Of every ten clips, how many train, validate and test: FACIAL's ratio, or that of the paper
     on head poses."""
+    soft_tissue: bool = False
+    """The face's shape goes with pose and jaw, as PGFace learns it: an identity for every frame."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 
@@ -60,6 +62,7 @@ def main(config: Config) -> None:
         acoustic_model=config.acoustic_model,
         natural_speech=None if config.natural_speech is None else str(config.natural_speech),
         ratio=config.ratio,
+        soft_tissue=config.soft_tissue,
     )
     print(build_corpus(corpus, config.output, workers=config.workers))
 

@@ -15,6 +15,7 @@ from data_specs.synthetic_talking_head.animation import (
 from data_specs.synthetic_talking_head.espeak import Utterance, restart_engine, speak
 from data_specs.synthetic_talking_head.known_speech import KnownSpeech, known_voices
 from data_specs.synthetic_talking_head.recording import music, recorded
+from data_specs.synthetic_talking_head.soft_tissue import frame_identities, softness
 from data_specs.synthetic_talking_head.speaker import NaturalVoice, Speaker, Voice, make_speaker
 from data_specs.synthetic_talking_head.text import SentenceMaker
 from data_specs.synthetic_talking_head.voice_changes import change_voice
@@ -41,6 +42,7 @@ def make_clip(
     demo_style: bool = False,
     natural_speech: str | None = None,
     ratio: str = FACIAL_RATIO,
+    soft_tissue: bool = False,
 ) -> Clip:
     """Clip `clip_index` of a speaker in the corpus with this seed; depends on nothing else.
 
@@ -52,6 +54,9 @@ def make_clip(
     With the folder `natural_speech` (see `known_speech`) every second speaker has a voice of it;
     then the clip depends on what is in it, too. No sentence of it is in clips of two splits, in the
     `ratio` of `facial_jax.data.splits`.
+
+    With `soft_tissue` the clip has an identity for every frame (see the module of that name), and
+    nothing else about it changes.
     """
     voices = {} if natural_speech is None else _voices(natural_speech)
     speaker = make_speaker(seed, speaker_index, demo_style=demo_style, natural_voices=tuple(voices))
@@ -77,6 +82,11 @@ def make_clip(
     waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
     features = speech_features(AudioSource((waveform, SAMPLE_RATE)), acoustic_model, fps)
     count = min(len(features), len(attributes))
+    identities = None
+    if soft_tissue:
+        identities = frame_identities(
+            speaker.face.identity, attributes[:count], softness(seed, speaker_index)
+        )
     return Clip(
         clip=f"{speaker.name}_{clip_index:04d}",
         subject=speaker.name,
@@ -90,6 +100,7 @@ def make_clip(
         identity=speaker.face.identity,
         texture=speaker.face.texture,
         illumination=speaker.face.illumination,
+        frame_identity=identities,
     )
 
 
