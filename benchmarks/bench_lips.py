@@ -42,8 +42,8 @@ from facial_jax.metrics.lips import (
     wide_opening,
 )
 from facial_jax.speech.espeak import Utterance, speak
+from facial_jax.speech_attributes import attributes_from_speech
 from facial_jax.subject import Subject, load_subject
-from facial_jax.synthesis import attributes_from_speech
 
 FPS = Fraction(25)
 SAMPLE_RATE = 16000

@@ -50,7 +50,8 @@ def rows(seconds: float, sizes: tuple[int, ...], repeats: int) -> "Iterator[Row]
     import facial_jax
     from benchmarks.measure import measure
     from facial_jax.models.rendering_to_video.frames import frame_chunks
-    from facial_jax.synthesis import CHUNK_FRAMES, attributes_from_speech
+    from facial_jax.speech_attributes import attributes_from_speech
+    from facial_jax.streamed_video import CHUNK_FRAMES
 
     with tempfile.TemporaryDirectory() as folder:
         speech, output = Path(folder) / "speech.wav", Path(folder) / "talk.mp4"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facial_jax.data.clips import Clip, ClipSource, clip_entry, clip_to_example
+from facial_jax.data.clips import Clip, ClipSource, clips_in_memory
 from facial_jax.models.rendering_to_video.reference import RenderedClip
 
 
@@ -39,8 +39,4 @@ def noise_clips(count: int, frames: int) -> ClipSource:
         )
         for number in range(count)
     ]
-    examples = [
-        {k: v.encode() if isinstance(v, str) else v for k, v in clip_to_example(clip).items()}
-        for clip in clips
-    ]
-    return ClipSource(tuple(map(clip_entry, clips)), examples, {})
+    return clips_in_memory(*clips)

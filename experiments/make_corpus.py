@@ -7,6 +7,7 @@ options give the same corpus, whatever the number of workers.
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -25,7 +26,7 @@ class Config:
     new_speakers: int = 8
     """More speakers, in splits of their own, to test and to personalize on."""
     clips: int = 20
-    """Clips of each speaker: of every ten, 5 train, 1 validates and 4 test."""
+    """Clips of each speaker."""
     clip_s: float = 20.0
     """Seconds that each clip lasts."""
     fps: str = "25"
@@ -39,6 +40,11 @@ class Config:
     natural_speech: Path | None = None
     """A folder of natural voices, as experiments.make_natural_speech makes it: every second speaker
     has one of them."""
+    ratio: Literal["5-1-4", "7-1-2"] = "5-1-4"
+    """Of every ten clips, how many train, validate and test: FACIAL's ratio, or that of the paper
+    on head poses."""
+    soft_tissue: bool = False
+    """The face's shape goes with pose and jaw, as PGFace learns it: an identity for every frame."""
     workers: int = os.cpu_count() or 1
     """Processes that make clips."""
 
@@ -55,6 +61,8 @@ def main(config: Config) -> None:
         demo_style=config.demo_style,
         acoustic_model=config.acoustic_model,
         natural_speech=None if config.natural_speech is None else str(config.natural_speech),
+        ratio=config.ratio,
+        soft_tissue=config.soft_tissue,
     )
     print(build_corpus(corpus, config.output, workers=config.workers))
 

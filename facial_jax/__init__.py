@@ -27,11 +27,11 @@ from facial_jax.rendering.camera import pinhole_camera as pinhole_camera
 from facial_jax.rendering.render import render as render
 from facial_jax.speech.spoken_text import SpokenText as SpokenText
 from facial_jax.speech.spoken_text import speak_text as speak_text
+from facial_jax.speech_attributes import attributes_from_speech as attributes_from_speech
 from facial_jax.subject import Subject as Subject
 from facial_jax.subject import bundled_subjects as bundled_subjects
 from facial_jax.subject import load_subject as load_subject
 from facial_jax.synthesis import TalkingVideo as TalkingVideo
-from facial_jax.synthesis import attributes_from_speech as attributes_from_speech
 from facial_jax.synthesis import sample_speech as sample_speech
 from facial_jax.synthesis import synthesize as synthesize
 from facial_jax.version import __version__ as __version__

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 POSE_SIZE = 6
 EXPRESSION_SIZE = 64
+IDENTITY_SIZE = 80
 ATTRIBUTE_SIZE = POSE_SIZE + 1 + EXPRESSION_SIZE
 Array = jax.Array | np.ndarray
 MAX_BLINK = 5.0  # OpenFace gives AU45 as an intensity from 0 to 5
@@ -23,6 +24,9 @@ class Attributes:
     # pitch, yaw, roll in radians; x, y, z translation in model units (decimetres)
     blink: Float[Array, "*t"]
     # intensity of AU45 (blink): 0 = open, 5 = closed
+    identity: Float[Array, "*t 80"] | None = None
+    # shape coefficients of each frame, as PGFace makes them, in place of the person's; None: the
+    # person's in all frames
 
     def __len__(self) -> int:
         return self.blink.shape[0]
@@ -52,13 +56,16 @@ class AttributeStatistics:
 
 
 def pack_attributes(attributes: Attributes) -> Float[Array, "*t 71"]:
-    """One 71-vector per frame, in the published order: pose (6), blink (1), expression (64)."""
+    """One 71-vector per frame, in the published order: pose (6), blink (1), expression (64).
+
+    An identity per frame has no place in it, and is left out.
+    """
     blink = attributes.blink[..., None]
     return jnp.concatenate([attributes.pose, blink, attributes.expression], axis=-1)
 
 
 def unpack_attributes(packed: Float[Array, "*t 71"]) -> Attributes:
-    """The inverse of `pack_attributes`."""
+    """The inverse of `pack_attributes`, without an identity."""
     return Attributes(
         pose=packed[..., :POSE_SIZE],
         blink=packed[..., POSE_SIZE],

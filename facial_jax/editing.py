@@ -1,7 +1,8 @@
 """Editing attributes before they are rendered: scale, shift, smooth, keyframe, or take from others.
 
-Each function returns new attributes of the same length and touches only what it is told to. Frames
-count from 0. Blinks stay within 0 to 5. All is done on the host, in float32.
+Each function returns new attributes of the same length and touches only what it is told to; an
+identity per frame, where there is one, stays as it is. Frames count from 0. Blinks stay within 0 to
+5. All is done on the host, in float32.
 
     video = facial_jax.synthesize("speech.wav")
     calmer = facial_jax.scale_attributes(video.attributes, pose=0.5)
@@ -15,7 +16,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from facial_jax.attributes import EXPRESSION_SIZE, MAX_BLINK, POSE_SIZE, Array, Attributes
+from facial_jax.attributes import (
+    EXPRESSION_SIZE,
+    IDENTITY_SIZE,
+    MAX_BLINK,
+    POSE_SIZE,
+    Array,
+    Attributes,
+)
 from facial_jax.frame_rate import resample_frames
 
 Values = float | int | Sequence | Array
@@ -44,7 +52,8 @@ def scale_attributes(
     """
     own = host_attributes(attributes)
     mean = own.pose.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return _attributes(
+    return _changed(
+        own,
         pose=mean + (own.pose - mean) * _like(own.pose, pose, "pose"),
         blink=own.blink * _like(own.blink, blink, "blink"),
         expression=own.expression * _like(own.expression, expression, "expression"),
@@ -66,7 +75,8 @@ def offset_attributes(
         ValueError: a shape does not fit, or a value is not finite.
     """
     own = host_attributes(attributes)
-    return _attributes(
+    return _changed(
+        own,
         pose=own.pose + _like(own.pose, pose, "pose"),
         blink=own.blink + _like(own.blink, blink, "blink"),
         expression=own.expression + _like(own.expression, expression, "expression"),
@@ -96,7 +106,8 @@ def replace_attributes(
     def new(old, values, name):
         return old if values is None else _like(old, values, name)
 
-    return _attributes(
+    return _changed(
+        own,
         pose=new(own.pose, pose, "pose"),
         blink=new(own.blink, blink, "blink"),
         expression=new(own.expression, expression, "expression"),
@@ -152,7 +163,8 @@ def keyframe_attributes(
                 columns[:, channel] = _ease(len(old), places[named], keys[named, channel])
         return columns.reshape(old.shape)
 
-    return _attributes(
+    return _changed(
+        own,
         pose=eased(own.pose, pose, "pose"),
         blink=eased(own.blink, blink, "blink"),
         expression=eased(own.expression, expression, "expression"),
@@ -174,7 +186,8 @@ def smooth_attributes(
         ValueError: a deviation is negative or not finite.
     """
     own = host_attributes(attributes)
-    return _attributes(
+    return _changed(
+        own,
         pose=gaussian_filter(own.pose, pose),
         blink=gaussian_filter(own.blink, blink),
         expression=gaussian_filter(own.expression, expression),
@@ -216,7 +229,7 @@ def transfer_attributes(
         name: resample_frames(getattr(other, name)[order], source_fps, fps, len(own))
         for name in fields
     }
-    return _attributes(**{name: getattr(own, name) for name in vars(own)} | taken)
+    return _changed(own, **taken)
 
 
 def gaussian_filter(
@@ -257,7 +270,15 @@ def host_attributes(attributes: Attributes) -> Attributes:
             f"attributes: expected pose (t, {POSE_SIZE}), blink (t,) and expression "
             f"(t, {EXPRESSION_SIZE}), got {', '.join(map(str, shapes))}"
         )
-    return Attributes(expression=expression, pose=pose, blink=blink)
+    identity = attributes.identity
+    if identity is not None:
+        identity = np.asarray(identity, np.float32)
+        if identity.shape != (t, IDENTITY_SIZE):
+            raise ValueError(
+                f"attributes: expected identity ({t}, {IDENTITY_SIZE}), one for each frame, got "
+                f"{identity.shape}"
+            )
+    return Attributes(expression=expression, pose=pose, blink=blink, identity=identity)
 
 
 def check_attributes(attributes: Attributes) -> None:
@@ -269,6 +290,8 @@ def check_attributes(attributes: Attributes) -> None:
     """
     own = host_attributes(attributes)
     for name, values in vars(own).items():
+        if values is None:
+            continue
         bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if bad.any():
             raise ValueError(
@@ -308,10 +331,10 @@ def _ease(count: int, places: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return (keys[index] * (1 - weight) + keys[index + 1] * weight).astype(np.float32)
 
 
-def _attributes(*, pose: np.ndarray, blink: np.ndarray, expression: np.ndarray) -> Attributes:
-    return Attributes(
-        expression=expression, pose=pose, blink=np.clip(blink, 0, MAX_BLINK).astype(np.float32)
-    )
+def _changed(own: Attributes, **fields: np.ndarray) -> Attributes:
+    """The attributes with these fields, and blinks within their range."""
+    new = own.replace(**fields)
+    return new.replace(blink=np.clip(new.blink, 0, MAX_BLINK).astype(np.float32))
 
 
 def _like(old: np.ndarray, values: Values, name: str) -> np.ndarray:

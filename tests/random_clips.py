@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from facial_jax.data.clips import SAMPLE_RATE, Clip, ClipSource, clip_entry, clip_to_example
+from facial_jax.data.clips import SAMPLE_RATE, Clip, clips_in_memory
 
 
-def random_clip(name, subject, frames, *, seed=0, valid=None, fps="25", features=29) -> Clip:
+def random_clip(
+    name, subject, frames, *, seed=0, valid=None, fps="25", features=29, frame_identity=False
+) -> Clip:
     """A well-formed clip of noise."""
     rng = np.random.default_rng(seed)
 
@@ -25,18 +27,10 @@ def random_clip(name, subject, frames, *, seed=0, valid=None, fps="25", features
         identity=noise(80),
         texture=noise(80),
         illumination=noise(3, 9),
+        frame_identity=noise(frames, 80) if frame_identity else None,
     )
-
-
-class _Records:
-    def __init__(self, clips):
-        self.clips = clips
-
-    def __getitem__(self, index):
-        example = clip_to_example(self.clips[index])
-        return {k: v.encode() if isinstance(v, str) else v for k, v in example.items()}
 
 
 def clip_source(*clips):
     """A source of these clips, as a data set is one."""
-    return ClipSource(tuple(clip_entry(clip) for clip in clips), _Records(clips), {})
+    return clips_in_memory(*clips)

@@ -38,6 +38,14 @@ def test_length_and_slices_count_frames():
     attributes = random_attributes((5,))
     assert len(attributes) == 5
     assert attributes[1:3].expression.shape == (2, 64)
+    assert attributes[1:3].identity is None
+    assert attributes.replace(identity=jnp.zeros((5, 80)))[1:3].identity.shape == (2, 80)
+
+
+def test_an_identity_per_frame_is_no_part_of_the_papers_vector():
+    attributes = random_attributes((5,))
+    own = attributes.replace(identity=jnp.ones((5, 80)))
+    np.testing.assert_array_equal(pack_attributes(own), pack_attributes(attributes))
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])

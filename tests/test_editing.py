@@ -151,6 +151,25 @@ def test_edits_that_make_no_sense_say_what_was_expected(edit, message):
         edit(clip())
 
 
+def test_an_identity_per_frame_goes_through_every_edit():
+    identity = np.random.default_rng(2).normal(size=(40, 80)).astype(np.float32)
+    old, rate = calm_clip().replace(identity=identity), Fraction(25)
+    check_attributes(old)
+    for new in (
+        scale_attributes(old, pose=0.5),
+        offset_attributes(old, blink=0.1),
+        replace_attributes(old, blink=0.0),
+        keyframe_attributes(old, [3], blink=[1.0]),
+        smooth_attributes(old, pose=1.0),
+        transfer_attributes(old, clip(9), fields=["blink"], fps=rate, source_fps=rate),
+    ):
+        np.testing.assert_array_equal(new.identity, identity)
+    with pytest.raises(ValueError, match=r"identity \(40, 80\), one for each frame, got \(39, 80"):
+        check_attributes(with_field(old, "identity", identity[1:]))
+    with pytest.raises(ValueError, match="identity: expected finite"):
+        check_attributes(old.replace(identity=identity * np.nan))
+
+
 def calm_clip():
     """One whose head stays in the picture."""
     return scale_attributes(offset_attributes(clip()), pose=0.2)

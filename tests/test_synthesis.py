@@ -25,13 +25,14 @@ from facial_jax.full_frame import load_full_frame_reference, save_full_frame_ref
 from facial_jax.models.rendering_to_video import frames as rendering_to_video
 from facial_jax.models.rendering_to_video.frames import compute_dtype, frame_chunks, generate_images
 from facial_jax.models.rendering_to_video.network import GlobalGenerator
+from facial_jax.speech_attributes import attributes_from_speech
 from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     FACIAL_GAN,
     load_rendering_to_video,
     save_subject,
 )
-from facial_jax.synthesis import TalkingVideo, attributes_from_speech, synthesize
+from facial_jax.synthesis import TalkingVideo, synthesize
 from tests.test_editing import with_field
 
 RATE = 16000

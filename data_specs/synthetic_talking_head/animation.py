@@ -26,14 +26,6 @@ from facial_jax.speech.espeak import Phoneme, Utterance, speak
 __all__ = [
     "POSE_LIMITS",
     "animate",
-    "demo_attributes",
-    "join_utterances",
-    "silence",
-]
-
-__all__ = [
-    "POSE_LIMITS",
-    "animate",
     "cut_utterance",
     "demo_attributes",
     "join_utterances",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_specs.clips import clip_features
+from data_specs.clips import clip_features, stored_example
 from data_specs.processes import begin_worker
 from data_specs.synthetic_talking_head.corpus import make_clip
 from data_specs.synthetic_talking_head.known_speech import known_voices_hash
@@ -22,8 +22,8 @@ from facial_jax.audio.acoustic import (
     default_acoustic_model,
     load_acoustic_model,
 )
-from facial_jax.data.clips import Clip, clip_entry, clip_to_example
-from facial_jax.data.splits import SPLITS, split_of_index
+from facial_jax.data.clips import OPTIONAL_FIELDS, Clip, clip_entry
+from facial_jax.data.splits import FACIAL_RATIO, RATIOS, SPLITS, split_of_index
 from facial_jax.frame_rate import parse_frame_rate
 
 NEW_SPEAKERS = "new_speakers_"
@@ -50,6 +50,10 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
     """Where the speech features come from: see `load_acoustic_model`."""
     natural_speech: str | None = None
     """A folder of natural voices (see `known_speech`): every second speaker has one of them."""
+    ratio: str = FACIAL_RATIO
+    """Of every ten clips, how many train, validate and test: one of `facial_jax.data.splits`."""
+    soft_tissue: bool = False
+    """The face's shape goes with pose and jaw: see the module of that name."""
 
     def __post_init__(self):
         self.fps = str(parse_frame_rate(self.fps))
@@ -59,13 +63,18 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
                 f"{self.speakers}, {self.clips} and {self.clip_s}; and new_speakers of at least 0, "
                 f"got {self.new_speakers}"
             )
+        if self.ratio not in RATIOS:
+            raise ValueError(f"ratio: expected one of {', '.join(RATIOS)}, got {self.ratio!r}")
         self.acoustic_hash = acoustic_model_hash(self.acoustic_model)
         self.natural_hash = known_voices_hash(self.natural_speech) if self.natural_speech else ""
         natural = f"natural_{self.natural_hash[:8]}_" if self.natural_hash else ""
+        ratio = "" if self.ratio == FACIAL_RATIO else f"split{self.ratio}_"
         self.name = (
             f"{self.speakers}and{self.new_speakers}speakers_{self.clips}x{self.clip_s:g}s_"
             f"{self.fps.replace('/', 'by')}fps_seed{self.seed}_"
-            f"{'demo_style_' if self.demo_style else ''}{natural}{self.acoustic_hash[:8]}"
+            f"{'demo_style_' if self.demo_style else ''}"
+            f"{'soft_tissue_' if self.soft_tissue else ''}{natural}{ratio}"
+            f"{self.acoustic_hash[:8]}"
         )
 
 
@@ -81,16 +90,22 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         self._workers, self._executor = workers, None
         super().__init__(config=config, data_dir=str(data_dir), file_format="array_record")
 
+    @property
+    def _optional(self) -> tuple[str, ...]:
+        return OPTIONAL_FIELDS if self.builder_config.soft_tissue else ()
+
     def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
         made_from = {
             field: getattr(config, field)
             for field in ("speakers", "new_speakers", "clips", "clip_s", "fps", "seed")
-        } | {"natural_speech": config.natural_hash}
+        } | {"natural_speech": config.natural_hash, "soft_tissue": config.soft_tissue}
         return tfds.core.DatasetInfo(
             builder=self,
             description="Made-up people talking: speech, faces and their motion from a seed.",
-            features=clip_features(load_acoustic_model(config.acoustic_model).feature_count),
+            features=clip_features(
+                load_acoustic_model(config.acoustic_model).feature_count, self._optional
+            ),
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(
                 made_from=made_from,
@@ -105,7 +120,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         for speaker in range(config.speakers + config.new_speakers):
             prefix = NEW_SPEAKERS if speaker >= config.speakers else ""
             for clip in range(config.clips):
-                splits[prefix + split_of_index(clip)].append((speaker, clip))
+                splits[prefix + split_of_index(clip, config.ratio)].append((speaker, clip))
         names = [prefix + split for prefix in ("", NEW_SPEAKERS) for split in SPLITS]
         return {name: self._generate_examples(name, splits[name]) for name in names if splits[name]}
 
@@ -113,12 +128,12 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
         config, rows = self.builder_config, self.info.metadata["clips"].setdefault(split, [])
         fixed = (
             *(config.seed, config.clip_s, config.fps, config.acoustic_model, config.demo_style),
-            config.natural_speech,
+            *(config.natural_speech, config.ratio, config.soft_tissue),
         )
         made = _in_order(self._executor, [(*fixed, *number) for number in numbers])
         for key, clip in enumerate(made):
             rows.append(clip_entry(clip).to_row())
-            yield key, clip_to_example(clip)
+            yield key, stored_example(clip, self._optional)
 
     def download_and_prepare(self, **options) -> None:
         """Makes the corpus, unless it was made before; one that was stopped leaves nothing."""
@@ -146,8 +161,9 @@ def build_corpus(
     return Path(builder.data_dir)
 
 
-def _make(task: tuple[int, float, str, str, bool, str | None, int, int]) -> Clip:
-    seed, seconds, fps, acoustic_model, demo_style, natural_speech, speaker, clip = task
+def _make(task: tuple[int, float, str, str, bool, str | None, str, bool, int, int]) -> Clip:
+    seed, seconds, fps, acoustic_model, demo_style, natural_speech, ratio, tissue, *number = task
+    speaker, clip = number
     rate = parse_frame_rate(fps)
     return make_clip(
         seed,
@@ -158,6 +174,8 @@ def _make(task: tuple[int, float, str, str, bool, str | None, int, int]) -> Clip
         acoustic_model=load_acoustic_model(acoustic_model),
         demo_style=demo_style,
         natural_speech=natural_speech,
+        ratio=ratio,
+        soft_tissue=tissue,
     )
 
 

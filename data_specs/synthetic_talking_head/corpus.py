@@ -14,6 +14,7 @@ from data_specs.synthetic_talking_head.animation import (
 )
 from data_specs.synthetic_talking_head.known_speech import KnownSpeech, known_voices
 from data_specs.synthetic_talking_head.recording import music, recorded
+from data_specs.synthetic_talking_head.soft_tissue import frame_identities, softness
 from data_specs.synthetic_talking_head.speaker import NaturalVoice, Speaker, Voice, make_speaker
 from data_specs.synthetic_talking_head.text import SentenceMaker
 from data_specs.synthetic_talking_head.voice_changes import change_voice
@@ -21,7 +22,7 @@ from facial_jax.audio.acoustic import AcousticModel
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.clips import SAMPLE_RATE, Clip
-from facial_jax.data.splits import split_of_index
+from facial_jax.data.splits import FACIAL_RATIO, split_of_index
 from facial_jax.speech.espeak import Utterance, restart_engine, speak
 
 SILENT_SHARE = 0.08
@@ -40,6 +41,8 @@ def make_clip(
     acoustic_model: AcousticModel,
     demo_style: bool = False,
     natural_speech: str | None = None,
+    ratio: str = FACIAL_RATIO,
+    soft_tissue: bool = False,
 ) -> Clip:
     """Clip `clip_index` of a speaker in the corpus with this seed; depends on nothing else.
 
@@ -49,14 +52,18 @@ def make_clip(
     or music comes out where there is no speech to be louder.
 
     With the folder `natural_speech` (see `known_speech`) every second speaker has a voice of it;
-    then the clip depends on what is in it, too. No sentence of it is in clips of two splits.
+    then the clip depends on what is in it, too. No sentence of it is in clips of two splits, in the
+    `ratio` of `facial_jax.data.splits`.
+
+    With `soft_tissue` the clip has an identity for every frame (see the module of that name), and
+    nothing else about it changes.
     """
     voices = {} if natural_speech is None else _voices(natural_speech)
     speaker = make_speaker(seed, speaker_index, demo_style=demo_style, natural_voices=tuple(voices))
     rng = np.random.default_rng([seed, 4, speaker_index, clip_index])
     if isinstance(speaker.voice, NaturalVoice):
         known = voices[speaker.voice.recordings]
-        utterance = talk_naturally(speaker, _of_split(known, clip_index), rng, seconds)
+        utterance = talk_naturally(speaker, _of_split(known, clip_index, ratio), rng, seconds)
     else:
         restart_engine()
         utterance = talk(speaker, rng, seconds)
@@ -75,6 +82,11 @@ def make_clip(
     waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
     features = speech_features(AudioSource((waveform, SAMPLE_RATE)), acoustic_model, fps)
     count = min(len(features), len(attributes))
+    identities = None
+    if soft_tissue:
+        identities = frame_identities(
+            speaker.face.identity, attributes[:count], softness(seed, speaker_index)
+        )
     return Clip(
         clip=f"{speaker.name}_{clip_index:04d}",
         subject=speaker.name,
@@ -88,6 +100,7 @@ def make_clip(
         identity=speaker.face.identity,
         texture=speaker.face.texture,
         illumination=speaker.face.illumination,
+        frame_identity=identities,
     )
 
 
@@ -132,14 +145,14 @@ def _voices(folder: str) -> dict[str, list[KnownSpeech]]:
     return known_voices(folder)
 
 
-def _of_split(recordings: list[KnownSpeech], clip_index: int) -> list[KnownSpeech]:
+def _of_split(recordings: list[KnownSpeech], clip_index: int, ratio: str) -> list[KnownSpeech]:
     """Those recordings that clips of this one's split are made of.
 
     Raises:
         ValueError: there is none.
     """
-    split = split_of_index(clip_index)
-    chosen = [x for number, x in enumerate(recordings) if split_of_index(number) == split]
+    split = split_of_index(clip_index, ratio)
+    chosen = [x for number, x in enumerate(recordings) if split_of_index(number, ratio) == split]
     if not chosen:
         raise ValueError(
             f"natural_speech: expected at least ten recordings of each voice, so that every split "

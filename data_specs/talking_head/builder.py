@@ -15,10 +15,15 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_specs.clips import clip_features
-from facial_jax.data.clips import Clip, clip_entry, clip_to_example
+from data_specs.clips import clip_features, stored_example
+from facial_jax.data.clips import OPTIONAL_FIELDS, Clip, clip_entry
 from facial_jax.data.splits import SPLITS, split_of_name
-from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, load_tracked_clip
+from facial_jax.data.tracked_clip import (
+    FILE_NAME,
+    left_out_videos,
+    load_tracked_clip,
+    tracked_clips,
+)
 from facial_jax.files import write_text
 
 LEFT_OUT_TABLE = "left_out.tsv"
@@ -42,7 +47,7 @@ class TalkingHeadConfig(tfds.core.BuilderConfig):
 class TalkingHead(tfds.core.GeneratorBasedBuilder):
     """Real people talking: see `facial_jax.data.clips.Clip` for what an example holds."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
 
     def __init__(self, *, config: TalkingHeadConfig, data_dir: str | os.PathLike):
         super().__init__(config=config, data_dir=str(data_dir), file_format="array_record")
@@ -53,7 +58,7 @@ class TalkingHead(tfds.core.GeneratorBasedBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             description="Real people talking, tracked in videos.",
-            features=clip_features(first.features.shape[1]),
+            features=clip_features(first.features.shape[1], OPTIONAL_FIELDS),
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(acoustic=acoustic, clips={}, left_out=[]),
         )
@@ -79,7 +84,7 @@ class TalkingHead(tfds.core.GeneratorBasedBuilder):
         for key, path in enumerate(paths):
             clip = self._load(path)
             rows.append(clip_entry(clip).to_row())
-            yield key, clip_to_example(clip)
+            yield key, stored_example(clip, OPTIONAL_FIELDS)
 
     def _load(self, path: Path) -> Clip:
         clip, acoustic = load_tracked_clip(path)
@@ -125,7 +130,7 @@ def clip_paths(folder: str | os.PathLike) -> list[Path]:
     Raises:
         FileNotFoundError: there is none.
     """
-    paths = sorted(Path(folder).glob(f"*/{FILE_NAME}"))
+    paths = tracked_clips(folder)
     if not paths:
         raise FileNotFoundError(
             f"folder: expected tracked videos as {Path(folder)}/NAME/{FILE_NAME}, found none; "

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import Bool
 
 from facial_jax.attributes import (
     EXPRESSION_SIZE,
+    IDENTITY_SIZE,
     MAX_BLINK,
     POSE_SIZE,
     Attributes,
@@ -21,7 +23,6 @@ from facial_jax.frame_rate import parse_frame_rate
 from facial_jax.provenance import tree_hash
 
 SAMPLE_RATE = 16000
-IDENTITY_SIZE = 80
 _MAX_ANGLE_RAD = np.pi / 2
 _MAX_DRIFT_S = 0.1
 
@@ -54,6 +55,9 @@ class Clip:
     # (80,) float32, texture coefficients in standard deviations
     illumination: np.ndarray
     # (3, 9) float32, spherical-harmonics light of red, green and blue
+    frame_identity: np.ndarray | None = None
+    # (t, 80) float32, shape coefficients of every frame, as reconstructions of single frames give
+    # them: around `identity`, and with pose and speech. None: the shape is `identity` throughout
 
     def __len__(self) -> int:
         return len(self.blink)
@@ -69,6 +73,13 @@ class Clip:
         return Attributes(expression=self.expression, pose=self.pose, blink=self.blink)
 
     @property
+    def identities(self) -> np.ndarray:
+        """(t, 80) shape coefficients of every frame; all alike where the clip has but one."""
+        if self.frame_identity is not None:
+            return self.frame_identity
+        return np.broadcast_to(self.identity, (len(self), len(self.identity)))
+
+    @property
     def face(self) -> Identity:
         """The person and the light."""
         return Identity(
@@ -77,7 +88,11 @@ class Clip:
 
 
 TEXT_FIELDS = ("clip", "subject", "fps")
-ARRAY_FIELDS = tuple(f.name for f in dataclasses.fields(Clip) if f.name not in TEXT_FIELDS)
+OPTIONAL_FIELDS = ("frame_identity",)
+"""Arrays that a clip may lack."""
+ARRAY_FIELDS = tuple(
+    f.name for f in dataclasses.fields(Clip) if f.name not in (*TEXT_FIELDS, *OPTIONAL_FIELDS)
+)
 SHAPES = {
     "waveform": (None,),
     "features": ("t", None),
@@ -88,6 +103,7 @@ SHAPES = {
     "identity": (IDENTITY_SIZE,),
     "texture": (IDENTITY_SIZE,),
     "illumination": (3, 9),
+    "frame_identity": ("t", IDENTITY_SIZE),
 }
 DTYPES = {"waveform": np.int16, "valid": np.bool_}
 
@@ -105,8 +121,9 @@ def check_clip(clip: Clip) -> None:
             raise ValueError(f"{name}: expected a text that is not empty, got {value!r}")
     rate = parse_frame_rate(clip.fps)
     t = np.shape(clip.blink)[0] if np.ndim(clip.blink) == 1 else "t"
-    for name in ARRAY_FIELDS:
-        array, shape = getattr(clip, name), tuple(t if n == "t" else n for n in SHAPES[name])
+    arrays = clip_arrays(clip)
+    for name, array in arrays.items():
+        shape = tuple(t if n == "t" else n for n in SHAPES[name])
         dtype = np.dtype(DTYPES.get(name, np.float32))
         if not isinstance(array, np.ndarray) or array.dtype != dtype:
             found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
@@ -122,8 +139,7 @@ def check_clip(clip: Clip) -> None:
             )
     if not clip.valid.any():
         raise ValueError(f"valid: expected a face in at least one of {len(clip)} frames, got none")
-    for name in ARRAY_FIELDS:
-        array = getattr(clip, name)
+    for name, array in arrays.items():
         rows = array[clip.valid] if "t" in SHAPES[name] and name != "features" else array
         if array.dtype.kind == "f" and not np.isfinite(rows).all():
             raise ValueError(
@@ -149,15 +165,26 @@ def check_clip(clip: Clip) -> None:
         )
 
 
+def clip_arrays(clip: Clip) -> dict[str, np.ndarray]:
+    """By name, the arrays that the clip has."""
+    optional = {name: getattr(clip, name) for name in OPTIONAL_FIELDS}
+    present = {name: array for name, array in optional.items() if array is not None}
+    return {name: getattr(clip, name) for name in ARRAY_FIELDS} | present
+
+
 def clip_to_example(clip: Clip) -> dict:
-    """What a TFDS builder yields for the clip."""
-    return {field.name: getattr(clip, field.name) for field in dataclasses.fields(Clip)}
+    """Its texts and the arrays that it has, by name."""
+    return {name: getattr(clip, name) for name in TEXT_FIELDS} | clip_arrays(clip)
 
 
 def clip_from_example(example: dict) -> Clip:
-    """The inverse of `clip_to_example`, after TFDS has stored and read it; arrays are read-only."""
+    """The inverse of `clip_to_example`, after TFDS has stored and read it; arrays are read-only.
+
+    An optional array without rows is one that the clip has not.
+    """
     texts = {name: example[name].decode("utf-8") for name in TEXT_FIELDS}
-    return Clip(**texts, **{name: np.asarray(example[name]) for name in ARRAY_FIELDS})
+    names = (*ARRAY_FIELDS, *(name for name in OPTIONAL_FIELDS if len(example.get(name, ()))))
+    return Clip(**texts, **{name: np.asarray(example[name]) for name in names})
 
 
 @dataclass(frozen=True)
@@ -182,9 +209,13 @@ class ClipEntry:
 
 def clip_entry(clip: Clip) -> ClipEntry:
     """The clip's line."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], clip.valid.astype(np.int8), [0]])))
-    segments = tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))
-    return ClipEntry(clip.clip, clip.subject, segments)
+    return ClipEntry(clip.clip, clip.subject, valid_segments(clip.valid))
+
+
+def valid_segments(valid: Bool[np.ndarray, "t"]) -> tuple[tuple[int, int], ...]:
+    """The runs of valid frames: first frame, first frame after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], valid.astype(np.int8), [0]])))
+    return tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))
 
 
 def clips_hash(clips: "ClipSource") -> str:
@@ -197,7 +228,7 @@ def clips_hash(clips: "ClipSource") -> str:
     digest = hashlib.sha256()
     for index in range(len(clips)):
         clip = clips[index]
-        arrays = {name: getattr(clip, name) for name in ARRAY_FIELDS if name != "waveform"}
+        arrays = {name: x for name, x in clip_arrays(clip).items() if name != "waveform"}
         person = subjects.setdefault(clip.subject, len(subjects))
         digest.update(tree_hash({**arrays, "fps": clip.fps, "person": person}).encode())
     return digest.hexdigest()
@@ -240,6 +271,27 @@ class ClipSource:
     def first(self, count: int) -> "ClipSource":
         """The first `count` clips, or all if there are not so many."""
         return ClipSource(self.entries[:count], self._source, self.metadata)
+
+
+def clips_in_memory(*clips: Clip) -> ClipSource:
+    """A source of these clips."""
+    examples = [
+        {k: v.encode() if isinstance(v, str) else v for k, v in clip_to_example(clip).items()}
+        for clip in clips
+    ]
+    return ClipSource(tuple(map(clip_entry, clips)), examples, {})
+
+
+def clip_part(clip: Clip, begin: int, end: int) -> Clip:
+    """The frames `begin` … `end` − 1 of a clip, and their sound."""
+    rate = len(clip.waveform) / len(clip)
+    rows = {
+        name: array[begin:end]
+        for name, array in clip_arrays(clip).items()
+        if SHAPES[name][0] == "t"
+    }
+    waveform = clip.waveform[round(begin * rate) : round(end * rate)]
+    return dataclasses.replace(clip, waveform=waveform, **rows)
 
 
 class _Chosen:

@@ -23,9 +23,9 @@ class ResidentClips:
 
     features: Float[Array | np.ndarray, "t n"]
     # speech features
-    attributes: Float[Array | np.ndarray, "t 71"]
-    # packed and standardised
-    fading: Float[Array | np.ndarray, "T 71"]
+    attributes: Float[Array | np.ndarray, "t c"]
+    # packed and standardised, or what else the cutter was told to give
+    fading: Float[Array | np.ndarray, "T c"]
     # how much of a perturbation is left in each frame of a window
     zero: Int[Array | np.ndarray, ""]
     # 0: see `_rounded`
@@ -43,7 +43,7 @@ class WindowPlaces:
     # the window's first frame
     count: Int[Array | np.ndarray, "b"]
     # valid frames in it
-    delta: Float[Array | np.ndarray, "b 71"]
+    delta: Float[Array | np.ndarray, "b c"]
     # by how much it is perturbed
     unheard: Bool[Array | np.ndarray, "b"]
     # True: it hears nothing before its first frame
@@ -60,18 +60,24 @@ def resident_clips(
 ) -> tuple[ResidentClips, Int[np.ndarray, "clips_and_1"]]:
     """Every clip's frames, NumPy arrays, and where each clip begins in them; their end is last."""
     features, attributes = zip(*cutter.whole_clips(), strict=True)
-    fading = (perturbation or Perturbation()).fading(cutter.frames)
+    attributes = np.concatenate(attributes)
+    if perturbation is None:
+        fading = np.zeros((cutter.frames, attributes.shape[1]), np.float32)
+    else:
+        fading = perturbation.fading(cutter.frames)
     data = ResidentClips(
         features=np.concatenate(features),
-        attributes=np.concatenate(attributes),
+        attributes=attributes,
         fading=fading,
         zero=np.zeros((), np.int32),
     )
     return data, np.cumsum([0, *map(len, features)])
 
 
-def resident_places(draw: Draw, begins: Int[np.ndarray, "clips_and_1"]) -> WindowPlaces:
-    """What was drawn, as `cut_resident_windows` takes it."""
+def resident_places(
+    draw: Draw, begins: Int[np.ndarray, "clips_and_1"], channels: int = ATTRIBUTE_SIZE
+) -> WindowPlaces:
+    """What was drawn, as `cut_resident_windows` takes it; the cutter gives rows of `channels`."""
     clip, first, count = draw["places"].T
     b = len(clip)
     return WindowPlaces(
@@ -79,7 +85,7 @@ def resident_places(draw: Draw, begins: Int[np.ndarray, "clips_and_1"]) -> Windo
         clip_end=begins[clip + 1].astype(np.int32),
         first=(begins[clip] + first).astype(np.int32),
         count=count.astype(np.int32),
-        delta=draw.get("delta", np.zeros((b, ATTRIBUTE_SIZE), np.float32)),
+        delta=draw.get("delta", np.zeros((b, channels), np.float32)),
         unheard=draw.get("unheard", np.zeros(b, bool)),
     )
 

@@ -16,6 +16,7 @@ A folder of tracked videos holds one folder for each clip, named as the clip, an
         identity       (80,)  float32  in standard deviations
         texture        (80,)  float32  in standard deviations
         illumination   (3, 9) float32  spherical-harmonics light of red, green and blue
+        frame_identity (t, 80) float32 identity of every frame; may be absent
 
 Where `valid` is False the other arrays may hold anything. Further arrays are ignored.
 
@@ -29,7 +30,13 @@ from pathlib import Path
 
 import numpy as np
 
-from facial_jax.data.clips import ARRAY_FIELDS, Clip, check_clip
+from facial_jax.data.clips import (
+    ARRAY_FIELDS,
+    OPTIONAL_FIELDS,
+    Clip,
+    check_clip,
+    clip_arrays,
+)
 from facial_jax.files import readable, whole_or_nothing, write_text
 
 FILE_NAME = "clip.npz"
@@ -53,7 +60,7 @@ def save_tracked_clip(folder: str | os.PathLike, clip: Clip, *, acoustic: str) -
         raise ValueError(f"clip: expected a name without a path, got {clip.clip!r}")
     path = Path(folder) / clip.clip / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: getattr(clip, name) for name in ARRAY_FIELDS}
+    arrays = clip_arrays(clip)
     texts = {"subject": clip.subject, "fps": clip.fps, "acoustic": acoustic}
     with whole_or_nothing(path) as partial:
         np.savez_compressed(partial, **texts, **arrays)
@@ -81,6 +88,11 @@ def left_out_videos(folder: str | os.PathLike) -> list[tuple[str, str, str]]:
     return rows
 
 
+def tracked_clips(folder: str | os.PathLike) -> list[Path]:
+    """Every clip's file in a folder of tracked videos, in the order of the clips' names."""
+    return sorted(Path(folder).glob(f"*/{FILE_NAME}"))
+
+
 def load_tracked_clip(path: str | os.PathLike) -> tuple[Clip, str]:
     """A clip from its clip.npz, and its acoustic model's SHA-256.
 
@@ -91,7 +103,8 @@ def load_tracked_clip(path: str | os.PathLike) -> tuple[Clip, str]:
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files if name in (*_TEXTS, *ARRAY_FIELDS)}
+            known = (*_TEXTS, *ARRAY_FIELDS, *OPTIONAL_FIELDS)
+            stored = {name: file[name] for name in file.files if name in known}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{FILE_NAME} is damaged: {error}; track the video again") from error
     missing = [name for name in (*_TEXTS, *ARRAY_FIELDS) if name not in stored]

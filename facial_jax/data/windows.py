@@ -1,4 +1,4 @@
-"""Windows of 128 frames out of clips, as FACIAL-GAN is trained on (FACIAL, Sec. 5.1).
+"""Windows of frames out of clips, as FACIAL-GAN (FACIAL, Sec. 5.1) and PoseGAN are trained on.
 
 Grain shuffles and batches their places; the windows are cut ahead of the training step by threads,
 or on the devices (`facial_jax.data.resident_windows`). Which window comes at which place, and what
@@ -7,7 +7,7 @@ goes on exactly where it was.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import grain
@@ -38,9 +38,9 @@ Windows = dict[str, np.ndarray]
 
 rows            (b, T + 15, n) float32, speech features from 8 rows before the first frame to 7
                 after the last; zeros beyond the clip's ends, as when attributes are generated
-initial_state   (b, 71) float32, packed standardised attributes of the frame before the first
-attributes      (b, T, 71) float32, packed standardised attributes; the last valid frame is held
-                where the clip is shorter
+initial_state   (b, c) float32, what is learnt, of the frame before the first
+attributes      (b, T, c) float32, what is learnt: packed standardised attributes (c = 71) or what
+                the cutter was told; the last valid frame is held where the clip is shorter
 valid           (b, T) bool, False where it is
 clip, first     (b,) int32, where each window is from: clip of the source, first frame
 """
@@ -168,19 +168,22 @@ class WindowCutter:
         *,
         frames: int = WINDOW_FRAMES,
         statistics: Mapping[str, AttributeStatistics] | None = None,
+        learnt: Callable[[Clip], np.ndarray] | None = None,
     ):
         """Attributes are standardised by their clip's own statistics, or by their subject's in
-        `statistics`."""
+        `statistics`; `learnt` gives other rows (t, c) of a clip in their place."""
         self.frames = frames
-        self._clips, self._statistics = clips, statistics
+        self._clips, self._statistics, self._learnt = clips, statistics, learnt
         self._read = functools.lru_cache(CACHED_CLIPS)(self._read_clip)
 
     def whole_clips(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Each clip's speech features (t, n), and its packed standardised attributes (t, 71)."""
+        """Each clip's speech features (t, n), and what is learnt of it (t, c)."""
         return map(self._read_clip, range(len(self._clips)))
 
     def _read_clip(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         clip = self._clips[index]
+        if self._learnt is not None:
+            return clip.features, self._learnt(clip)
         if self._statistics is None:
             statistics = clip_statistics(clip)
         else:
@@ -190,10 +193,10 @@ class WindowCutter:
     def cut(self, places: np.ndarray) -> Windows:
         """The windows at these places, (b, 3 or more): clip, first frame, valid frames."""
         size = (len(places), self.frames)
-        columns = self._read(int(places[0, 0]))[0].shape[1]
+        columns, channels = (x.shape[1] for x in self._read(int(places[0, 0])))
         rows = np.zeros((size[0], self.frames + WINDOW_ROWS - 1, columns), np.float32)
-        initial_state = np.empty((size[0], ATTRIBUTE_SIZE), np.float32)
-        attributes = np.empty((*size, ATTRIBUTE_SIZE), np.float32)
+        initial_state = np.empty((size[0], channels), np.float32)
+        attributes = np.empty((*size, channels), np.float32)
         for i, (clip, first, count) in enumerate(places[:, :3].tolist()):
             features, packed = self._read(clip)
             begin = first - ROWS_BEFORE
@@ -302,9 +305,10 @@ def evaluation_windows(
     frames: int = WINDOW_FRAMES,
     stride: int = WINDOW_FRAMES,
     statistics: Mapping[str, AttributeStatistics] | None = None,
+    learnt: Callable[[Clip], np.ndarray] | None = None,
 ) -> grain.IterDataset:
     """Every window once, in order, as it is; the last batch may be smaller."""
     table = window_table(clips.entries, frames=frames, stride=stride)
-    cutter = WindowCutter(clips, frames=frames, statistics=statistics)
+    cutter = WindowCutter(clips, frames=frames, statistics=statistics, learnt=learnt)
     batches = grain.MapDataset.source(table).batch(batch).map(cutter.cut)
     return batches.to_iter_dataset(grain.ReadOptions(_THREADS, _BATCHES_AHEAD))

@@ -121,14 +121,30 @@ def _checked(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) 
 
 @full_precision
 def face_shape(
-    model: FaceModel, identity: Float[Array, "80"], expression: Float[Array, "*t 64"]
+    model: FaceModel,
+    identity: Float[Array, "*none_or_t 80"],
+    expression: Float[Array, "*t 64"],
 ) -> Float[Array, "*t n 3"]:
-    """Vertices S̄ + B_id·identity + B_exp·expression of every frame, decimetres (FACIAL, Eq. 12)."""
-    neutral = model.mean_shape + model.identity_basis @ identity
+    """Vertices S̄ + B_id·identity + B_exp·expression of every frame, decimetres (FACIAL, Eq. 12).
+
+    The identity is one for all frames, or one for each.
+    """
+    offset = _displacement(model.expression_basis, expression)
+
+    def over_frames(vertices: Array) -> Array:
+        return vertices.reshape((1,) * (offset.ndim - vertices.ndim) + vertices.shape)
+
+    own = _displacement(model.identity_basis, identity)
+    return over_frames(model.mean_shape) + over_frames(own) + offset
+
+
+def _displacement(
+    basis: Float[Array, "n 3 k"], coefficients: Float[Array, "*t k"]
+) -> Float[Array, "*t n 3"]:
+    """basis · coefficients of every frame."""
     # The basis first: contracted the other way round, XLA would transpose it at every call.
-    offset = jnp.tensordot(model.expression_basis, expression, axes=(-1, -1))
-    offset = jnp.moveaxis(offset, (0, 1), (-2, -1))
-    return neutral.reshape((1,) * (expression.ndim - 1) + neutral.shape) + offset
+    offset = jnp.tensordot(basis, coefficients, axes=(-1, -1))
+    return jnp.moveaxis(offset, (0, 1), (-2, -1))
 
 
 @full_precision

@@ -1,6 +1,5 @@
 """The first stage: the person's clip, tracked in the video, and which part of it is held out."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from facial_jax.data.clips import Clip, ClipSource, clip_entry, clip_to_example
+from facial_jax.data.clips import Clip, ClipSource, clip_part, clips_in_memory
 from facial_jax.data.windows import MIN_FRAMES
 from facial_jax.full_frame import save_full_frame_reference
 from facial_jax.personalization.config import PersonalizationConfig
@@ -75,16 +74,7 @@ def first_held_out(clip: Clip) -> int:
 
 def part_of(clip: Clip, begin: int, end: int) -> ClipSource:
     """Some frames of a clip as a source of its own."""
-    rate = len(clip.waveform) / len(clip)
-    waveform = clip.waveform[round(begin * rate) : round(end * rate)]
-    rows = {
-        name: getattr(clip, name)[begin:end]
-        for name in ("features", "expression", "pose", "blink", "valid")
-    }
-    part = dataclasses.replace(clip, waveform=waveform, **rows)
-    example = clip_to_example(part)
-    stored = {k: v.encode() if isinstance(v, str) else v for k, v in example.items()}
-    return ClipSource((clip_entry(part),), [stored], {})
+    return clips_in_memory(clip_part(clip, begin, end))
 
 
 def shown_frames(clip: Clip) -> np.ndarray:

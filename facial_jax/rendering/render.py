@@ -55,7 +55,8 @@ def render(
     Args:
         model: the face model.
         identity: shape, texture and light of the person.
-        attributes: expression and pose per frame; leading axes are those of the result.
+        attributes: expression and pose per frame, and its shape where they have an identity of
+            their own; leading axes are those of the result.
         camera: a camera for images of this size.
         size: (height, width) of the images.
         cull_backfaces: leave out triangles seen from inside the head, which in a closed face are
@@ -64,7 +65,8 @@ def render(
             the bundled rendering-to-video networks know hard edges.
         rasterizer: the backend, "xla", "nvdiffrast" or "auto" (see `backend`).
     """
-    shape = face_shape(model, identity.identity, attributes.expression)
+    own = identity.identity if attributes.identity is None else attributes.identity
+    shape = face_shape(model, own, attributes.expression)
     vertices = pose_vertices(shape, attributes)
     return render_vertices(
         model,

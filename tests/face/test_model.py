@@ -88,6 +88,18 @@ def test_frames_of_a_batch_equal_single_frames(reference):
         np.testing.assert_allclose(normals[i], one, atol=1e-5)
 
 
+def test_each_frame_may_have_an_identity_of_its_own(reference):
+    model, expected = reference
+    identities = float32(expected["coefficients"][:, :80])
+    expressions = float32(expected["coefficients"][:, 80:144])
+    batch = face_shape(model, identities, expressions)
+    for i in range(3):
+        single = face_shape(model, identities[i], expressions[i])
+        np.testing.assert_allclose(batch[i], single, atol=1e-6)
+    nested = face_shape(model, identities[:, None], expressions[:, None])
+    np.testing.assert_allclose(nested[:, 0], batch, atol=1e-6)
+
+
 def test_tetrahedron_normals_point_outward_by_hand():
     adjacency = jnp.asarray(vertex_triangle_adjacency(TETRAHEDRON, 4))
     normals = vertex_normals(jnp.asarray(CORNERS), jnp.asarray(TETRAHEDRON), adjacency)

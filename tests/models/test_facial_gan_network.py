@@ -10,10 +10,9 @@ from facial_jax.models.facial_gan.network import (
     FacialDiscriminator,
     FacialGenerator,
     FirstConv,
-    TemporalUpConv,
     count_parameters,
-    resize_time,
 )
+from facial_jax.models.layers.temporal import TemporalUpConv, resize_time
 from tests.written_for import written_for
 
 TINY_GENERATOR = dict(

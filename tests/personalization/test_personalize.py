@@ -33,9 +33,9 @@ from facial_jax.personalization import facial_gan, pipeline
 from facial_jax.personalization.clip import first_held_out, part_of
 from facial_jax.personalization.config import PRESETS, PersonalizationConfig
 from facial_jax.personalization.facial_gan import PERSONAL
+from facial_jax.speech_attributes import attributes_from_speech
 from facial_jax.stages import RECORD
 from facial_jax.subject import FACIAL_GAN
-from facial_jax.synthesis import attributes_from_speech
 from tests.models.test_facial_gan_training import NETWORKS
 from tests.random_clips import clip_source, random_clip
 

@@ -96,6 +96,17 @@ def test_frames_do_not_depend_on_the_frames_rendered_with_them(model, parameters
         np.testing.assert_allclose(alone, getattr(rendered, name)[3], atol=1e-5)
 
 
+def test_a_frame_with_an_identity_of_its_own_is_that_person_rendered(model, parameters, rendered):
+    person, attributes = parameters
+    others = jnp.stack([person.identity + 0.3 * i for i in range(5)])
+    camera = pinhole_camera(SIZE)
+    own = render(model, person, attributes.replace(identity=others), camera, SIZE)
+    np.testing.assert_allclose(own.image[0], rendered.image[0], atol=1e-5)
+    alone = render(model, person.replace(identity=others[3]), attributes[3], camera, SIZE)
+    np.testing.assert_allclose(own.image[3], alone.image, atol=1e-5)
+    assert np.abs(own.image[3] - rendered.image[3]).max() > 0.05
+
+
 def test_the_face_covers_the_pixels_its_vertices_project_to(model, parameters, rendered):
     identity, attributes = parameters
     camera = pinhole_camera(SIZE)

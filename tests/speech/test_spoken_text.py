@@ -12,7 +12,7 @@ from experiments import synthesize as command
 from facial_jax.audio.lip_groups import LIP_GROUPS
 from facial_jax.speech.espeak import Phoneme, speak
 from facial_jax.speech.spoken_text import known_phones, speak_text
-from facial_jax.synthesis import attributes_from_speech
+from facial_jax.speech_attributes import attributes_from_speech
 
 TEXT = "Papa moved a big map."
 SAID = "p ɑ p ə p u f t ʌ p ɪ k p æ p".split()  # noqa: SIM905

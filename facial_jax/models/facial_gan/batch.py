@@ -9,14 +9,14 @@ from jaxtyping import Array, Bool, Float
 
 @flax.struct.dataclass
 class FacialBatch:
-    """Windows of T frames, all attributes standardised."""
+    """Windows of T frames, all attributes standardised: c = 71, or 6 where poses are learnt."""
 
     rows: Float[Array | np.ndarray, "*b n f"]
     """Speech features: 8 rows before the window's first frame to 7 rows after its last,
     n = T + 15."""
-    initial_state: Float[Array | np.ndarray, "*b 71"]
+    initial_state: Float[Array | np.ndarray, "*b c"]
     """What the generator is told: the attributes of the frame before the window."""
-    attributes: Float[Array | np.ndarray, "*b T 71"]
+    attributes: Float[Array | np.ndarray, "*b T c"]
     """The truth."""
     valid: Bool[Array | np.ndarray, "*b T"]
     """False where the window's clip has ended: no loss sees these frames."""

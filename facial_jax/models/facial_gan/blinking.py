@@ -115,24 +115,36 @@ def _alone(shape: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     return shape
 
 
-def blink_by_habit(blink: Float[np.ndarray, "t"], habits: BlinkHabits) -> Float[np.ndarray, "t"]:
+def blink_by_habit(
+    blink: Float[np.ndarray, "t"],
+    habits: BlinkHabits,
+    *,
+    draw: np.random.Generator | None = None,
+) -> Float[np.ndarray, "t"]:
     """The same curve with a whole blink wherever one comes, and the eyes at rest elsewhere.
 
     A blink comes at a maximum of the curve that is high enough. How high that is falls from the
     habits' level, at the person's shortest interval since the last one, to nothing at their long
     interval, when a blink is due whatever the curve. A recording begins when one may come.
+
+    With `draw`, the level is another before each blink, from half to one and a half of the habits':
+    about as many blinks, but not the same ones.
     """
     shape, (soon, late) = np.asarray(habits.shape), np.asarray(habits.interval).tolist()
     middle, peak = int(shape.argmax()), float(shape.max())
     result = np.minimum(blink, np.asarray(habits.rest))
-    last = -soon
+
+    def next_peak() -> float:
+        return peak if draw is None else peak * draw.uniform(0.5, 1.5)
+
+    last, needed = -soon, next_peak()
     for frame in range(len(blink)):
         share = (frame - last - soon) / max(late - soon, 1.0)
-        level = peak * float(habits.level) * (1.0 - share)
+        level = needed * float(habits.level) * (1.0 - share)
         rises = frame + 1 < len(blink) and blink[frame + 1] > blink[frame]
         if share >= 1.0 or (share >= 0.0 and not rises and blink[frame] > level):
             begin = frame - middle
             part = result[max(begin, 0) : begin + len(shape)]
             np.maximum(part, shape[max(-begin, 0) :][: len(part)], out=part)
-            last = frame
+            last, needed = frame, next_peak()
     return result

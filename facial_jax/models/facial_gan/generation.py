@@ -136,6 +136,7 @@ def generate_attributes(
     features: Float[Array | np.ndarray, "t features"],
     *,
     initial_state: Attributes | None = None,
+    blink_draw: np.random.Generator | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Attributes:
     """What the face does while this speech sounds.
@@ -147,6 +148,7 @@ def generate_attributes(
             zeros, as in training.
         initial_state: the attributes of the frame before the first, a single frame; by default
             the model's face at rest.
+        blink_draw: draws which of the possible blinks come (see `blink_by_habit`).
         progress: wraps the iteration over the windows, such as a progress bar.
 
     Returns:
@@ -178,7 +180,7 @@ def generate_attributes(
     attributes = unpack_attributes(np.concatenate(packed)[:count])
     blink = attributes.blink.clip(0.0, MAX_BLINK)
     if model.blink_habits is not None:
-        blink = blink_by_habit(blink, model.blink_habits)
+        blink = blink_by_habit(blink, model.blink_habits, draw=blink_draw)
     return attributes.replace(blink=blink)
 
 
@@ -194,18 +196,22 @@ def continue_pose(window: Float[Array, "t 71"], before: Float[Array, "71"]) -> F
     return pack_attributes(attributes.replace(pose=pose - fade[:, None] * jump[None]))
 
 
-def blink_when_due(blink: Float[np.ndarray, "t"], fps: float) -> Float[np.ndarray, "t"]:
+def blink_when_due(
+    blink: Float[np.ndarray, "t"], fps: float, *, first: int = 0
+) -> Float[np.ndarray, "t"]:
     """Adds a blink wherever the eyes would stay open for longer than people's do.
 
     FACIAL-GAN hears when to blink, and in silence there is nothing to hear. A blink is due 5 to 8 s
     after the last one, at intervals that vary but are the same for the same frames.
+
+    `first` says where in the endless row of intervals the first one lies.
     """
     knots = np.cumsum((0.0, *_BLINK_PHASES_S))
     time = np.arange(int(np.ceil(knots[-1] * fps)) + 1) / fps
     level = np.interp(time, knots, (0.0, 1.0, 1.0, 0.0))
     shape = _BLINK_PEAK * level * level * (3 - 2 * level)
     result = blink.copy()
-    last, added = 0, 0
+    last, added = 0, first
     for frame in range(len(blink)):
         if result[frame] > _CLOSED:
             last = frame

@@ -16,6 +16,7 @@ from facial_jax.models.facial_gan.network import (
     FacialGenerator,
 )
 from facial_jax.models.layers.parameters import load_variables, module_config, module_from_config
+from facial_jax.models.layers.temporal import with_positions
 from facial_jax.provenance import Provenance, prefixed, tree_hash
 
 DISCRIMINATOR_FILE = "discriminator.safetensors"
@@ -38,7 +39,10 @@ class FacialGanNetworks:
         if g is None:
             windows = context_windows(row.rows)
             g = jax.jit(self.generator.init)(generator_key, windows, row.initial_state)
-            g = {**g, "params": with_positions(position_key, g["params"])}
+            params = g["params"]
+            if "temporal" in params:
+                temporal = with_positions(position_key, params["temporal"])
+                g = {**g, "params": {**params, "temporal": temporal}}
         if d is None:
             d = jax.jit(self.discriminator.init)(discriminator_key, row.attributes)
         return g, d
@@ -69,26 +73,3 @@ def load_networks(path: Path) -> FacialGanNetworks:
         small = model.generator != type(model.generator)()
         discriminator = FacialDiscriminator(**(SMALL_DISCRIMINATOR if small else {}))
     return FacialGanNetworks(model.generator, discriminator, model.variables, variables)
-
-
-def with_positions(key: PRNGKeyArray, params: dict) -> dict:
-    """Initial parameters with which the temporal branch can tell where in the window a frame is.
-
-    A head that moves in silence has to: there the speech features say nothing. Only the zeros that
-    pad its convolutions can tell it, and beside activations with a mean of zero they cannot be seen
-    (training stood still for hundreds of steps). So batch norm's biases begin as normal noise.
-    """
-    if "temporal" not in params:
-        return params
-    leaves, tree = jax.tree_util.tree_flatten_with_path(params["temporal"])
-    keys = jax.random.split(key, len(leaves))
-    noisy = [
-        jax.random.normal(k, x.shape, x.dtype) if _is_norm_bias(path) else x
-        for k, (path, x) in zip(keys, leaves, strict=True)
-    ]
-    return {**params, "temporal": jax.tree.unflatten(tree, noisy)}
-
-
-def _is_norm_bias(path) -> bool:
-    module, name = path[-2].key, path[-1].key
-    return "norm" in module and name == "bias"

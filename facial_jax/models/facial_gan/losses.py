@@ -13,12 +13,17 @@ import dataclasses
 from collections.abc import Callable
 
 import flax.struct
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import unpack_attributes
+from facial_jax.models.layers.adversarial import (
+    least_squares_gan_loss,
+    least_squares_generator_loss,
+    log_gan_loss,
+    log_generator_loss,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,37 +156,6 @@ def published_code_regression_loss(
     )
     total = 20.0 * l_exp + 1.0 * l_pose + 0.5 * l_eye + 10.0 * l_s
     return FacialLosses(expression=l_exp, pose=l_pose, eye=l_eye, initial_state=l_s, total=total)
-
-
-def log_gan_loss(
-    real_logits: Float[Array, "..."], fake_logits: Float[Array, "..."]
-) -> Float[Array, ""]:
-    """−E[log D(f)] − E[log(1 − D(G(a, s)))]: what the discriminator minimises (Eq. 7).
-
-    Takes the discriminator's values before the sigmoid, so that a confident D keeps finite logs.
-    """
-    return jax.nn.softplus(-real_logits).mean() + jax.nn.softplus(fake_logits).mean()
-
-
-def log_generator_loss(fake_logits: Float[Array, "..."]) -> Float[Array, ""]:
-    """E[log(1 − D(G(a, s)))] of Eq. 7 in its non-saturating form −E[log D(G(a, s))].
-
-    Both have the same fixed points; this one keeps its gradient where D rejects every sample, the
-    usual choice since the first GAN paper.
-    """
-    return jax.nn.softplus(-fake_logits).mean()
-
-
-def least_squares_gan_loss(
-    real_logits: Float[Array, "..."], fake_logits: Float[Array, "..."]
-) -> Float[Array, ""]:
-    """The published code's discriminator objective: E[(D(f) − 1)²] + E[D(G(a, s))²]."""
-    return ((real_logits - 1.0) ** 2).mean() + (fake_logits**2).mean()
-
-
-def least_squares_generator_loss(fake_logits: Float[Array, "..."]) -> Float[Array, ""]:
-    """The published code's generator objective: E[(D(G(a, s)) − 1)²]."""
-    return ((fake_logits - 1.0) ** 2).mean()
 
 
 def facial_loss(
