@@ -44,6 +44,11 @@ class Config:
     """Show the head in whole frames of the reference video, with background and body."""
     chunk_frames: int = facial_jax.synthesis.CHUNK_FRAMES
     """How many frames are made at a time."""
+    sign_key: Path | None = None
+    """PEM file of your private key: the video is signed with C2PA content credentials (the extra
+    `c2pa`)."""
+    sign_certificate: Path | None = None
+    """PEM file of the key's certificate and those that lead to its authority."""
 
 
 def main(config: Config) -> None:
@@ -52,6 +57,8 @@ def main(config: Config) -> None:
     if (config.audio is None) == (config.text is None):
         got = "neither" if config.audio is None else "both"
         sys.exit(f"error: audio, text: expected one of them, got {got}")
+    if (config.sign_key is None) != (config.sign_certificate is None):
+        sys.exit("error: sign_key, sign_certificate: expected both or neither, got one")
     many = config.audio is not None and config.audio.is_dir()
     with stop_on_request() as stop:
         try:
@@ -67,11 +74,15 @@ def main(config: Config) -> None:
 
 def options(config: Config) -> dict[str, Any]:
     """What is the same for one video and for many."""
+    signature = None
+    if config.sign_key is not None:
+        signature = facial_jax.Signature(config.sign_key, config.sign_certificate)
     return dict(
         subject=config.subject,
         output=config.output,
         fps=config.fps,
         full_frame=config.full_frame,
+        signature=signature,
         chunk_frames=config.chunk_frames,
         progress=True,
     )

@@ -10,6 +10,7 @@ from facial_jax.attributes import Attributes as Attributes
 from facial_jax.attributes import Identity as Identity
 from facial_jax.audio.waveform import AudioSource as AudioSource
 from facial_jax.cache import enable_compilation_cache as enable_compilation_cache
+from facial_jax.credentials import Signature as Signature
 from facial_jax.editing import keyframe_attributes as keyframe_attributes
 from facial_jax.editing import offset_attributes as offset_attributes
 from facial_jax.editing import replace_attributes as replace_attributes

@@ -14,6 +14,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from facial_jax.credentials import Signature
 from facial_jax.provenance import Provenance, as_json, file_hash, tree_hash
 from facial_jax.subject import Subject, load_subject
 from facial_jax.synthesis import synthesize
@@ -49,6 +50,7 @@ def synthesize_folder(
     output: str | os.PathLike,
     *,
     subject: str | os.PathLike | Subject = "demo",
+    signature: Signature | None = None,
     progress: bool = True,
     **options: Any,
 ) -> list[Outcome]:
@@ -62,6 +64,7 @@ def synthesize_folder(
       audio: the folder of recordings.
       output: the folder of videos; made where it is missing.
       subject: as in `facial_jax.synthesize`.
+      signature: likewise.
       progress: show a progress bar of recordings.
       options: further arguments of `facial_jax.synthesize` that JSON can hold, such as `fps`.
 
@@ -79,6 +82,9 @@ def synthesize_folder(
     subject = subject if isinstance(subject, Subject) else load_subject(subject)
     subject.check_renders()
     made_with = as_json({**_made_with(subject, bool(options.get("full_frame"))), **options})
+    if signature is not None:
+        signature.check(f"any{VIDEO}")
+        made_with["certificate"] = file_hash(signature.certificate)
     output.mkdir(parents=True, exist_ok=True)
     record = _read_record(output / RECORD)
     outcomes = []
@@ -89,7 +95,14 @@ def synthesize_folder(
             kept = video.is_file() and record.get(name) == made_from
             if not kept:
                 video.parent.mkdir(parents=True, exist_ok=True)
-                synthesize(recording, subject=subject, output=video, progress=False, **options)
+                synthesize(
+                    recording,
+                    subject=subject,
+                    output=video,
+                    signature=signature,
+                    progress=False,
+                    **options,
+                )
                 _add_to_record(output / RECORD, name, made_from)
             outcomes.append(Outcome(recording, video, kept=kept))
         except (ValueError, OSError, RuntimeError) as error:

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from facial_jax.attributes import Attributes
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.credentials import Signature
 from facial_jax.progress_bar import advance, progress_bar
 from facial_jax.subject import Subject
 from facial_jax.video import check_output, write_video
@@ -80,18 +81,38 @@ class StreamedVideo:
         for chunk in self._chunks():
             yield from chunk
 
-    def save(self, path: str | os.PathLike, *, progress: bool = True) -> Path:
-        """Writes the video with the speech, in the format of the ending; whole or not at all."""
+    def save(
+        self,
+        path: str | os.PathLike,
+        *,
+        signature: Signature | None = None,
+        progress: bool = True,
+    ) -> Path:
+        """Writes the video with the speech, in the format of the ending; whole or not at all.
+
+        With a signature, it carries C2PA content credentials.
+        """
         path = check_output(path, read=[self.audio.path] if self.audio.path else [])
-        self._write(path, progress=progress)
+        if signature is not None:
+            signature.check(path)
+        self._write(path, signature=signature, progress=progress)
         self.path = path
         return path
 
-    def _write(self, path: Path, *, progress: bool) -> None:
+    def _write(
+        self, path: Path, *, signature: Signature | None = None, progress: bool = True
+    ) -> None:
         bar = progress_bar(path.name, progress)(total=len(self), unit="frame", leave=True)
         with bar:
             chunks = advance(bar, self._chunks())
-            write_video(path, chunks, size=self.size, fps=self.fps, audio=self.audio)
+            write_video(
+                path,
+                chunks,
+                size=self.size,
+                fps=self.fps,
+                audio=self.audio,
+                signature=signature,
+            )
 
     def _repr_html_(self) -> str:
         """The video itself, inline in a notebook; of a long one, what it is.

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from facial_jax.attributes import Attributes
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
+from facial_jax.credentials import Signature
 from facial_jax.frame_rate import FrameRate, parse_frame_rate
 from facial_jax.full_frame import full_frame_chunks
 from facial_jax.models.rendering_to_video.frames import frame_chunks
@@ -44,6 +45,7 @@ def synthesize(
     blink_from: MotionSource | None = None,
     head_motion: float = 1.0,
     full_frame: bool = False,
+    signature: Signature | None = None,
     chunk_frames: int = CHUNK_FRAMES,
     progress: bool = True,
 ) -> "TalkingVideo":
@@ -73,6 +75,7 @@ def synthesize(
       head_motion: factor of the head's motion about its mean pose, 0 to 5.
       full_frame: show the head in whole frames of the subject's reference video, with background
         and body; default: the head alone.
+      signature: who signs the output with C2PA content credentials; default: nobody.
       chunk_frames: how many frames are made at a time, 1 to 1024; changes speed and memory, not the
         frames.
       progress: show progress bars for what takes longer than a second.
@@ -86,11 +89,13 @@ def synthesize(
       ValueError: audio without sound, samples that are not finite, a bad rate, a damaged subject,
         features or attributes that do not fit or are not finite or in other units, networks or full
         frames that the subject does not have, a recording without a face, an output that is the
-        audio itself.
+        audio itself, a signature that cannot be made.
     """
     enable_compilation_cache()
     check_chunk_frames(chunk_frames)
     output = None if output is None else check_output(output, read=[audio, pose_from, blink_from])
+    if output is not None and signature is not None:
+        signature.check(output)
     subject = subject if isinstance(subject, Subject) else load_subject(subject)
     if output is not None:
         subject.check_renders()
@@ -115,7 +120,7 @@ def synthesize(
     )
     video = TalkingVideo(attributes, fps, subject, source, chunk_frames, full_frame)
     if output is not None:
-        video.save(output, progress=progress)
+        video.save(output, signature=signature, progress=progress)
     return video
 
 

@@ -26,6 +26,7 @@ from jaxtyping import UInt8
 
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.backend import on_gpu
+from facial_jax.credentials import Signature
 from facial_jax.files import whole_or_nothing
 from facial_jax.media.colors import bt709_frame, tag_bt709
 from facial_jax.media.container import open_media, output_url
@@ -134,21 +135,25 @@ def write_video(
     size: tuple[int, int],
     fps: Fraction,
     audio: AudioSource,
+    signature: Signature | None = None,
 ) -> None:
     """Encodes chunks of frames, each uint8 (n, h, w, 3), with the speech beside them.
 
     The format is that of the path's ending, one of `FORMATS`. Encoding runs in a thread of its own,
     a few chunks behind the one that makes the frames; H.264 with libx264, or in hardware where
     `choose_encoder` finds that faster: the same format and about the same quality, other bytes. The
-    file is tagged as synthetic. Whatever goes wrong, an interrupt included, `path` is either whole
-    or as it was before.
+    file is tagged as synthetic, and signed where there is a signature. Whatever goes wrong, an
+    interrupt included, `path` is either whole or as it was before.
 
     Raises:
       RuntimeError: the encoder failed.
     """
-    with whole_or_nothing(path) as partial, _Writer(partial, size, fps, audio) as writer:
-        for chunk in chunks:
-            writer.put(chunk)
+    with whole_or_nothing(path) as partial:
+        with _Writer(partial, size, fps, audio) as writer:
+            for chunk in chunks:
+                writer.put(chunk)
+        if signature is not None:
+            signature.sign(partial, title=path.name)
 
 
 class _Writer:
