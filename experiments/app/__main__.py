@@ -13,6 +13,8 @@ from pathlib import Path
 
 import tyro
 
+from facial_jax.interrupts import stop_on_request
+
 
 @dataclass(frozen=True)
 class Config:
@@ -43,13 +45,14 @@ def main(config: Config) -> None:
                 f"error: {error}; install the page with pip install 'facial_jax[app]'"
             ) from error
         page = build_page(config.subjects, config.voices, keep_s=config.keep_s)
-        page.launch(
-            server_name=config.host,
-            server_port=config.port,
-            max_file_size=f"{config.max_upload_mb}mb",
-            show_error=True,
-            **LOOK,
-        )
+        with stop_on_request():  # so that the folder is deleted
+            page.launch(
+                server_name=config.host,
+                server_port=config.port,
+                max_file_size=f"{config.max_upload_mb}mb",
+                show_error=True,
+                **LOOK,
+            )
 
 
 if __name__ == "__main__":
