@@ -108,9 +108,16 @@ class PoseGanTask(Task):
 
     def optimizers(self) -> dict[str, optax.GradientTransformation]:
         """Adam for both networks."""
-        rate, final = self.config.learning_rate, self.config.final_learning_rate
-        adam = optax.adam(optax.cosine_decay_schedule(rate, self.steps, final / rate))
-        return {_GENERATOR: adam} | ({_DISCRIMINATOR: adam} if self._adversarial else {})
+        config = self.config
+        rates = {_GENERATOR: config.learning_rate}
+        if self._adversarial:
+            rates[_DISCRIMINATOR] = config.discriminator_learning_rate
+        return {
+            name: optax.adam(
+                optax.cosine_decay_schedule(rate, self.steps, config.final_learning_rates)
+            )
+            for name, rate in rates.items()
+        }
 
     def losses(self, variables: Variables, batch: PoseBatch, **_) -> Losses:
         """Eq. 6 for the generator, the other side of Eq. 5 for the discriminator."""
