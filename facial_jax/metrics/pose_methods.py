@@ -5,9 +5,8 @@ from pathlib import Path
 
 from facial_jax.data.clips import ClipSource
 from facial_jax.models.pose_gan.baselines import Method, baselines, network_method
-from facial_jax.models.pose_gan.generation import load_pose_gan
+from facial_jax.models.pose_gan.generation import GENERATOR_FILE, load_pose_gan
 from facial_jax.models.pose_gan.rest_frame import PoseStatistics
-from facial_jax.models.pose_gan.task import GENERATOR_FILE
 
 
 def person_methods(
