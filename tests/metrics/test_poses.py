@@ -20,6 +20,7 @@ from facial_jax.metrics.pose_errors import (
 )
 from facial_jax.metrics.pose_heat_map import draw_heat_map, landmark_heat_map
 from facial_jax.metrics.pose_manner import REAL, measure_manner
+from facial_jax.metrics.pose_seams import measure_seams
 from facial_jax.models.pose_gan.baselines import baselines
 from facial_jax.models.pose_gan.rest_frame import pose_statistics
 from facial_jax.plots import svg_bars
@@ -126,6 +127,17 @@ def test_windows_with_a_frame_that_is_not_valid_are_left_out():
     short = clip_source(random_clip("a", "s", 200), random_clip("b", "s", 300))
     windows = whole_windows(short, pose_statistics(short))
     assert sum(len(batch.rows) for batch in windows) == 1
+
+
+def test_a_jump_at_a_border_is_seen_there_alone():
+    poses = np.zeros((30, 6))
+    poses[20:] += 0.5
+    std = np.full(6, 0.1)
+    assert measure_seams(poses, std, frames=10).largest_at_seams == pytest.approx(5.0)
+    assert measure_seams(poses, std, frames=10).largest_elsewhere == 0
+    assert measure_seams(poses, std, frames=15).largest_elsewhere == pytest.approx(5.0)
+    with pytest.raises(ValueError, match="more than 256 frames, got 30"):
+        measure_seams(poses, std)
 
 
 def test_a_classifier_knows_the_person_and_doubts_what_moves_like_another():
