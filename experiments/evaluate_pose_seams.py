@@ -1,6 +1,6 @@
 """Whether heads jump at the borders of generated windows, in long speech.
 
-    python -m experiments.evaluate_pose_seams --data FOLDER --models PoseGAN DIR "no initial pose" DIR
+    python -m experiments.evaluate_pose_seams --data FOLDER --models PoseGAN DIR CNN DIR
 
 A person's test clips are one speech. The folders are those that `train_pose_gan --each-subject`
 wrote.

@@ -9,7 +9,7 @@ from facial_jax.models.pose_gan.generation import WINDOW_FRAMES
 
 @flax.struct.dataclass
 class Seams:
-    """Changes from frame to frame, in standard deviations of the poses, a mean over the channels."""
+    """Changes from frame to frame, in the poses' deviations, a mean over the channels."""
 
     largest_at_seams: float
     largest_elsewhere: float
