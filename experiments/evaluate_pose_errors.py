@@ -27,6 +27,8 @@ class Config:
     """The folder of a data set."""
     models: dict[str, Path] = field(default_factory=dict)
     """Folders with a network for each person, by the name that the table gives them."""
+    subjects: tuple[str, ...] = ()
+    """Whose test clips; everybody's, if not given."""
     output: Path = Path("runs/pose_errors.svg")
     """The plot."""
 
@@ -35,7 +37,7 @@ def main(config: Config) -> None:
     """Prints the table and saves the plot."""
     train, test = open_clips(config.data, TRAIN), open_clips(config.data, TEST)
     tables = []
-    for person in test.subjects:
+    for person in config.subjects or test.subjects:
         clips = train.of_subject(person)
         statistics = pose_statistics(clips)
         methods = person_methods(person, clips, statistics, config.models)

@@ -33,6 +33,8 @@ class Config:
     """The folder of a data set."""
     models: dict[str, Path] = field(default_factory=dict)
     """Folders with a network for each person, by the name that the table gives them."""
+    subjects: tuple[str, ...] = ()
+    """Whose test clips; everybody's, if not given."""
     output: Path = Path("runs/pose_manner.svg")
     """The plot."""
 
@@ -41,7 +43,7 @@ def main(config: Config) -> None:
     """Prints the table and saves the plot."""
     train, test = open_clips(config.data, TRAIN), open_clips(config.data, TEST)
     real, made = {}, collections.defaultdict(dict)
-    for person in test.subjects:
+    for person in config.subjects or test.subjects:
         clips = train.of_subject(person)
         statistics = pose_statistics(clips)
         methods = person_methods(person, clips, statistics, config.models)

@@ -28,6 +28,8 @@ class Config:
     """The folder of a data set."""
     models: dict[str, Path] = field(default_factory=dict)
     """Folders with a network for each person, by the name that the table gives them."""
+    subjects: tuple[str, ...] = ()
+    """Whose test clips; everybody's, if not given."""
     output: Path = Path("runs/pose_seams.svg")
     """The plot."""
 
@@ -38,7 +40,7 @@ def main(config: Config) -> None:
     print(f"{'largest change':20s}{'at seams':>12s}{'elsewhere':>12s}{'usual':>12s}")
     for name, folder in config.models.items():
         found = []
-        for person in test.subjects:
+        for person in config.subjects or test.subjects:
             model = load_pose_gan(folder / person / GENERATOR_FILE)
             speech = np.concatenate([clip.features for clip in test.of_subject(person)])
             found.append(measure_seams(generate_poses(model, speech), model.statistics.std))
