@@ -49,7 +49,7 @@ PRESETS = {
     "demo": Arguments(
         data=tyro.MISSING,
         preset="demo",
-        training=PgFaceTrainingConfig(max_steps=6000, learning_rate=2e-3, final_learning_rate=1e-5),
+        training=PgFaceTrainingConfig(max_steps=2500, learning_rate=1e-3, final_learning_rate=1e-5),
     ),
     "paper": Arguments(data=tyro.MISSING, preset="paper"),
 }

@@ -481,7 +481,8 @@ def landmark_error(
 
 @jit
 def project_frames(
-    landmarks: LandmarkModel, identities: Float[Array, "t 80"], parameters: Float[Array, "t 70"]
+    landmarks: LandmarkModel, identity: Float[Array, "*b 80"], parameters: Float[Array, "t 70"]
 ) -> Float[Array, "t 68 2"]:
-    """`project_landmarks` for many frames, each with an identity of its own."""
+    """`project_landmarks` for many frames; `identity` is one, or one for each frame."""
+    identities = jnp.broadcast_to(identity, (parameters.shape[0], identity.shape[-1]))
     return jax.vmap(lambda i, p: project_landmarks(landmarks, i, _frame(p)))(identities, parameters)

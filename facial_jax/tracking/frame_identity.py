@@ -22,7 +22,7 @@ from facial_jax.tracking.fitting import (
     linearised_residuals,
 )
 
-FRAME_IDENTITY_DEVIATION = 0.2
+FRAME_IDENTITY_DEVIATION = 0.5
 """How far a frame's coefficients are from the clip's, in standard deviations between people."""
 _STEPS = 4
 
