@@ -129,11 +129,12 @@ def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:
     """
     parts = np.split(_deep3d_rows(path), _DEEP3D_SPLIT, axis=1)
     identity, expression, texture, angles, light, translation = parts
+    pose = np.concatenate([angles, translation], axis=1)
     return (
         Attributes(
             expression=expression,
-            pose=np.concatenate([angles, translation], axis=1),
-            blink=np.zeros(len(rows), np.float32),
+            pose=pose,
+            blink=np.zeros(len(pose), np.float32),
         ),
         _identity(identity, texture, light),
     )
