@@ -28,10 +28,41 @@ def svg_plot(title: str, curves: dict[str, np.ndarray], times_s: np.ndarray | No
         legend.append(f'<tspan fill="{color}"> {html.escape(name)}</tspan>')
     axis = "" if times_s is None else _time_axis(times_s)
     return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" font-size="11">'
+        f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="11">'
         f'<text x="{_MARGIN}" y="11">{html.escape(title)}:{"".join(legend)}</text>'
         f'<text x="0" y="22">{high:.3g}</text><text x="0" y="{_HEIGHT - 14}">{low:.3g}</text>'
         f"{axis}{''.join(paths)}</svg>"
+    )
+
+
+def svg_bars(title: str, counts: dict[str, np.ndarray], labels: list[str]) -> str:
+    """Up to three histograms by name, beside one another in each of the labelled bins.
+
+    Args:
+        title: above it.
+        counts: a share or a number for each bin.
+        labels: of the bins, below them.
+    """
+    highest = max((float(np.max(x)) for x in counts.values() if len(x)), default=0.0) or 1.0
+    width, bars, legend = (_WIDTH - _MARGIN) / max(len(labels), 1), [], []
+    bar = 0.8 * width / len(counts)
+    for k, (color, (name, values)) in enumerate(zip(_COLORS, counts.items(), strict=False)):
+        for i, value in enumerate(values):
+            height = float(value) / highest * (_HEIGHT - 32)
+            x, y = _MARGIN + i * width + k * bar, _HEIGHT - 16 - height
+            bars.append(
+                f'<rect x="{x:.1f}" y="{y:.1f}" width="{bar:.1f}" height="{height:.1f}" '
+                f'fill="{color}"/>'
+            )
+        legend.append(f'<tspan fill="{color}"> {html.escape(name)}</tspan>')
+    below = "".join(
+        f'<text x="{_MARGIN + i * width:.1f}" y="{_HEIGHT - 2}">{html.escape(label)}</text>'
+        for i, label in enumerate(labels)
+    )
+    return (
+        f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="11">'
+        f'<text x="{_MARGIN}" y="11">{html.escape(title)}:{"".join(legend)}</text>'
+        f'<text x="0" y="22">{highest:.3g}</text>{"".join(bars)}{below}</svg>'
     )
 
 

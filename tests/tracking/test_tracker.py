@@ -64,6 +64,7 @@ def stand_in(monkeypatch, face_points):
                 face = self._faces[which]
                 face.frames.append(index)
                 face.points.append(points.astype(np.float32))
+                face.irises.append(points[[37, 44]].astype(np.float32))
                 face.blink_scores.append((0.03, 0.03))
                 face.widths.append(size)
                 angles = [self.nod_rad * np.sin(index / 5), 0.0, 0.0]
