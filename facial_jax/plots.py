@@ -4,7 +4,9 @@ import html
 
 import numpy as np
 
-_WIDTH, _HEIGHT, _MARGIN = 920, 130, 34
+PLOT_WIDTH, PLOT_LEFT = 920, 34
+"""A plot's width, and where in it curves begin, in pixels."""
+_WIDTH, _HEIGHT, _MARGIN = PLOT_WIDTH, 130, PLOT_LEFT
 _COLORS = ("#2266bb", "#cc4422", "#228844")
 _MAX_POINTS = 3000
 
