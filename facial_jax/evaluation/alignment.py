@@ -12,7 +12,7 @@ from facial_jax.tracking.tracker import head_crop
 STEADY = (36, 39, 42, 45, 27, 28, 29, 30, 31, 33, 35)
 """Corners of the eyes and the nose, in iBUG's order: what neither speaks nor blinks."""
 PICTURE_SIZE = 256
-MAX_PICTURES = 200
+MAX_PICTURES = 100
 """Of a video so many frames are compared at most, evenly chosen."""
 
 

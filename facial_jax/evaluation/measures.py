@@ -197,7 +197,7 @@ def _mouth_sync(x: Observation) -> Numbers:
         expression.astype(np.float32), x.video.fps, x.samples, procedural_face_model()
     )
     return {
-        "MouthSync sound delay, 1/25 s": found.sound_delay_frames,
+        "MouthSync sound delay, 1/25 s": float(found.sound_delay_frames),
         "MouthSync confidence": found.confidence,
     }
 
@@ -211,7 +211,7 @@ def _syncnet(x: Observation, path: Path) -> Numbers:
     faces = face_crops(frames, x.points[nearest])
     score = syncnet_score(load_syncnet(path), faces, x.samples)
     return {
-        "SyncNet AV offset, 1/25 s": score.av_offset_frames,
+        "SyncNet AV offset, 1/25 s": float(score.av_offset_frames),
         "SyncNet LSE-D": score.lse_d,
         "SyncNet LSE-C": score.lse_c,
     }
