@@ -34,9 +34,9 @@ h2 { font-size: 1.1em; margin: 1.6em 0 0.4em }
 video, img { max-width: 100%; height: auto }
 video { width: 100%; max-height: 480px; background: #000 }
 figcaption { color: #555 }
-.wide { overflow-x: auto } .wide > * { min-width: 640px } .wide svg, .wide img { display: block }
+.wide { overflow-x: auto } .wide svg, .wide img { display: block; min-width: 640px }
 .spectrogram { margin-left: 34px } td, th { padding: 0 1.2em 0.2em 0; text-align: right }
-td:first-child, th:first-child { text-align: left } table { border-collapse: collapse }
+td:first-child, th:first-child { text-align: left; padding-right: 1em } table { border-collapse: collapse }
 tr:nth-child(even) td { background: #f4f4f4 } li { margin: 0.2em 0 }
 """
 _PLAY = """
@@ -140,7 +140,8 @@ def _curves(videos) -> str:
     if first.samples is not None:
         image = spectrogram(first.samples, PLOT_WIDTH - PLOT_LEFT)
         plots.append(_image(image, "spectrogram", "spectrogram of the sound"))
-    return "".join(f"<div class=wide>{plot}</div>" for plot in plots)
+    # One frame for all, so that they are scrolled together where the window is narrow.
+    return f"<div class=wide>{''.join(plots)}</div>"
 
 
 def _pose(x: Observation, channel: int) -> np.ndarray:

@@ -6,6 +6,7 @@ measured by `facial_jax.evaluation`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 
 import jax
 import numpy as np
@@ -51,15 +52,13 @@ def model_speaks(model: FacialGan) -> Speak:
 def baselines(train: ClipSource) -> dict[str, Speak]:
     """What a model must be better than, out of the same speakers' training clips.
 
-    The mean attributes, which never move; and another clip of the speaker, which moves as the
-    person does but not with this speech.
+    The mean attributes of one of them, which never move; and another clip of the speaker, which
+    moves as the person does but not with this speech.
     """
 
     def mean(clip: Clip) -> Attributes:
         seen = train.of_subject(clip.subject)[0].attributes
-        return jax.tree.map(
-            lambda x: np.tile(x.mean(axis=0), (len(clip), *[1] * (x.ndim - 1))), seen
-        )
+        return jax.tree.map(lambda x: np.repeat(x.mean(axis=0)[None], len(clip), axis=0), seen)
 
     def other(clip: Clip) -> Attributes:
         others = train.of_subject(clip.subject)
@@ -143,7 +142,7 @@ def _sound_delay(attributes: Attributes, clip: Clip, face_model: FaceModel) -> S
     samples = clip.waveform.astype(np.float32) / np.float32(32768)
     count = round(len(clip) / float(clip.frame_rate) * FPS)
     features, distances = (
-        resample_frames(x, clip.frame_rate, FPS, count) for x in (clip.features, distances)
+        resample_frames(x, clip.frame_rate, Fraction(FPS), count) for x in (clip.features, distances)
     )
     rows = speech_rows(features.astype(np.float32), [samples])
     return measure_mouth_sync(load_mouth_sync(), mouth_motion(distances, float(FPS)), rows)
