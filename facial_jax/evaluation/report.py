@@ -12,6 +12,7 @@ import numpy as np
 from facial_jax.evaluation.drawings import spectrogram, tracemap
 from facial_jax.evaluation.measures import mouth_gap
 from facial_jax.evaluation.observation import Observation
+from facial_jax.evaluation.playable import MIME, is_playable, write_playable
 from facial_jax.files import copy_file, write_text
 from facial_jax.metrics.motion import blink_times, blinks_per_clip
 from facial_jax.pictures import encode_png
@@ -22,7 +23,6 @@ NUMBERS = "evaluation.json"
 MAX_INLINE_BYTES = 3 * 2**20
 """Larger videos are copied beside the page and linked."""
 BLINK_CLIP_S = 4.0
-_MIME = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4"}
 _DURATION_EDGES_S = np.linspace(0, 0.6, 13)
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 960px; margin: 2em auto; padding: 0 1em;
@@ -34,9 +34,10 @@ h2 { font-size: 1.1em; margin: 1.6em 0 0.4em }
 video, img { max-width: 100%; height: auto }
 video { width: 100%; max-height: 480px; background: #000 }
 figcaption { color: #555 }
-.wide { overflow-x: auto } .wide svg, .wide img { display: block; min-width: 640px }
+.wide { overflow-x: auto } .wide svg, .wide img { display: block; max-width: none }
 .spectrogram { margin-left: 34px } td, th { padding: 0 1.2em 0.2em 0; text-align: right }
-td:first-child, th:first-child { text-align: left; padding-right: 1em } table { border-collapse: collapse }
+td:first-child, th:first-child { text-align: left }
+table { border-collapse: collapse }
 tr:nth-child(even) td { background: #f4f4f4 } li { margin: 0.2em 0 }
 """
 _PLAY = """
@@ -177,14 +178,20 @@ def _blinks(videos) -> str:
 
 
 def _video(folder: Path, name: str, x: Observation) -> str:
-    """The video in the page, or beside it where it is large; other formats are only named."""
-    path = x.video.path
-    caption = f"<figcaption>{_text(name)}: {_text(x.name)}</figcaption>"
-    mime = _MIME.get(path.suffix.lower())
-    if mime is not None and path.stat().st_size <= MAX_INLINE_BYTES:
-        source = f"data:{mime};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    """The video in the page, or beside it where it is large; re-encoded if browsers cannot play it.
+
+    A copy that lies beside the page is called as its column.
+    """
+    path, said = x.video.path, ""
+    if not is_playable(path):
+        path, said = folder / f"{name}.mp4", ", as H.264"
+        write_playable(path, x.video)
+    caption = f"<figcaption>{_text(name)}: {_text(x.name)}{said}</figcaption>"
+    suffix = path.suffix.lower()
+    if path.stat().st_size <= MAX_INLINE_BYTES:
+        source = f"data:{MIME[suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
     else:
-        beside = folder / f"{name}{path.suffix}"
+        beside = folder / f"{name}{suffix}"
         if not (beside.exists() and beside.samefile(path)):
             copy_file(path, beside)
         source = html.escape(beside.name)

@@ -142,7 +142,8 @@ def _sound_delay(attributes: Attributes, clip: Clip, face_model: FaceModel) -> S
     samples = clip.waveform.astype(np.float32) / np.float32(32768)
     count = round(len(clip) / float(clip.frame_rate) * FPS)
     features, distances = (
-        resample_frames(x, clip.frame_rate, Fraction(FPS), count) for x in (clip.features, distances)
+        resample_frames(x, clip.frame_rate, Fraction(FPS), count)
+        for x in (clip.features, distances)
     )
     rows = speech_rows(features.astype(np.float32), [samples])
     return measure_mouth_sync(load_mouth_sync(), mouth_motion(distances, float(FPS)), rows)

@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from facial_jax.evaluation import evaluate, report
 from facial_jax.evaluation.alignment import STEADY, align, common_pictures, similarity
 from facial_jax.evaluation.measures import video_measures
 from facial_jax.evaluation.observation import Observation
+from facial_jax.evaluation.playable import is_playable, write_playable
 from facial_jax.pictures import opencv
 from facial_jax.tracking.frames import open_frames
 from facial_jax.video import write_video
@@ -171,6 +173,31 @@ def test_large_videos_lie_beside_the_page(video, tmp_path, monkeypatch):
     assert "<h1>a &lt; b</h1>" in page.read_text()
     assert (tmp_path / "video.mp4").read_bytes() == video.read_bytes()
     assert json.loads((tmp_path / report.NUMBERS).read_text())["rows"]["video"]["x"] is None
+
+
+def test_what_browsers_do_not_play_is_encoded_again(video, tmp_path):
+    path = tmp_path / "old.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["comment"] = "synthetic: by a test"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 160, 160, "yuv420p"
+        for image in picture(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert is_playable(video)
+    assert not is_playable(path)
+    for source in (path, video):
+        copy = tmp_path / "copy.mp4"
+        frames = open_frames(source)
+        write_playable(copy, frames)
+        assert is_playable(copy)
+        made = np.stack(list(open_frames(copy).read()))
+        real = np.stack(list(frames.read()))
+        assert made.shape == real.shape
+        assert np.abs(made.astype(float) - real).mean() < 6
+        with av.open(str(copy)) as container:
+            assert container.metadata["comment"].startswith("synthetic")
+        assert (open_frames(copy).sound is None) == (frames.sound is None)
 
 
 def test_what_cannot_be_measured_is_said(video):
