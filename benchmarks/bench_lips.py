@@ -24,12 +24,11 @@ import tyro
 
 from data_specs.synthetic_talking_head.animation import animate
 from data_specs.synthetic_talking_head.known_speech import load_known_speech
-from data_specs.synthetic_talking_head.phone_names import cmu_from_ipa, cmu_from_mnemonic
+from data_specs.synthetic_talking_head.phone_names import cmu_from_mnemonic
 from data_specs.synthetic_talking_head.recording import with_noise
-from facial_jax.audio.acoustic import PHONEMES, load_acoustic_model
-from facial_jax.audio.lip_groups import LIP_GROUPS
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
+from facial_jax.metrics.heard_phones import hear_phones
 from facial_jax.metrics.lips import (
     GESTURES,
     GestureScore,
@@ -37,6 +36,7 @@ from facial_jax.metrics.lips import (
     Phone,
     correlation,
     face_lips,
+    lips_that_touch,
     motion_correlation,
     score_gestures,
     wide_opening,
@@ -63,10 +63,6 @@ GERMAN_SENTENCES = (
     "Vier Vögel fliegen am Fenster vorbei, und im Park spielt Musik.",
 )
 NOISE_DB = 10.0
-HEARD_S = 0.02
-"""How long a phone is that is heard: a row."""
-SHUT_PERCENTILE = 5
-"""A person who talks has the lips together so often, in percent of the frames."""
 
 HearPhones = Callable[[np.ndarray], list[Phone]]
 """Waveform at 16 kHz → the phones that are heard in it."""
@@ -142,30 +138,14 @@ def real_clip(folder: Path, subject: Subject, hear: HearPhones) -> Recording:
     clip, _ = load_tracked_clip(folder / FILE_NAME)
     samples = clip.waveform.astype(np.float32) / np.float32(32768)
     lips = lips_of(subject, np.where(clip.valid[:, None], clip.expression, 0))
-    # A tracked mouth at rest is not quite the model's: lips that touch count as no gap.
-    shut = np.percentile(lips.gap[clip.valid], SHUT_PERCENTILE)
     return Recording(
         samples=samples,
         sample_rate=SAMPLE_RATE,
         phones=hear(samples),
-        lips=lips.replace(gap=lips.gap - shut),
+        lips=lips_that_touch(lips, clip.valid),
         fps=clip.frame_rate,
         seen=clip.valid,
     )
-
-
-def hear_phones(samples: np.ndarray) -> list[Phone]:
-    """The phones that the acoustic model `phonemes` hears in a waveform at 16 kHz.
-
-    Phones that look the same on lips are one: p, b and m are P.
-    """
-    times_s, may_be = load_acoustic_model(PHONEMES).phones([samples])
-    names = [cmu_from_ipa(LIP_GROUPS[group]) for group in may_be.argmax(axis=1)]
-    return [
-        Phone(name, time_s - HEARD_S / 2, time_s + HEARD_S / 2)
-        for name, time_s in zip(names, times_s.tolist(), strict=True)
-        if name
-    ]
 
 
 def lips_of(subject: Subject, expression: np.ndarray) -> Lips:

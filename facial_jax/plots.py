@@ -4,8 +4,10 @@ import html
 
 import numpy as np
 
-_WIDTH, _HEIGHT, _MARGIN = 920, 130, 34
-_COLORS = ("#2266bb", "#cc4422", "#228844")
+PLOT_WIDTH, PLOT_LEFT = 920, 34
+"""A plot's width, and where in it curves begin, in pixels."""
+_WIDTH, _HEIGHT, _MARGIN = PLOT_WIDTH, 130, PLOT_LEFT
+_COLORS = ("#2266bb", "#cc4422", "#228844", "#aa7711", "#7744aa", "#118899", "#667788")
 _MAX_POINTS = 3000
 
 
@@ -28,7 +30,7 @@ def svg_plot(title: str, curves: dict[str, np.ndarray], times_s: np.ndarray | No
         legend.append(f'<tspan fill="{color}"> {html.escape(name)}</tspan>')
     axis = "" if times_s is None else _time_axis(times_s)
     return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" font-size="11">'
+        f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="11">'
         f'<text x="{_MARGIN}" y="11">{html.escape(title)}:{"".join(legend)}</text>'
         f'<text x="0" y="22">{high:.3g}</text><text x="0" y="{_HEIGHT - 14}">{low:.3g}</text>'
         f"{axis}{''.join(paths)}</svg>"
@@ -58,7 +60,8 @@ def svg_bars(title: str, groups: dict[str, dict[str, float]]) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'font-size="11"><text x="{_MARGIN}" y="11">{html.escape(title)}:{legend}</text>'
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="11">'
+        f'<text x="{_MARGIN}" y="11">{html.escape(title)}:{legend}</text>'
         f'<text x="0" y="22">{high:.3g}</text>{"".join(parts)}</svg>'
     )
 

@@ -1,7 +1,7 @@
-"""The names of speech sounds: espeak-ng's mnemonics, CMU's symbols, and the IPA.
+"""The names of speech sounds: espeak-ng's mnemonics and CMU's symbols.
 
 The animator reads mnemonics; recordings with known phones have CMU's symbols, as the lips' measures
-do; recognisers write IPA.
+do.
 """
 
 from facial_jax.metrics.lips import Phone
@@ -23,11 +23,6 @@ _MNEMONIC_OF_CMU = {
 _CMU_OF_MNEMONIC = (
     *(("aU", "AW"), ("aI", "AY"), ("OI", "OY"), ("oI", "OY"), ("oU", "OW"), ("@U", "OW")),
     *(("A", "AA"), ("a", "AE"), ("0", "AO"), ("O", "AO"), ("V", "AH"), ("u", "UW")),
-    *(("p", "P"), ("b", "B"), ("m", "M"), ("f", "F"), ("v", "V"), ("w", "W")),
-)
-_CMU_OF_IPA = (
-    *(("aʊ", "AW"), ("aɪ", "AY"), ("ɔɪ", "OY"), ("oʊ", "OW"), ("əʊ", "OW"), ("wʌ", "W")),
-    *(("ɑ", "AA"), ("æ", "AE"), ("a", "AE"), ("ɒ", "AO"), ("ɔ", "AO"), ("ʌ", "AH"), ("u", "UW")),
     *(("p", "P"), ("b", "B"), ("m", "M"), ("f", "F"), ("v", "V"), ("w", "W")),
 )
 
@@ -80,13 +75,4 @@ def cmu_phones(sound: SpokenSound) -> list[str]:
 
 def cmu_from_mnemonic(name: str) -> str:
     """CMU's symbol of a sound that the lips' measures look at, "" of another."""
-    return _first(name, _CMU_OF_MNEMONIC)
-
-
-def cmu_from_ipa(name: str) -> str:
-    """CMU's symbol of a sound that the lips' measures look at, "" of another."""
-    return _first(name, _CMU_OF_IPA)
-
-
-def _first(name: str, table: tuple[tuple[str, str], ...]) -> str:
-    return next((cmu for beginning, cmu in table if name.startswith(beginning)), "")
+    return next((cmu for beginning, cmu in _CMU_OF_MNEMONIC if name.startswith(beginning)), "")

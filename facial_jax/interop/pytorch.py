@@ -25,6 +25,7 @@ from facial_jax.models.rendering_to_video.network import (
     LocalEnhancer,
     MultiscaleDiscriminator,
 )
+from facial_jax.models.syncnet.network import COEFFICIENTS, FRAMES, MFCC_STEPS, SIZE_PX, SyncNet
 
 StateDict = Mapping[str, np.ndarray]
 Variables = dict[str, Any]
@@ -330,6 +331,32 @@ def vgg19_features(state: StateDict) -> tuple[VggFeatures, Variables]:
         r.conv(f"features.{i}", name, spatial=2)
     module = VggFeatures(width=r.width("features.0.weight"))
     return module, r.finish(module, (1, 16, 16, 3))
+
+
+def syncnet(state: StateDict) -> tuple[SyncNet, Variables]:
+    """SyncNet, from the published `syncnet_v2.model`, and its variables."""
+    r = _Reader(state, "SyncNet")
+    convolutions = {
+        # Of each encoder: numbers of the convolutions among the published layers.
+        "speech": ("netcnnaud", (0, 4, 8, 11, 14, 18), 2),
+        "mouth": ("netcnnlip", (0, 4, 8, 11, 14, 18), 3),
+    }
+    for encoder, (name, numbers, spatial) in convolutions.items():
+        for i, number in enumerate(numbers):
+            to = f"{encoder}_encoder/conv_{i}"
+            r.conv(f"{name}.{number}", to, spatial=spatial)
+            if spatial == 3 and i:
+                kernel = r.variables[f"params/{to}/kernel"]
+                # After the first convolution one picture is left; (1, y, x) kernels are (y, x).
+                r.variables[f"params/{to}/kernel"] = kernel.reshape(kernel.shape[1:])
+            r.batch_norm(f"{name}.{number + 1}", f"{encoder}_encoder/norm_{i}")
+    for encoder, name in (("speech", "netfcaud"), ("mouth", "netfclip")):
+        r.dense(f"{name}.0", f"{encoder}_encoder/head/hidden")
+        r.batch_norm(f"{name}.1", f"{encoder}_encoder/head/norm")
+        r.dense(f"{name}.3", f"{encoder}_encoder/head/vector")
+    module = SyncNet(size=r.width("netfcaud.3.weight"))
+    speech, pictures = (1, COEFFICIENTS, MFCC_STEPS, 1), (1, FRAMES, SIZE_PX, SIZE_PX, 3)
+    return module, r.finish(module, speech, pictures)
 
 
 def _image_shape(channels: int, halvings: int) -> tuple[int, int, int, int]:

@@ -18,6 +18,8 @@ from facial_jax.face.model import FaceModel
 
 CLOSED_GAP = 0.15
 """Lips nearer to each other than this share of a wide opening count as closed."""
+SHUT_PERCENTILE = 5
+"""A person who talks has the lips together so often, in percent of the frames."""
 NEARBY_FRAMES = 1
 """So many frames before and after a phone's middle count with it."""
 MAX_LAG_FRAMES = 3
@@ -124,6 +126,16 @@ def lips_from_landmarks(
         width=width / np.linalg.norm(neutral[left] - neutral[right]),
         teeth=np.linalg.norm(points[:, _LOWER_INNER] - teeth, axis=-1),
     )
+
+
+def lips_that_touch(lips: Lips, seen: Bool[np.ndarray, "t"]) -> Lips:
+    """The same with no gap where a tracked mouth is shut: at rest it is not quite the model's.
+
+    Args:
+        lips: of a tracked person who talks.
+        seen: the frames that count, one at least.
+    """
+    return lips.replace(gap=lips.gap - np.percentile(lips.gap[seen], SHUT_PERCENTILE))
 
 
 def wide_opening(gap: Float[np.ndarray, "t"]) -> float:

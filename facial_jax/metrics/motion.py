@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import flax.struct
 import numpy as np
-from jaxtyping import Float
+import scipy.stats
+from jaxtyping import Float, Int
 
 from facial_jax.models.facial_gan.blinking import find_blinks
 
@@ -39,6 +40,54 @@ def blink_statistics(blinks: Sequence[Float[np.ndarray, "_"]], fps: float) -> Bl
         per_minute=len(found) * 60.0 * fps / frames,
         duration_s=float(whole.mean() / fps) if len(whole) else float("nan"),
     )
+
+
+@flax.struct.dataclass
+class BlinkTimes:
+    """Every blink that was seen."""
+
+    durations_s: Float[np.ndarray, "n"]
+    # of the whole ones
+    intervals_s: Float[np.ndarray, "m"]
+    # from the middle of one to that of the next in the same recording
+
+
+def blink_times(blinks: Sequence[Float[np.ndarray, "_"]], fps: float) -> BlinkTimes:
+    """How long each blink lasts and how long after the last one it comes: the distributions."""
+    durations, intervals = [np.zeros(0)], [np.zeros(0)]
+    for blink in blinks:
+        found = find_blinks(blink)
+        whole = found[np.isfinite(found).all(axis=1)]
+        durations.append((whole[:, 1] - whole[:, 0]) / fps)
+        middles = found.mean(axis=1)
+        between = np.diff(middles[np.isfinite(middles)])
+        intervals.append(between / fps)
+    return BlinkTimes(np.concatenate(durations), np.concatenate(intervals))
+
+
+def blinks_per_clip(
+    blinks: Sequence[Float[np.ndarray, "_"]], fps: float, *, seconds: float = 4.0
+) -> Int[np.ndarray, "n"]:
+    """How many blinks begin in each clip of so many seconds (FACIAL, Fig. 9 counts 4-second clips).
+
+    Recordings are cut into clips without overlap; what is left at an end is no clip.
+    """
+    size, counts = round(seconds * fps), []
+    for blink in blinks:
+        begins = np.maximum(find_blinks(blink)[:, 0], 0)
+        edges = np.arange(len(blink) // size + 1) * size
+        counts.append(np.histogram(begins[begins < edges[-1]], edges)[0])
+    return np.concatenate(counts).astype(np.int64)
+
+
+def distribution_distance(made: Float[np.ndarray, "n"], real: Float[np.ndarray, "m"]) -> float:
+    """Wasserstein's distance of two distributions: how far values must move on average.
+
+    NaN where one is empty.
+    """
+    if not len(made) or not len(real):
+        return float("nan")
+    return float(scipy.stats.wasserstein_distance(made, real))
 
 
 def pose_spread(poses: Sequence[Float[np.ndarray, "_ 6"]]) -> Float[np.ndarray, "6"]:

@@ -12,18 +12,13 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import dm_pix
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
-from facial_jax.compilation import jit
 from facial_jax.media.container import open_media
-from facial_jax.metrics.image import perceptual_distance
 from facial_jax.metrics.jitter import landmark_jitter
-from facial_jax.metrics.sharpness import cpbd
-from facial_jax.models.layers.vgg import random_features
+from facial_jax.metrics.pictures import MEASURES as MEASURES
+from facial_jax.metrics.pictures import picture_measures, sharpness
 from facial_jax.models.rendering_to_video.frames import frame_chunks
 from facial_jax.pictures import resize
 from facial_jax.subject import Subject, load_rendering_to_video
@@ -31,8 +26,6 @@ from facial_jax.tracking.blink import relative_opening
 from facial_jax.tracking.landmarker import Landmarker
 from facial_jax.video import read_frames
 
-MEASURES = ("psnr_db", "ssim", "perceptual", "cpbd")
-BATCH = 8
 LANDMARKER_SIZE = 384
 """What smaller pictures are enlarged to before landmarks are looked for."""
 MIN_STD = 1e-3
@@ -74,27 +67,6 @@ def nearest_frames(attributes: Attributes, first: int) -> np.ndarray:
     return np.array([np.square(rows[:first] - row).sum(-1).argmin() for row in rows[first:]])
 
 
-def picture_measures(pictures: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
-    """Each measure for each frame, (t,); both are (t, h, w, 3) uint8."""
-    network, variables = random_features()
-
-    @jit
-    def compare(a, b):
-        a, b = (x.astype(jnp.float32) / 255 for x in (a, b))
-        # dm-pix mixes dtypes and ranks inside.
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            near = dm_pix.psnr(a, b), dm_pix.ssim(a, b)
-        return *near, perceptual_distance(network, variables, a, b)
-
-    rows = []
-    for start in range(0, len(real), BATCH):
-        index = np.minimum(np.arange(start, start + BATCH), len(real) - 1)
-        rows.append(np.stack(jax.device_get(compare(pictures[index], real[index]))))
-    compared = np.concatenate(rows, axis=1)[:, : len(real)]
-    sharp = np.array([cpbd(picture.astype(np.float32) / 255) for picture in pictures])
-    return dict(zip(MEASURES, (*compared, sharp), strict=True))
-
-
 def compare_pictures(
     generated: np.ndarray, frames: np.ndarray, attributes: Attributes, first: int
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -107,8 +79,7 @@ def compare_pictures(
         "nearest training frame": frames[nearest_frames(attributes, first)],
     }
     measured = {name: picture_measures(pictures, real) for name, pictures in shown.items()}
-    sharp = np.array([cpbd(picture.astype(np.float32) / 255) for picture in real])
-    return measured | {"real": {"cpbd": sharp}}
+    return measured | {"real": {"cpbd": sharpness(real)}}
 
 
 def eye_closing(points: np.ndarray, blink: np.ndarray) -> dict[str, float]:

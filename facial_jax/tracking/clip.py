@@ -124,12 +124,17 @@ def write_tracked(
     return checked
 
 
+def clip_with_features(clip: Clip, acoustic_model: str) -> Clip:
+    """The same clip with this acoustic model's features."""
+    rows = clip_speech_features(clip.waveform, clip.frame_rate, len(clip), acoustic_model)
+    return dataclasses.replace(clip, features=rows)
+
+
 def listen_again(folder: Path, acoustic_model: str) -> Clip:
     """The tracked clip of a folder; it is given this acoustic model's features if it has others."""
     clip, acoustic = load_tracked_clip(folder / FILE_NAME)
     wanted = acoustic_model_hash(acoustic_model)
     if acoustic != wanted:
-        rows = clip_speech_features(clip.waveform, clip.frame_rate, len(clip), acoustic_model)
-        clip = dataclasses.replace(clip, features=rows)
+        clip = clip_with_features(clip, acoustic_model)
         save_tracked_clip(folder.parent, clip, acoustic=wanted)
     return clip

@@ -1,6 +1,7 @@
 """Face landmarks from MediaPipe's Face Landmarker, on the CPU, followed from frame to frame.
 
-Only the points that the fit uses are kept, and how the head has turned: about 600 bytes a frame.
+Only the points that the fit uses are kept, the irises, and how the head has turned: about 600 bytes
+a frame.
 """
 
 import os
@@ -27,6 +28,7 @@ MAX_MISSING_S = 1.0  # a face that comes back later is a new one, until `choose_
 
 _HEAD_TOP, _HEAD_BOTTOM = 10, 152
 _FACE_POINTS = 468  # the others are the irises', which move in the head
+_IRISES = (468, 473)  # their centres, the picture's left one first
 
 
 class LandmarkerMissingError(RuntimeError):
@@ -102,6 +104,8 @@ class Face:
     # MediaPipe's score of either closed eye, in [0, 1]; the picture's left eye first
     widths: list[float] = field(default_factory=list)
     # of the head, in pixels
+    irises: Rows = field(default_factory=lambda: Rows(2, 2))
+    # (2, 2) pixels of the irises' centres, the picture's left one first
     turns: Rows = field(default_factory=lambda: Rows(3, 3))
     # (3, 3) rotation of the head from where it was in the first of these frames
     first_shape: np.ndarray | None = None
@@ -116,6 +120,8 @@ class Landmarks:
     # pixels (x right, y down, centres at +0.5), iBUG's order; NaN where the face was not seen
     blink_scores: Float[np.ndarray, "t 2"]
     # MediaPipe's score of either closed eye; NaN where the face was not seen
+    irises: Float[np.ndarray, "t 2 2"]
+    # the irises' centres in the same pixels, the picture's left one first; NaN where not seen
     turns: Float[np.ndarray, "t 3 3"]
     # rotation of the head from one unknown turn, the same in all frames; NaN where not seen
     seen: Bool[np.ndarray, "t"]
@@ -178,6 +184,7 @@ class Landmarker:
             face = self._faces[which]
             face.frames.append(index)
             face.points.append(xy[np.asarray(IBUG_FROM_MEDIAPIPE)])
+            face.irises.append(xy[np.asarray(_IRISES)])
             # MediaPipe's right eye is the person's, on the picture's left.
             face.blink_scores.append((named["eyeBlinkRight"], named["eyeBlinkLeft"]))
             face.widths.append(size)
@@ -231,6 +238,7 @@ def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
     """
     points = np.full((count, 68, 2), np.nan, np.float32)
     scores = np.full((count, 2), np.nan, np.float32)
+    irises = np.full((count, 2, 2), np.nan, np.float32)
     turns = np.full((count, 3, 3), np.nan, np.float32)
     seen, others = np.zeros(count, bool), np.zeros(count, bool)
     ranked = sorted(faces, key=lambda f: -sum(f.widths))
@@ -243,6 +251,7 @@ def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
             continue
         points[frames] = np.asarray(face.points)
         scores[frames] = np.array(face.blink_scores, np.float32)
+        irises[frames] = np.asarray(face.irises)
         turns[frames] = np.asarray(face.turns) @ rotation_between(
             ranked[0].first_shape, face.first_shape
         )
@@ -250,6 +259,7 @@ def choose_face(faces: Iterable[Face], count: int) -> Landmarks:
     return Landmarks(
         points=points,
         blink_scores=scores,
+        irises=irises,
         turns=turns,
         seen=seen,
         face_count=number,

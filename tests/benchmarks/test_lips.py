@@ -7,11 +7,11 @@ from benchmarks import bench_lips as bench
 from benchmarks.flite_voices import flite_phones
 from data_specs.synthetic_talking_head.known_speech import save_known_speech
 from data_specs.synthetic_talking_head.phone_names import (
-    cmu_from_ipa,
     cmu_from_mnemonic,
     phoneme_from_cmu,
 )
 from data_specs.synthetic_talking_head.visemes import visemes_of
+from facial_jax.metrics.heard_phones import cmu_from_ipa
 from facial_jax.metrics.lips import Phone
 from facial_jax.speech.espeak import Phoneme
 from facial_jax.subject import load_subject

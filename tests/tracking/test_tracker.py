@@ -64,6 +64,7 @@ def stand_in(monkeypatch, face_points):
                 face = self._faces[which]
                 face.frames.append(index)
                 face.points.append(points.astype(np.float32))
+                face.irises.append(points[[37, 44]].astype(np.float32))
                 face.blink_scores.append((0.03, 0.03))
                 face.widths.append(size)
                 angles = [self.nod_rad * np.sin(index / 5), 0.0, 0.0]
@@ -268,6 +269,7 @@ def test_a_face_lost_and_found_again_is_the_same(face_points):
         face = Face(list(frames), blink_scores=scores, widths=widths, first_shape=shape)
         for _ in frames:
             face.points.append(points + np.float32(offset))
+            face.irises.append(points[[37, 44]] + np.float32(offset))
             face.turns.append(np.eye(3, dtype=np.float32))
         return face
 
@@ -276,6 +278,8 @@ def test_a_face_lost_and_found_again_is_the_same(face_points):
     np.testing.assert_allclose(again.turns[:5], np.tile(np.eye(3), (5, 1, 1)), atol=1e-5)
     np.testing.assert_allclose(again.turns[8:], np.tile(quarter, (4, 1, 1)), atol=1e-5)
     assert np.isnan(again.turns[5:8]).all()
+    np.testing.assert_allclose(again.irises[9], points[[37, 44]] + 10)
+    assert np.isnan(again.irises[5:8]).all()
     np.testing.assert_array_equal(np.flatnonzero(again.seen), [0, 1, 2, 3, 4, 8, 9, 10, 11])
     assert again.face_count == 1
     other = choose_face([face(range(8), 0.0), face(range(8, 12), 200.0)], 12)

@@ -1,0 +1,1 @@
+"""Videos measured as the field does, and pages that show it."""

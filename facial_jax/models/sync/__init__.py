@@ -1,0 +1,1 @@
+"""MouthSync: whether a mouth's motion and speech belong together, by a small network of our own."""

@@ -1,0 +1,1 @@
+"""SyncNet (Chung and Zisserman 2016): whether pictures of a mouth and speech belong together."""

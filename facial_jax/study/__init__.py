@@ -1,0 +1,1 @@
+"""What people say about videos: a page that asks them, and the table of their answers."""
