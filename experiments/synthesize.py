@@ -1,13 +1,12 @@
 """Speech in, talking video out: python -m experiments.synthesize --audio FILE --output talk.mp4."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 import facial_jax
-from facial_jax.interrupts import stop_on_request
+from experiments import ends_in_one_line
 
 
 @dataclass(frozen=True)
@@ -31,23 +30,16 @@ class Config:
 def main(config: Config) -> None:
     """Makes the video, or ends with one line that says what is wrong."""
     facial_jax.enable_compilation_cache()
-    with stop_on_request() as stop:
-        try:
-            video = facial_jax.synthesize(
-                config.audio,
-                subject=config.subject,
-                output=config.output,
-                fps=config.fps,
-                full_frame=config.full_frame,
-                chunk_frames=config.chunk_frames,
-                progress=True,
-            )
-        except BaseException as error:
-            if stop.came:  # whatever JAX made of it
-                sys.exit("interrupted: no video was written")
-            if isinstance(error, ValueError | OSError):
-                sys.exit(f"error: {error}")
-            raise
+    with ends_in_one_line("no video was written"):
+        video = facial_jax.synthesize(
+            config.audio,
+            subject=config.subject,
+            output=config.output,
+            fps=config.fps,
+            full_frame=config.full_frame,
+            chunk_frames=config.chunk_frames,
+            progress=True,
+        )
     print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
 
 
