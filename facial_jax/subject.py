@@ -35,6 +35,7 @@ from facial_jax.models.layers.parameters import (
     save_variables,
 )
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
+from facial_jax.readers.json_object import json_object
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
 FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
@@ -43,6 +44,9 @@ FORMAT = 1
 """Of a subject's folder; one that names none is of the first."""
 FACIAL_GAN = "facial_gan.safetensors"
 RENDERING_TO_VIDEO = "rendering_to_video.safetensors"
+MAX_SIZE = 4096
+"""Of the frames, in pixels."""
+_MAX_WINDOW_HALF = 64
 GENERATORS = {"GlobalGenerator": GlobalGenerator, "LocalEnhancer": LocalEnhancer}
 
 
@@ -152,13 +156,16 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
     """
     variables, config = load_variables(Path(path))
     try:
+        half = config["window_half"]
+        if isinstance(half, bool) or not isinstance(half, int) or not 1 <= half <= _MAX_WINDOW_HALF:
+            raise TypeError(f"window_half: {half!r}")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
-            window_half=config["window_half"],
+            window_half=half,
             vertex_texture=variables.get("face", {}).get("texture"),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{path}: expected a rendering-to-video network, as train_rendering_to_video writes "
             f"it, got weights of something else ({error!r})"
@@ -235,6 +242,28 @@ def describe(subject: Subject, face_model: str) -> dict[str, Any]:
     }
 
 
+def _identity(fields: dict[str, Any]) -> Identity:
+    arrays = {}
+    for name, shape in (("identity", (80,)), ("texture", (80,)), ("illumination", (3, 9))):
+        array = np.asarray(fields[name], np.float32)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers of shape {shape}")
+        arrays[name] = jnp.asarray(array)
+    return Identity(**arrays)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIZE:
+        raise ValueError(f"size: expected a whole number from 1 to {MAX_SIZE}, got {value!r}")
+    return value
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    if not isinstance(fields[name], str):
+        raise ValueError(f"{name}: expected a text, got {fields[name]!r}")
+    return fields[name]
+
+
 def load_subject(name: str | os.PathLike) -> Subject:
     """A bundled subject by name, or one from its folder.
 
@@ -251,19 +280,19 @@ def load_subject(name: str | os.PathLike) -> Subject:
             "and any folder with a subject.json"
         )
     try:
-        fields = json.loads(description.read_text(encoding="utf-8"))
+        fields = json_object(description.read_text(encoding="utf-8"))
         check_format(fields.get("format", 1), FORMAT, description)
-        identity = Identity(
-            **{
-                key: jnp.asarray(fields[key], jnp.float32)
-                for key in ("identity", "texture", "illumination")
-            }
-        )
+        identity = _identity(fields)
         make_face_model = FACE_MODELS[fields["face_model"]]
-        name, size, fps = fields["name"], int(fields["size"]), parse_frame_rate(fields["fps"])
+        size, fps = _size(fields["size"]), parse_frame_rate(fields["fps"])
+        texts = {"acoustic_model": BUNDLED, "acoustic_sha256": None} | {
+            key: _text(fields, key)
+            for key in ("name", "acoustic_model", "acoustic_sha256")
+            if key == "name" or fields.get(key) is not None
+        }
     except NewerFormatError:
         raise
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError, OSError) as error:
         raise ValueError(
             f"the subject's description {description} is damaged ({error!r}); make the subject "
             "again, or reinstall facial_jax if it is a bundled one"
@@ -272,14 +301,12 @@ def load_subject(name: str | os.PathLike) -> Subject:
     if fields.get("renders", True) or (folder / RENDERING_TO_VIDEO).is_file():
         video = load_rendering_to_video(folder / RENDERING_TO_VIDEO)
     return Subject(
-        name=name,
         fps=fps,
         size=size,
         identity=identity,
         face_model=make_face_model(),
         facial_gan=load_facial_gan(folder / FACIAL_GAN),
-        acoustic_model=fields.get("acoustic_model", BUNDLED),
-        acoustic_sha256=fields.get("acoustic_sha256"),
         full_frame=load_full_frame_reference(folder),
+        **texts,
         **video,
     )

@@ -23,8 +23,7 @@ from facial_jax.subject import (
     load_subject,
     save_subject,
 )
-
-KEPT = Path(__file__).parent / "kept"
+from tests.subject_folders import KEPT
 
 
 @pytest.fixture

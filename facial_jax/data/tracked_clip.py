@@ -25,7 +25,6 @@ in the next line the reason.
 """
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +32,7 @@ import numpy as np
 from facial_jax.data.clips import ARRAY_FIELDS, Clip, check_clip
 from facial_jax.files import readable, whole_or_nothing, write_text
 from facial_jax.formats import check_format
+from facial_jax.readers.npz import read_npz
 
 FILE_NAME = "clip.npz"
 REASON_NAME = "left_out.txt"
@@ -94,9 +94,8 @@ def load_tracked_clip(path: str | os.PathLike) -> tuple[Clip, str]:
     path = Path(path)
     wanted = ("format", *_TEXTS, *ARRAY_FIELDS)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files if name in wanted}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        stored = read_npz(path, wanted)
+    except ValueError as error:
         raise ValueError(f"{FILE_NAME} is damaged: {error}; track the video again") from error
     check_format(stored.pop("format", np.array(1)).tolist(), FORMAT, path)
     missing = [name for name in (*_TEXTS, *ARRAY_FIELDS) if name not in stored]
