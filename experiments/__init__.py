@@ -1,12 +1,17 @@
-"""Scripts that train, measure and draw, and the command line that several of them share."""
+"""Scripts that train, measure and draw, and what their command lines share."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import tyro
 
+from facial_jax.interrupts import stop_on_request
+
 Preset = Literal["demo", "paper"]
+GOES_ON = "started again with the same options, it goes on from its last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -24,3 +29,24 @@ def parse_preset(
     chosen, _ = tyro.cli(_Chosen, args=arguments, return_unknown_args=True, add_help=False)
     default = presets[chosen.preset]
     return tyro.cli(type(default), args=arguments, default=default, description=description)
+
+
+@contextmanager
+def ends_in_one_line(
+    interrupted: str, errors: tuple[type[Exception], ...] = (ValueError, OSError)
+) -> Iterator[None]:
+    """Ends the script with one line where it was asked to stop, or what it was given is wrong.
+
+    Args:
+        interrupted: what is said of the former.
+        errors: what says what is wrong.
+    """
+    with stop_on_request() as stop:
+        try:
+            yield
+        except BaseException as error:
+            if stop.came or isinstance(error, KeyboardInterrupt):  # JAX may make another of it
+                sys.exit(f"interrupted: {interrupted}")
+            if isinstance(error, errors):
+                sys.exit(f"error: {error}")
+            raise

@@ -24,7 +24,7 @@ from typing import Literal
 import tyro
 
 from data_specs.clips import open_clips
-from experiments import Preset, parse_preset
+from experiments import GOES_ON, Preset, ends_in_one_line, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.splits import TRAIN, VALIDATION
 from facial_jax.data.windows import Perturbation, subject_statistics
@@ -101,16 +101,17 @@ def main(arguments: Arguments) -> None:
     """The whole run."""
     if arguments.distributed:
         join_processes()
-    clips = open_clips(arguments.data, TRAIN)
-    train_facial_gan(
-        arguments.training,
-        arguments.networks,
-        clips,
-        open_clips(arguments.data, VALIDATION),
-        subject_statistics(clips),
-        arguments.output,
-        stop_after=arguments.stop_after,
-    )
+    with ends_in_one_line(GOES_ON):
+        clips = open_clips(arguments.data, TRAIN)
+        train_facial_gan(
+            arguments.training,
+            arguments.networks,
+            clips,
+            open_clips(arguments.data, VALIDATION),
+            subject_statistics(clips),
+            arguments.output,
+            stop_after=arguments.stop_after,
+        )
 
 
 if __name__ == "__main__":

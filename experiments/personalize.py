@@ -28,7 +28,7 @@ import tyro
 from tqdm.auto import tqdm
 
 from data_specs.clips import open_clips
-from experiments import Preset, parse_preset
+from experiments import Preset, ends_in_one_line, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.splits import TRAIN, VALIDATION
 from facial_jax.personalization.config import PRESETS, PersonalizationConfig
@@ -66,7 +66,8 @@ def main(config: Arguments) -> None:
     if (config.video is None) == (config.data is None):
         got = "neither" if config.video is None else "both"
         sys.exit(f"error: video, data: expected one of them, got {got}")
-    try:
+    errors = (ValueError, OSError, ImportError, LandmarkerMissingError)
+    with ends_in_one_line("started again, it goes on where it was", errors):
         if config.video is not None:
             folder = personalize_video(config.video, config, say=tqdm.write)
         else:
@@ -75,8 +76,6 @@ def main(config: Arguments) -> None:
             folder = personalize_clips(
                 config, training, validation.of_subject(config.subject), say=tqdm.write
             )
-    except (ValueError, OSError, ImportError, LandmarkerMissingError) as error:
-        sys.exit(f"error: {error}")
     print(f"{folder}: python -m experiments.synthesize --subject {folder} --audio FILE")
 
 

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from data_specs.talking_head.prepare import Preparation, prepare_videos
 from data_specs.talking_head.videos import find_videos
+from experiments import ends_in_one_line
 from facial_jax.audio.acoustic import default_acoustic_model, load_acoustic_model
-from facial_jax.interrupts import stop_on_request
 from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 
@@ -57,7 +57,8 @@ class Config:
 
 def main(config: Config) -> None:
     """Prepares all videos; ends with 1 if one was left out."""
-    try:
+    errors = (ValueError, OSError, ImportError, LandmarkerMissingError)
+    with ends_in_one_line("started again, it goes on with the video that it was at", errors):
         how = Preparation(
             output=config.output,
             fps=config.fps,
@@ -70,14 +71,9 @@ def main(config: Config) -> None:
         videos = find_videos(config.videos, output=config.output)
         load_acoustic_model(config.acoustic_model)
         config.output.mkdir(parents=True, exist_ok=True)
-        with stop_on_request():
-            left_out = prepare_videos(
-                videos, how, workers=config.workers, beam=config.beam, say=tqdm.write
-            )
-    except KeyboardInterrupt:
-        sys.exit("interrupted: started again, it goes on with the video that it was at")
-    except (ValueError, OSError, ImportError, LandmarkerMissingError) as error:
-        sys.exit(f"error: {error}")
+        left_out = prepare_videos(
+            videos, how, workers=config.workers, beam=config.beam, say=tqdm.write
+        )
     for _, video, reason in left_out:
         tqdm.write(f"left out {video}: {reason}")
     if config.data_set is not None:

@@ -17,7 +17,7 @@ from typing import Any
 import tyro
 
 import facial_jax
-from facial_jax.interrupts import stop_on_request
+from experiments import ends_in_one_line
 from facial_jax.many import outcome_table
 from facial_jax.speech.spoken_text import VOICE
 
@@ -60,16 +60,9 @@ def main(config: Config) -> None:
     if (config.sign_key is None) != (config.sign_certificate is None):
         sys.exit("error: sign_key, sign_certificate: expected both or neither, got one")
     many = config.audio is not None and config.audio.is_dir()
-    with stop_on_request() as stop:
-        try:
-            run_many(config) if many else run(config)
-        except BaseException as error:
-            if stop.came:  # whatever JAX made of it
-                end = "the same command goes on here" if many else "no video was written"
-                sys.exit(f"interrupted: {end}")
-            if isinstance(error, ValueError | OSError | ImportError):
-                sys.exit(f"error: {error}")
-            raise
+    end = "the same command goes on here" if many else "no video was written"
+    with ends_in_one_line(end, (ValueError, OSError, ImportError)):
+        run_many(config) if many else run(config)
 
 
 def options(config: Config) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import tyro
 
 from data_specs.synthetic_talking_head.speech_corpus import make_corpus
+from experiments import GOES_ON, ends_in_one_line
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.models.acoustic.task import AcousticTrainingConfig, train_acoustic
 from facial_jax.training.processes import join_processes
@@ -40,14 +41,15 @@ def main(arguments: Arguments) -> None:
     """Trains, and writes the network."""
     if arguments.distributed:
         join_processes()
-    train_acoustic(
-        arguments.training,
-        arguments.output,
-        make_corpus=make_corpus,
-        network=arguments.network,
-        say=functools.partial(print, flush=True),
-        stop_after=arguments.stop_after,
-    )
+    with ends_in_one_line(GOES_ON):
+        train_acoustic(
+            arguments.training,
+            arguments.output,
+            make_corpus=make_corpus,
+            network=arguments.network,
+            say=functools.partial(print, flush=True),
+            stop_after=arguments.stop_after,
+        )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import jax
 
-from experiments import Preset, parse_preset
+from experiments import GOES_ON, Preset, ends_in_one_line, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.models.rendering_to_video import config
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
@@ -61,16 +61,17 @@ def main(arguments: Arguments, *, devices: Sequence[jax.Device] | None = None) -
     """
     if arguments.distributed:
         join_processes()
-    train_rendering_to_video(
-        arguments.training,
-        arguments.data,
-        arguments.output,
-        network=arguments.network,
-        validate_every=arguments.validate_every,
-        stop_after=arguments.stop_after,
-        devices=devices,
-        say=functools.partial(print, flush=True),
-    )
+    with ends_in_one_line(GOES_ON):
+        train_rendering_to_video(
+            arguments.training,
+            arguments.data,
+            arguments.output,
+            network=arguments.network,
+            validate_every=arguments.validate_every,
+            stop_after=arguments.stop_after,
+            devices=devices,
+            say=functools.partial(print, flush=True),
+        )
 
 
 if __name__ == "__main__":

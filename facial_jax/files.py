@@ -13,8 +13,9 @@ except ImportError:  # not on Windows
     fcntl = None
 
 
-PARTIAL_NAMES = ".*.part*"
-"""What the names of files look like that are not whole yet."""
+_PARTIAL_NAMES = "." + 12 * "[0-9a-f]" + ".part*"  # of files that are not whole yet
+LOCK_NAME = ".lock"
+"""Of the empty file by which a process has a folder for itself."""
 
 
 @contextmanager
@@ -63,6 +64,36 @@ def exclusive(path: str | os.PathLike, *, waiting: Callable[[], None]) -> Iterat
             except OSError:
                 pass  # no locks here
         yield waited
+
+
+@contextmanager
+def alone_in(folder: str | os.PathLike) -> Iterator[None]:
+    """Lets one process at a time work in a folder, which is made if need be.
+
+    Raises:
+        BlockingIOError: another process works there.
+        OSError: nothing can be written there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def refuse() -> None:
+        raise BlockingIOError(
+            f"{folder}: another process is at work in this folder; wait until it has ended, or "
+            "choose another folder"
+        ) from None
+
+    with exclusive(folder / LOCK_NAME, waiting=refuse):
+        yield
+
+
+def remove_remnants(folder: Path) -> None:
+    """Removes what killed processes have left in a folder of files that were never whole.
+
+    Nobody else may be writing there.
+    """
+    for remnant in folder.rglob(_PARTIAL_NAMES):
+        remnant.unlink(missing_ok=True)
 
 
 def readable(name: str | os.PathLike) -> str:

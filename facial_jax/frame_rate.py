@@ -1,6 +1,7 @@
 """Frame rates as exact fractions; counting and resampling frames with them."""
 
 import math
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,6 +13,9 @@ FrameRate = str | int | float | Fraction | Decimal | np.number
 MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(240)
 # 23.98 is how 24000/1001 = 23.976… is usually printed.
 _PRINTED = Fraction(1, 200)
+# A fraction of "1e999999999" would have as many digits.
+_MOST_DIGITS = 20
+_TEXT = re.compile(rf"\s*[+-]?[\d./]{{1,{3 * _MOST_DIGITS}}}(e[+-]?\d)?\s*", re.IGNORECASE)
 
 
 def parse_frame_rate(rate: FrameRate) -> Fraction:
@@ -26,6 +30,10 @@ def parse_frame_rate(rate: FrameRate) -> Fraction:
     if isinstance(rate, np.generic):
         rate = rate.item()
     try:
+        if isinstance(rate, str) and not _TEXT.fullmatch(rate):
+            raise ValueError
+        if isinstance(rate, Decimal) and abs(rate.adjusted()) > _MOST_DIGITS:
+            raise ValueError
         fraction = Fraction(0) if isinstance(rate, bool) else Fraction(rate)
     except (ValueError, TypeError, OverflowError, ZeroDivisionError):
         fraction = Fraction(0)

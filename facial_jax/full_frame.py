@@ -21,7 +21,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import POSE_SIZE
-from facial_jax.files import copy_file, whole_or_nothing
+from facial_jax.files import whole_or_nothing
 from facial_jax.media.colors import bt709_frame, tag_bt709
 from facial_jax.media.container import open_media, output_url
 from facial_jax.pictures import opencv, resize
@@ -172,14 +172,6 @@ def _is_within(crop: tuple[int, int, int], size: tuple[int, int]) -> bool:
     """Whether a square (left, top, side) lies within an image of this (height, width)."""
     left, top, side = crop
     return min(left, top) >= 0 and side >= 2 and left + side <= size[1] and top + side <= size[0]
-
-
-def copy_full_frame_reference(reference: FullFrameReference, folder: Path) -> None:
-    """Puts the reference into another subject's folder, whole or not at all."""
-    path = folder / FILE_NAME
-    if path.exists() and path.samefile(reference.path):
-        return
-    copy_file(reference.path, path)
 
 
 def full_frame_chunks(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,12 +19,12 @@ from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash
 from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel, person_face_model
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.files import write_text
+from facial_jax.files import copy_file, whole_or_nothing, write_text
+from facial_jax.formats import NewerFormatError, check_format
 from facial_jax.frame_rate import parse_frame_rate
+from facial_jax.full_frame import FILE_NAME as FULL_FRAME
 from facial_jax.full_frame import (
-    FILE_NAME,
     FullFrameReference,
-    copy_full_frame_reference,
     load_full_frame_reference,
 )
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan, save_facial_gan
@@ -34,16 +35,22 @@ from facial_jax.models.layers.parameters import (
     save_variables,
 )
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
+from facial_jax.readers.json_object import json_object
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
 FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
 DESCRIPTION = "subject.json"
+FORMAT = 1
+"""Of a subject's folder; one that names none is of the first."""
 FACIAL_GAN = "facial_gan.safetensors"
 RENDERING_TO_VIDEO = "rendering_to_video.safetensors"
+MAX_SIZE = 4096
+"""Of the frames, in pixels."""
+_MAX_WINDOW_HALF = 64
 GENERATORS = {"GlobalGenerator": GlobalGenerator, "LocalEnhancer": LocalEnhancer}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Subject:
     """A person who can be made to speak."""
 
@@ -73,6 +80,13 @@ class Subject:
     # its `acoustic_model_hash` when the subject was trained with it; None: not remembered
     full_frame: FullFrameReference | None = None
     # whole frames of the reference video, in which the head can be shown
+
+    def __repr__(self) -> str:
+        shows = "attributes only" if self.rendering_to_video is None else f"{self.size}×{self.size}"
+        return (
+            f"Subject({self.name!r}, {shows} at {float(self.fps):g} per second, listens with "
+            f"{self.acoustic_model})"
+        )
 
     def rendered_face(self) -> tuple[FaceModel, Identity]:
         """What the rendering-to-video network has seen rendered."""
@@ -104,7 +118,7 @@ class Subject:
         """Raises ValueError where the subject has no full frames."""
         if self.full_frame is None:
             raise ValueError(
-                f"full_frame: subject {self.name} has no {FILE_NAME} in its folder, so only its "
+                f"full_frame: subject {self.name} has no {FULL_FRAME} in its folder, so only its "
                 "head can be shown; make the subject with experiments.personalize from a video, "
                 "which writes one, or leave full_frame out"
             )
@@ -142,13 +156,16 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
     """
     variables, config = load_variables(Path(path))
     try:
+        half = config["window_half"]
+        if isinstance(half, bool) or not isinstance(half, int) or not 1 <= half <= _MAX_WINDOW_HALF:
+            raise TypeError(f"window_half: {half!r}")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
-            window_half=config["window_half"],
+            window_half=half,
             vertex_texture=variables.get("face", {}).get("texture"),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{path}: expected a rendering-to-video network, as train_rendering_to_video writes "
             f"it, got weights of something else ({error!r})"
@@ -161,28 +178,59 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
     "procedural" is the built-in model. "bfm" is the user's Basel Face Model, of which nothing is
     stored: whoever loads the subject must have it (see `facial_jax.face.bfm.bfm_path`).
 
-    Full frames are copied; where the subject has none, those in the folder stay as they are. The
-    description goes last, so that a folder with a description is whole.
+    Full frames are copied; where the subject has none, those in the folder stay as they are.
+
+    A folder with a description is whole: an old one is removed before the other files are replaced,
+    which happens once all the new ones are written, and the new description comes last. Of another
+    person's folder nothing stays.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_facial_gan(folder / FACIAL_GAN, subject.facial_gan, half_precision=True)
+    fields = describe(subject, face_model)
+    with ExitStack() as stack:
+
+        def partial(name: str) -> Path:
+            return stack.enter_context(whole_or_nothing(folder / name))
+
+        # The files take their names in the reverse order.
+        write_text(partial(DESCRIPTION), json.dumps(fields, indent=1) + "\n")
+        if subject.full_frame is not None:
+            copy_file(subject.full_frame.path, partial(FULL_FRAME))
+        if subject.rendering_to_video is not None:
+            save_rendering_to_video(
+                partial(RENDERING_TO_VIDEO),
+                subject.rendering_to_video,
+                subject.rendering_to_video_params,
+                window_half=subject.window_half,
+                vertex_texture=subject.vertex_texture,
+            )
+        save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)
+        others = (RENDERING_TO_VIDEO, FULL_FRAME) if _is_of_another(folder, fields) else ()
+        for name in (DESCRIPTION, *others):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _is_of_another(folder: Path, fields: dict[str, Any]) -> bool:
+    """Whether a folder holds a subject with another face."""
+    try:
+        there = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    names = [field.name for field in dataclasses.fields(Identity)]
+    return [there.get(name) for name in names] != [fields[name] for name in names]
+
+
+def describe(subject: Subject, face_model: str) -> dict[str, Any]:
+    """What a subject's description holds; see `save_subject`."""
     renders = subject.rendering_to_video is not None
-    if renders:
-        save_rendering_to_video(
-            folder / RENDERING_TO_VIDEO,
-            subject.rendering_to_video,
-            subject.rendering_to_video_params,
-            window_half=subject.window_half,
-            vertex_texture=subject.vertex_texture,
-        )
-    if subject.full_frame is not None:
-        copy_full_frame_reference(subject.full_frame, folder)
     coefficients = {
         field.name: np.asarray(getattr(subject.identity, field.name)).round(6).tolist()
         for field in dataclasses.fields(Identity)
     }
-    fields = {
+    return {
+        "format": FORMAT,
         "name": subject.name,
         "fps": str(subject.fps),
         "size": subject.size,
@@ -192,7 +240,28 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
         **({} if renders else {"renders": False}),
         **coefficients,
     }
-    write_text(folder / DESCRIPTION, json.dumps(fields, indent=1) + "\n")
+
+
+def _identity(fields: dict[str, Any]) -> Identity:
+    arrays = {}
+    for name, shape in (("identity", (80,)), ("texture", (80,)), ("illumination", (3, 9))):
+        array = np.asarray(fields[name], np.float32)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers of shape {shape}")
+        arrays[name] = jnp.asarray(array)
+    return Identity(**arrays)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIZE:
+        raise ValueError(f"size: expected a whole number from 1 to {MAX_SIZE}, got {value!r}")
+    return value
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    if not isinstance(fields[name], str):
+        raise ValueError(f"{name}: expected a text, got {fields[name]!r}")
+    return fields[name]
 
 
 def load_subject(name: str | os.PathLike) -> Subject:
@@ -201,7 +270,7 @@ def load_subject(name: str | os.PathLike) -> Subject:
     Raises:
       FileNotFoundError: there is no such subject, or a file of its folder is missing, or the face
         model that it was made with.
-      ValueError: a file of its folder is damaged.
+      ValueError: a file of its folder is damaged, or it was written by a newer version.
     """
     folder = BUNDLED_SUBJECTS / name if str(name) in bundled_subjects() else Path(name)
     description = folder / DESCRIPTION
@@ -211,16 +280,19 @@ def load_subject(name: str | os.PathLike) -> Subject:
             "and any folder with a subject.json"
         )
     try:
-        fields = json.loads(description.read_text())
-        identity = Identity(
-            **{
-                key: jnp.asarray(fields[key], jnp.float32)
-                for key in ("identity", "texture", "illumination")
-            }
-        )
+        fields = json_object(description.read_text(encoding="utf-8"))
+        check_format(fields.get("format", 1), FORMAT, description)
+        identity = _identity(fields)
         make_face_model = FACE_MODELS[fields["face_model"]]
-        name, size, fps = fields["name"], int(fields["size"]), parse_frame_rate(fields["fps"])
-    except (KeyError, ValueError, TypeError) as error:
+        size, fps = _size(fields["size"]), parse_frame_rate(fields["fps"])
+        texts = {"acoustic_model": BUNDLED, "acoustic_sha256": None} | {
+            key: _text(fields, key)
+            for key in ("name", "acoustic_model", "acoustic_sha256")
+            if key == "name" or fields.get(key) is not None
+        }
+    except NewerFormatError:
+        raise
+    except (KeyError, ValueError, TypeError, OverflowError, OSError) as error:
         raise ValueError(
             f"the subject's description {description} is damaged ({error!r}); make the subject "
             "again, or reinstall facial_jax if it is a bundled one"
@@ -229,14 +301,12 @@ def load_subject(name: str | os.PathLike) -> Subject:
     if fields.get("renders", True) or (folder / RENDERING_TO_VIDEO).is_file():
         video = load_rendering_to_video(folder / RENDERING_TO_VIDEO)
     return Subject(
-        name=name,
         fps=fps,
         size=size,
         identity=identity,
         face_model=make_face_model(),
         facial_gan=load_facial_gan(folder / FACIAL_GAN),
-        acoustic_model=fields.get("acoustic_model", BUNDLED),
-        acoustic_sha256=fields.get("acoustic_sha256"),
         full_frame=load_full_frame_reference(folder),
+        **texts,
         **video,
     )

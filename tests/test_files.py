@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facial_jax.files import copy_file, exclusive, whole_or_nothing, write_bytes, write_text
+from facial_jax.files import (
+    alone_in,
+    copy_file,
+    exclusive,
+    remove_remnants,
+    whole_or_nothing,
+    write_bytes,
+    write_text,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_remnant(tmp_path):
@@ -79,6 +87,28 @@ def test_a_lock_makes_the_next_wait_and_dies_with_its_process(tmp_path):
             assert waited
     with exclusive(path, waiting=pytest.fail) as waited:
         assert not waited
+
+
+def test_a_second_process_in_a_folder_is_refused_with_its_name(tmp_path):
+    folder = tmp_path / "made" / "here"
+    refusal = f"{folder}: another process is at work in this folder"
+    with alone_in(folder), pytest.raises(BlockingIOError, match=refusal), alone_in(folder):
+        pytest.fail("two in one folder")
+    with alone_in(folder):
+        pass
+
+
+def test_only_what_was_never_whole_is_removed(tmp_path):
+    whole = [".hidden.part.mp4", ".lock", "a.npz", "sub/.12345.part"]
+    for name in whole:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for folder in (tmp_path, tmp_path / "sub"):
+        with pytest.raises(FileNotFoundError), whole_or_nothing(folder / "b.mp4") as partial:
+            partial.rename(partial.with_name("kept"))  # so that it is not removed
+        (folder / "kept").rename(partial)
+    remove_remnants(tmp_path)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == whole
 
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path):

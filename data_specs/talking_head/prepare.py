@@ -18,7 +18,8 @@ from facial_jax.audio.acoustic import default_acoustic_model
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.tracked_clip import FILE_NAME, left_out_videos, save_reason
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.files import PARTIAL_NAMES, exclusive, write_text
+from facial_jax.files import LOCK_NAME, exclusive, remove_remnants, write_text
+from facial_jax.formats import NewerFormatError
 from facial_jax.frame_rate import parse_frame_rate
 from facial_jax.tracking import track
 from facial_jax.tracking.clip import check_sound, listen_again, write_tracked
@@ -28,7 +29,6 @@ from facial_jax.tracking.preflight import Preflight
 from facial_jax.tracking.tracker import check_crop_size
 
 LEFT_OUT_TABLE = "left_out.tsv"
-LOCK_NAME = ".lock"  # in a clip's folder
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,17 @@ def done_before(video: Video, how: Preparation, say: Callable[[str], None]) -> b
     """Whether a sound clip of the video is there; it has the wanted acoustic model's features then.
 
     A damaged one is not, nor one that lacks a shape for every frame where that is wanted.
+
+    Raises:
+        NewerFormatError: a newer version has made it, which is not overwritten.
     """
     folder = how.output / video.clip
     if not (folder / FILE_NAME).exists():
         return False
     try:
         clip = listen_again(folder, how.acoustic_model)
+    except NewerFormatError:
+        raise
     except ValueError as error:
         say(f"{folder}: {error}")
         return False
@@ -158,8 +163,7 @@ def prepare_or_leave_out(
         if (waited or not how.again) and done_before(video, how, say):
             say(f"{folder}: done by another process")
             return None
-        for remnant in folder.glob(PARTIAL_NAMES):  # of a process that was killed
-            remnant.unlink(missing_ok=True)
+        remove_remnants(folder)
         try:
             return prepare(video, how, progress=progress)
         except (ImportError, LandmarkerMissingError):

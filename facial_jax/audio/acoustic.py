@@ -23,7 +23,7 @@ from facial_jax.models.acoustic.network import (
     AcousticNetwork,
     normalise_log_mel,
 )
-from facial_jax.models.layers.parameters import check_variables, load_variables, module_from_config
+from facial_jax.models.layers.parameters import check_weights, load_variables, module_from_config
 
 PHONEMES, BUNDLED, DEEPSPEECH, GIVEN = "phonemes", "bundled", "deepspeech", "given"
 """What a subject listens with: one of three acoustic models, or features that its user gives."""
@@ -77,8 +77,7 @@ class BundledAcousticModel:
         self.config, self.chunk_rows = config, chunk_rows
         network = AcousticNetwork(config)
         rows = jax.ShapeDtypeStruct((1, chunk_rows + 2 * config.context, MEL_BANDS), np.float32)
-        expected = jax.eval_shape(network.init, jax.random.key(0), rows)
-        check_variables(variables, expected, "the acoustic network's weights")
+        check_weights(variables, network, rows, source="the acoustic network's weights")
         self._variables = jax.device_put(variables)
         self._apply = jit(network.apply)
 

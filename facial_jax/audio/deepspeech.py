@@ -26,7 +26,7 @@ from facial_jax.audio.mfcc import (
     log_mel,
 )
 from facial_jax.compilation import jit
-from facial_jax.models.layers.parameters import check_variables
+from facial_jax.models.layers.parameters import check_weights
 
 CHUNK_ROWS = 512
 _CLIP = 20.0
@@ -137,15 +137,15 @@ class DeepSpeechAcousticModel:
         self.config, self.chunk_rows = config, chunk_rows
         network = DeepSpeechNetwork(config)
         state = (jax.ShapeDtypeStruct((config.cell,), np.float32),) * 2
-        expected = jax.eval_shape(
-            network.init,
-            jax.random.key(0),
+        check_weights(
+            variables,
+            network,
             jax.ShapeDtypeStruct((1, INPUT_SIZE), np.float32),
             jax.ShapeDtypeStruct((1,), np.bool_),
             state,
             state,
+            source="DeepSpeech's weights",
         )
-        check_variables(variables, expected, "DeepSpeech's weights")
         self._variables = jax.tree.map(jnp.asarray, variables)
         self._logits = jit(network.apply)
         self._backward_state = jit(

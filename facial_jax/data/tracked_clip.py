@@ -4,6 +4,7 @@ A folder of tracked videos holds one folder for each clip, named as the clip, an
 (and whatever else its maker leaves there, such as the cropped video or a report; it is ignored):
 
     FOLDER/NAME/clip.npz
+        format         number      of this format: 1; a file that has none is of the first
         subject        text        the person's name; clips of one person share it
         fps            text        frames per second as a fraction: "25", "30000/1001"
         acoustic       text        which acoustic model the features come from: its file's SHA-256
@@ -25,7 +26,6 @@ in the next line the reason.
 """
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +38,12 @@ from facial_jax.data.clips import (
     clip_arrays,
 )
 from facial_jax.files import readable, whole_or_nothing, write_text
+from facial_jax.formats import check_format
+from facial_jax.readers.npz import read_npz
 
 FILE_NAME = "clip.npz"
 REASON_NAME = "left_out.txt"
+FORMAT = 1
 _TEXTS = ("subject", "fps", "acoustic")
 
 
@@ -63,7 +66,7 @@ def save_tracked_clip(folder: str | os.PathLike, clip: Clip, *, acoustic: str) -
     arrays = clip_arrays(clip)
     texts = {"subject": clip.subject, "fps": clip.fps, "acoustic": acoustic}
     with whole_or_nothing(path) as partial:
-        np.savez_compressed(partial, **texts, **arrays)
+        np.savez_compressed(partial, format=FORMAT, **texts, **arrays)
     path.with_name(REASON_NAME).unlink(missing_ok=True)
     return path
 
@@ -98,15 +101,15 @@ def load_tracked_clip(path: str | os.PathLike) -> tuple[Clip, str]:
 
     Raises:
         ValueError: the file is damaged, an array is missing, or the clip is malformed (see
-            `check_clip`).
+            `check_clip`), or was written by a newer version.
     """
     path = Path(path)
+    wanted = ("format", *_TEXTS, *ARRAY_FIELDS, *OPTIONAL_FIELDS)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            known = (*_TEXTS, *ARRAY_FIELDS, *OPTIONAL_FIELDS)
-            stored = {name: file[name] for name in file.files if name in known}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        stored = read_npz(path, wanted)
+    except ValueError as error:
         raise ValueError(f"{FILE_NAME} is damaged: {error}; track the video again") from error
+    check_format(stored.pop("format", np.array(1)).tolist(), FORMAT, path)
     missing = [name for name in (*_TEXTS, *ARRAY_FIELDS) if name not in stored]
     if missing:
         raise ValueError(f"{FILE_NAME} lacks {', '.join(missing)}")

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 
 from facial_jax.cache import cache_directory
 from facial_jax.face.model import FaceModel, face_model_from_arrays
+from facial_jax.readers.matlab import read_mat
 
 BASEL_VERTICES = 53_490
 EXPRESSION_VERTICES = 53_215  # the Basel mesh without some of the inner mouth
@@ -221,13 +222,11 @@ def _centred_model(
 
 def _read_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The named arrays of a MATLAB file."""
-    from scipy.io import loadmat  # here, because nothing else needs SciPy
-
     try:
-        mat = loadmat(path, variable_names=names)
-    except Exception as error:  # damaged files raise whatever their bytes lead to
+        mat = read_mat(path, names)
+    except ValueError as error:
         raise ValueError(
-            f"{path}: expected a MATLAB file (version 7 or older), got {error!r}; get it again: "
+            f"{path}: expected a MATLAB file of version 5 to 7 ({error}); get it again: "
             f"{SOURCES.get(path.name, SOURCES[FRONT_MODEL])}"
         ) from error
     missing = [name for name in names if name not in mat]
@@ -236,7 +235,7 @@ def _read_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             f"{path}: expected the arrays {', '.join(names)}; lacks {', '.join(missing)}; get it "
             f"again: {SOURCES.get(path.name, SOURCES[FRONT_MODEL])}"
         )
-    return {name: mat[name] for name in names}
+    return mat
 
 
 def _read_floats(path: Path) -> list[float]:

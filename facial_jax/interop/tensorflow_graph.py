@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facial_jax.interop.size_limit import SizeLimit
+from facial_jax.readers.size_limit import SizeLimit
 
 # Field numbers of TensorFlow's messages.
 _GRAPH_NODE = 1
@@ -55,12 +55,12 @@ def _constant(node: memoryview, limit: SizeLimit) -> tuple[str, np.ndarray] | No
     name, kind, tensor = "", "", None
     for number, value in _fields(node):
         if number == _NODE_NAME:
-            name = bytes(value).decode()
+            name = _text(value)
         elif number == _NODE_KIND:
-            kind = bytes(value).decode()
+            kind = _text(value)
         elif number == _NODE_ATTRIBUTE:
             entry = dict(_fields(value))
-            if bytes(entry.get(_ENTRY_KEY, b"")) == b"value":
+            if _text(entry.get(_ENTRY_KEY, memoryview(b""))) == "value":
                 tensor = dict(_fields(entry[_ENTRY_VALUE])).get(_VALUE_TENSOR)
     if kind != "Const" or tensor is None:
         return None
@@ -68,9 +68,16 @@ def _constant(node: memoryview, limit: SizeLimit) -> tuple[str, np.ndarray] | No
     return None if array is None else (name, array)
 
 
+def _text(value: int | memoryview) -> str:
+    if isinstance(value, int):  # of which `bytes` would make so many zeros
+        raise ValueError("a number in the place of a text")
+    return bytes(value).decode()
+
+
 def _tensor(message: memoryview, limit: SizeLimit) -> np.ndarray | None:
     """The tensor of a TensorProto; None where it does not hold floating-point numbers."""
     dtype, shape, values = None, [], []
+    limit.count(len(message))
     for number, value in _fields(message):
         if number == _TENSOR_TYPE:
             dtype = _DTYPES.get(value)

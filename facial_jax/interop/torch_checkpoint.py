@@ -6,10 +6,12 @@ Both layouts of `torch.save` are read: the zip archive (since PyTorch 1.6) and t
 five pickles followed by the numbers.
 """
 
+import functools
 import io
 import math
 import os
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -20,11 +22,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from facial_jax.interop.size_limit import SizeLimit
+from facial_jax.readers.size_limit import SizeLimit
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_START = b"\x80\x02\x8a\x0a"  # a pickle that begins with an integer of ten bytes
 _ZIP_START = b"PK\x03\x04"
+_OBJECTS_AT_LEAST = 1 << 12
 
 _DTYPES = {
     "DoubleStorage": np.dtype(np.float64),
@@ -98,11 +101,25 @@ def read_torch_checkpoint(path: str | Path) -> Any:
         raise ValueError(f"{path} is not a whole PyTorch checkpoint ({reason}).") from error
 
 
+def _checked(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    """The file, if the pickle there keeps no more objects than it has bytes.
+
+    Python's unpickler makes room for all numbers up to the one that an object is kept under.
+    """
+    begin, most = file.tell(), file.seek(0, io.SEEK_END)
+    file.seek(begin)
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in ("PUT", "LONG_BINPUT") and argument > most:
+            raise pickle.UnpicklingError(f"an object is kept as number {argument}")
+    file.seek(begin)
+    return file
+
+
 class _Unpickler(pickle.Unpickler):
     """Makes containers, numbers, strings and descriptions of tensors, and nothing else."""
 
     def __init__(self, file: io.BufferedIOBase):
-        super().__init__(file)
+        super().__init__(_checked(file))
         self.dtypes: dict[str, np.dtype] = {}  # by storage key
 
     def find_class(self, module: str, name: str) -> Any:
@@ -138,20 +155,24 @@ def _read_zip(file: io.BufferedIOBase) -> Any:
         if len(pickles) != 1:
             raise ValueError("a zip archive without data.pkl")
         folder = pickles[0].removesuffix("data.pkl")
+        size = os.fstat(file.fileno()).st_size
+        packed = SizeLimit(size)
+
+        def read(name: str) -> bytes:
+            packed.count(archive.getinfo(name).file_size)
+            return archive.read(name)
+
         order = "<"
         if folder + "byteorder" in archive.namelist():
-            order = {b"little": "<", b"big": ">"}[archive.read(folder + "byteorder")]
-        with archive.open(pickles[0]) as stream:
-            saved = _Unpickler(stream).load()
+            order = {b"little": "<", b"big": ">"}[read(folder + "byteorder")]
+        saved = _Unpickler(io.BytesIO(read(pickles[0]))).load()
+
+        contents = functools.cache(lambda key: read(f"{folder}data/{key}"))
 
         def numbers(storage: _Storage) -> np.ndarray:
-            name = f"{folder}data/{storage.key}"
-            info = archive.getinfo(name)
-            if info.file_size > os.fstat(file.fileno()).st_size:
-                raise ValueError(f"{name} is larger than the file")
-            return np.frombuffer(archive.read(info), storage.dtype.newbyteorder(order))
+            return np.frombuffer(contents(storage.key), storage.dtype.newbyteorder(order))
 
-        return _with_arrays(saved, numbers, SizeLimit(os.fstat(file.fileno()).st_size))
+        return _with_arrays(saved, numbers, _Limits(size))
 
 
 def _read_legacy(file: io.BufferedIOBase) -> Any:
@@ -169,19 +190,29 @@ def _read_legacy(file: io.BufferedIOBase) -> Any:
         if not 0 <= size <= os.fstat(file.fileno()).st_size - file.tell():
             raise ValueError(f"it ends before the {count} numbers of storage {key}")
         storages[key] = np.frombuffer(file.read(size), dtype)
-    limit = SizeLimit(os.fstat(file.fileno()).st_size)
-    return _with_arrays(saved, lambda storage: storages[storage.key], limit)
+    limits = _Limits(os.fstat(file.fileno()).st_size)
+    return _with_arrays(saved, lambda storage: storages[storage.key], limits)
 
 
-def _with_arrays(saved: Any, numbers: Callable[[_Storage], np.ndarray], limit: SizeLimit) -> Any:
+class _Limits:
+    """How many objects, and bytes of arrays, become of a file of this size."""
+
+    def __init__(self, file_bytes: int):
+        self.arrays = SizeLimit(file_bytes)
+        # Few bytes can say a list of ten times a list of ten times … a list.
+        self.objects = SizeLimit(file_bytes, times=1, at_least=_OBJECTS_AT_LEAST)
+
+
+def _with_arrays(saved: Any, numbers: Callable[[_Storage], np.ndarray], limits: _Limits) -> Any:
     """The saved object with arrays in the place of tensors."""
+    limits.objects.count(1)
     if isinstance(saved, _Tensor):
-        limit.count(math.prod(saved.shape) * saved.storage.dtype.itemsize)
+        limits.arrays.count(math.prod(saved.shape) * saved.storage.dtype.itemsize)
         return _array(saved, numbers(saved.storage))
     if isinstance(saved, dict):
-        return {key: _with_arrays(value, numbers, limit) for key, value in dict.items(saved)}
+        return {key: _with_arrays(value, numbers, limits) for key, value in dict.items(saved)}
     if isinstance(saved, list | tuple):
-        return type(saved)(_with_arrays(value, numbers, limit) for value in saved)
+        return type(saved)(_with_arrays(value, numbers, limits) for value in saved)
     return saved
 
 

@@ -12,7 +12,8 @@ from facial_jax.data.windows import MIN_FRAMES
 from facial_jax.full_frame import save_full_frame_reference
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.tracking import track
-from facial_jax.tracking.clip import write_tracked
+from facial_jax.tracking.clip import check_sound, write_tracked
+from facial_jax.tracking.frames import open_frames
 
 HELD_OUT = 0.2
 """The last part of the clip that is only measured."""
@@ -30,12 +31,18 @@ def tracked_size(config: PersonalizationConfig) -> int:
 def track_video(
     video: Path, config: PersonalizationConfig, *, say: Callable[[str], None], progress: bool
 ) -> None:
-    """Finds the head in every frame; keeps clip, crop and whole frames."""
+    """Finds the head in every frame; keeps clip, crop and whole frames.
+
+    Raises:
+        ValueError: the video has no sound, or there is no face in it.
+    """
+    frames = open_frames(video)
+    check_sound(frames)
     output = config.work / "tracked"
     bar = functools.partial(
         tqdm, desc=video.name, unit="frame", mininterval=1.0, disable=not progress
     )
-    tracked = track(video, size=tracked_size(config), progress=bar)
+    tracked = track(frames, size=tracked_size(config), progress=bar)
     checked = write_tracked(
         output,
         tracked,

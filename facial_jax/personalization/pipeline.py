@@ -13,7 +13,8 @@ run that was stopped goes on from its last checkpoint.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,7 +25,8 @@ import numpy as np
 from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import acoustic_model_hash
 from facial_jax.data.clips import ClipSource
-from facial_jax.files import copy_file
+from facial_jax.files import alone_in, copy_file, remove_remnants
+from facial_jax.full_frame import load_full_frame_reference
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan
 from facial_jax.models.rendering_to_video.task import train_rendering_to_video
 from facial_jax.personalization import provenance as depends_on
@@ -62,13 +64,35 @@ def personalize_video(
 
     Raises:
         FileNotFoundError: there is no such video.
-        ValueError: there is no face in it, or it is too short.
+        ValueError: there is no face in it, or no sound, or it is too short.
+        BlockingIOError: another process is at work in the run's folder or the subject's.
         ImportError, LandmarkerMissingError: it cannot be tracked here.
     """
     if not video.is_file():
         raise FileNotFoundError(f"video: {video} does not exist")
     model = load_facial_gan(config.general)
     check_acoustic_model(config.acoustic_model, model)
+    with _alone(config):
+        return _make_stages(video, config, model, say=say, progress=progress)
+
+
+@contextmanager
+def _alone(config: PersonalizationConfig) -> Iterator[None]:
+    """No other run in the run's folder and the subject's, and nothing half-written."""
+    with alone_in(config.work), alone_in(config.folder):
+        for folder in (config.work, config.folder):
+            remove_remnants(folder)
+        yield
+
+
+def _make_stages(
+    video: Path,
+    config: PersonalizationConfig,
+    model: FacialGan,
+    *,
+    say: Callable[[str], None],
+    progress: bool,
+) -> Path:
     work, seconds, pictures = config.work, {}, {}
     tracked = work / "tracked" / "clip"
     seconds["track"] = stage(
@@ -114,9 +138,7 @@ def personalize_video(
         if previews := sorted(folder.glob("preview_*.png")):
             title = "held out at the end of training: rendered, generated, real"
             pictures[title] = previews[-1]
-    write_subject(config, model, clip.face, clip.frame_rate, network)
-    if (full_frame := tracked / "full_frame.mp4").is_file():
-        copy_file(full_frame, config.folder / full_frame.name)
+    write_subject(config, model, clip.face, clip.frame_rate, network, reference=tracked)
 
     if evaluates:
         folder = work / "evaluation"
@@ -148,6 +170,7 @@ def personalize_clips(
 
     Raises:
         ValueError: the clips have several frame rates.
+        BlockingIOError: another process is at work in the run's folder or the subject's.
     """
     rates = {clips[i].frame_rate for i in range(len(clips))}
     if len(rates) > 1:
@@ -156,16 +179,17 @@ def personalize_clips(
             f"{', '.join(map(str, sorted(rates)))}"
         )
     folder = config.work / "facial_gan"
-    stage(
-        folder,
-        depends_on.facial_gan_of_clips(config, clips, validation),
-        lambda: fine_tune(config, clips, validation, validation, folder, progress=progress),
-        say=say,
-    )
-    model = load_facial_gan(folder / PERSONAL / FACIAL_GAN)
-    return write_subject(
-        config, model, mean_identity(clips), rates.pop(), config.rendering_to_video
-    )
+    with _alone(config):
+        stage(
+            folder,
+            depends_on.facial_gan_of_clips(config, clips, validation),
+            lambda: fine_tune(config, clips, validation, validation, folder, progress=progress),
+            say=say,
+        )
+        model = load_facial_gan(folder / PERSONAL / FACIAL_GAN)
+        return write_subject(
+            config, model, mean_identity(clips), rates.pop(), config.rendering_to_video
+        )
 
 
 def write_subject(
@@ -174,8 +198,13 @@ def write_subject(
     identity: Identity,
     fps: Fraction,
     network: Path | None,
+    *,
+    reference: Path | None = None,
 ) -> Path:
-    """Writes the subject's folder, with a rendering-to-video network where there is one."""
+    """Writes the subject's folder, with a rendering-to-video network where there is one.
+
+    `reference`: a folder whose full frames it gets, if there are any.
+    """
     video = {} if network is None else load_rendering_to_video(network)
     subject = Subject(
         name=config.subject,
@@ -186,6 +215,7 @@ def write_subject(
         facial_gan=jax.tree.map(jnp.asarray, model),
         acoustic_model=config.acoustic_model,
         acoustic_sha256=acoustic_model_hash(config.acoustic_model),
+        full_frame=None if reference is None else load_full_frame_reference(reference),
         **video,
     )
     save_subject(config.folder, subject, face_model=config.face_model)

@@ -5,8 +5,6 @@ A parameter file is .npz or .json with any of `identity` (80), `texture` (80), `
 lacks is zero. A subject's subject.json is such a file.
 """
 
-import json
-import zipfile
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -15,6 +13,8 @@ import numpy as np
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.gltf import encode_glb
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
+from facial_jax.readers.json_object import json_object
+from facial_jax.readers.npz import read_npz
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.gallery import GROUND, LIGHT
 from facial_jax.rendering.render import render
@@ -42,12 +42,11 @@ def read_parameters(path: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"parameters: there is no file {path}")
     try:
         if path.suffix == ".json":
-            stored = dict(json.loads(path.read_text(encoding="utf-8")))
+            stored = json_object(path.read_text(encoding="utf-8"))
         else:
-            with np.load(path, allow_pickle=False) as file:
-                stored = {name: file[name] for name in file.files if name in SHAPES}
+            stored = read_npz(path, SHAPES)
         given = {k: np.asarray(v, np.float32) for k, v in stored.items() if k in SHAPES}
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, OverflowError) as error:
         raise ValueError(f"parameters: {path} cannot be read: {error}") from error
     if not given:
         raise ValueError(f"parameters: expected some of {', '.join(SHAPES)} in {path}")

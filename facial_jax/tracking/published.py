@@ -6,6 +6,7 @@ Their face model is the Basel Face Model: the coefficients mean nothing to the b
 import csv
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import flax.struct
@@ -14,6 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from facial_jax.attributes import ATTRIBUTE_SIZE, MAX_BLINK, Attributes, Identity
+from facial_jax.readers.matlab import read_mat
+from facial_jax.readers.npz import npz_names, read_npz
 from facial_jax.rendering.camera import (
     Camera,
     euler_from_rotation,
@@ -30,6 +33,7 @@ POSENEW_COLUMNS = 258
 _DEEP3D_SPLIT = np.cumsum([80, 64, 80, 3, 27, 3])[:-1]
 # The arrays of the PyTorch version's files, which make up that vector.
 _DEEP3D_PARTS = {"id": 80, "exp": 64, "tex": 80, "angle": 3, "gamma": 27, "trans": 3}
+_ROWS_AT_ONCE = 1024
 _NO_NUMBER = re.compile(r"[+-]?(nan(\(\w*\))?|\d+\.#(QNAN|SNAN|IND|INF)\w*)", re.IGNORECASE)
 # Columns of *_posenew.npz: angles, scale, x, y, z, expression, identity, texture, light.
 _POSENEW_SPLIT = np.cumsum([6, 1, 64, 80, 80, 27])[:-1]
@@ -62,28 +66,12 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
         ValueError: a column is missing, a number cannot be read, or there are no rows.
     """
     path = _existing(path)
-    with path.open(newline="") as file:
-        rows = csv.reader(file, skipinitialspace=True)
-        header = [name.strip() for name in next(rows, [])]
-        body = [row for row in rows if row]
-    wanted = [f"pose_T{a}" for a in "xyz"] + [f"pose_R{a}" for a in "xyz"] + ["AU45_r"]
-    wanted += [f"x_{i}" for i in range(68)] + [f"y_{i}" for i in range(68)]
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        raise ValueError(
-            f"{path} lacks OpenFace's columns {', '.join(missing[:4])}"
-            f"{' …' if len(missing) > 4 else ''}; run FeatureExtraction with -2Dfp -pose -aus"
-        )
-    if not body:
-        raise ValueError(f"{path} has no frames, only a header")
-    columns = [header.index(name) for name in wanted]
     try:
-        values = np.array([[_number(row[c]) for c in columns] for row in body], np.float32)
-        success = np.ones(len(body), bool)
-        if "success" in header:
-            success = np.array([_number(row[header.index("success")]) > 0 for row in body])
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"{path} has a row that cannot be read as numbers: {error}") from None
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            values = _openface_values(csv.reader(file, skipinitialspace=True))
+    except (ValueError, IndexError, OSError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as OpenFace's CSV: {error}") from None
+    success = values[:, -1] > 0
     position, angles, blink = values[:, :3], values[:, 3:6], values[:, 6]
     return OpenFaceRecord(
         points=np.stack([values[:, 7:75], values[:, 75:143]], axis=-1),
@@ -92,6 +80,33 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
         blink=np.clip(blink, 0, MAX_BLINK),
         success=success,
     )
+
+
+def _openface_values(rows: Iterator[list[str]]) -> Float[np.ndarray, "t 144"]:
+    """Position, angles, AU45, the landmarks' x and y, and success (1 where there is none)."""
+    header = [name.strip() for name in next(rows, [])]
+    wanted = [f"pose_T{a}" for a in "xyz"] + [f"pose_R{a}" for a in "xyz"] + ["AU45_r"]
+    wanted += [f"x_{i}" for i in range(68)] + [f"y_{i}" for i in range(68)]
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        raise ValueError(
+            f"it lacks OpenFace's columns {', '.join(missing[:4])}"
+            f"{' …' if len(missing) > 4 else ''}; run FeatureExtraction with -2Dfp -pose -aus"
+        )
+    columns = [header.index(name) for name in wanted]
+    success = header.index("success") if "success" in header else None
+    # Row by row: as texts, the numbers of an hour take gigabytes.
+    values = [
+        np.array(
+            [*(_number(row[c]) for c in columns), 1 if success is None else _number(row[success])],
+            np.float32,
+        )
+        for row in rows
+        if row
+    ]
+    if not values:
+        raise ValueError("it has no frames, only a header")
+    return np.stack(values)
 
 
 def _number(text: str) -> float:
@@ -103,10 +118,13 @@ def _number(text: str) -> float:
 
 def _angles_from_openface(angles: np.ndarray) -> np.ndarray:
     """Angles of R = Rz·Ry·Rx, y up and z back, from those of Rx·Ry·Rz, y down and z forward."""
+    # Of few lengths: each is compiled anew.
+    padded = np.pad(angles, ((0, -len(angles) % _ROWS_AT_ONCE), (0, 0)))
     # (Rx(a)·Ry(b)·Rz(c))ᵀ = Rz(−c)·Ry(−b)·Rx(−a)
-    rotation = rotation_from_euler(-jnp.asarray(angles, jnp.float32)).mT
+    rotation = rotation_from_euler(-jnp.asarray(padded, jnp.float32)).mT
     turn = jnp.array([1.0, -1.0, -1.0])
-    return np.asarray(euler_from_rotation(rotation * (turn[:, None] * turn[None])[None]))
+    ours = euler_from_rotation(rotation * (turn[:, None] * turn[None])[None])
+    return np.asarray(ours)[: len(angles)]
 
 
 def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:
@@ -125,7 +143,6 @@ def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:
     Raises:
         FileNotFoundError: there is no such file, or no .mat file in the folder.
         ValueError: there are no 257 columns of finite numbers.
-        ImportError: a .mat file is to be read without scipy.
     """
     parts = np.split(_deep3d_rows(path), _DEEP3D_SPLIT, axis=1)
     identity, expression, texture, angles, light, translation = parts
@@ -265,22 +282,12 @@ def _existing(path: str | os.PathLike) -> Path:
 
 
 def _mat_coefficients(path: Path) -> np.ndarray:
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise ImportError(f"{path}: reading .mat files needs scipy: pip install scipy") from error
-    try:
-        stored = loadmat(path, variable_names=["coeff", *_DEEP3D_PARTS])
-    except Exception as error:  # whatever a damaged file makes SciPy raise
-        raise ValueError(f"{path} cannot be read as a .mat file: {error}") from error
-    try:
-        if "coeff" in stored:
-            return np.atleast_2d(stored["coeff"]).astype(np.float32)
-        missing = [name for name in _DEEP3D_PARTS if name not in stored]
-        if not missing:
-            return _joined_parts(path, stored)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected arrays of numbers: {error}") from error
+    stored = read_mat(path, ["coeff", *_DEEP3D_PARTS])
+    if "coeff" in stored:
+        return stored["coeff"].astype(np.float32)
+    missing = [name for name in _DEEP3D_PARTS if name not in stored]
+    if not missing:
+        return _joined_parts(path, stored)
     raise ValueError(
         f"{path} has neither an array named coeff nor all of {', '.join(_DEEP3D_PARTS)} (it lacks "
         f"{', '.join(missing)}): is it of Deep3DFaceRecon?"
@@ -289,7 +296,7 @@ def _mat_coefficients(path: Path) -> np.ndarray:
 
 def _joined_parts(path: Path, stored: dict) -> np.ndarray:
     """The rows that the PyTorch version's arrays, (t, n) each, make up."""
-    parts = {name: np.atleast_2d(stored[name]).astype(np.float32) for name in _DEEP3D_PARTS}
+    parts = {name: stored[name].astype(np.float32) for name in _DEEP3D_PARTS}
     count = len(parts["id"])
     for name, columns in _DEEP3D_PARTS.items():
         if parts[name].shape != (count, columns):
@@ -300,19 +307,20 @@ def _joined_parts(path: Path, stored: dict) -> np.ndarray:
 
 
 def _npz_rows(path: Path, key: str | None, columns: int | None = None) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as file:
-        names = list(file.files)
-        if key is None:
-            fits = [n for n in names if file[n].ndim == 2 and file[n].shape[1] == columns]
-            if len(fits) != 1:
-                raise ValueError(
-                    f"{path}: expected one array with {columns} columns, found {len(fits)} among "
-                    f"{', '.join(names)}; give its name as key"
-                )
-            key = fits[0]
-        if key not in names:
-            raise ValueError(f"{path} has no array named {key}, only {', '.join(names)}")
-        return np.asarray(file[key], np.float32)
+    stored = read_npz(path, None if key is None else (key,))
+    if key is None:
+        fits = [n for n, x in stored.items() if x.ndim == 2 and x.shape[1] == columns]
+        if len(fits) != 1:
+            raise ValueError(
+                f"{path}: expected one array with {columns} columns, found {len(fits)} among "
+                f"{', '.join(stored)}; give its name as key"
+            )
+        key = fits[0]
+    if key not in stored:
+        raise ValueError(f"{path} has no array named {key}, only {', '.join(npz_names(path))}")
+    if stored[key].dtype.kind == "U":
+        raise ValueError(f"{path}: expected numbers in {key}, got texts")
+    return stored[key].astype(np.float32)
 
 
 def _check_rows(path: Path, rows: np.ndarray, columns: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from facial_jax.files import alone_in
 from facial_jax.training.checkpoints import Checkpoints
 from facial_jax.training.loop import run_steps
 from facial_jax.training.parallel import check_batch_size, data_mesh, local_copy, replicate
@@ -52,6 +53,7 @@ def fit(
     Raises:
         ValueError: the folder's checkpoints are of another provenance, or a batch cannot be split
             evenly over the devices.
+        BlockingIOError: another process trains in the folder.
         FloatingPointError: a loss is not finite.
     """
     mesh = data_mesh(devices)
@@ -64,7 +66,8 @@ def fit(
         if folder is not None:
             if provenance is None:
                 raise ValueError("provenance: expected what the result depends on, got None")
-            folder.mkdir(parents=True, exist_ok=True)
+            if is_first():
+                stack.enter_context(alone_in(folder))
             checkpoints = Checkpoints(folder / "checkpoints", provenance)
             stack.enter_context(contextlib.closing(checkpoints))
             restored, save = checkpoints.restore(state), checkpoints.save

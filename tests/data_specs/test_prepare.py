@@ -20,6 +20,7 @@ from facial_jax.audio.acoustic import (
     default_acoustic_model,
     load_acoustic_model,
 )
+from facial_jax.data import tracked_clip
 from facial_jax.data.splits import split_of_name
 from facial_jax.data.tracked_clip import load_tracked_clip, save_tracked_clip
 from facial_jax.models.acoustic.network import AcousticConfig, AcousticNetwork
@@ -134,7 +135,9 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(library, "prepare", track_or_stop)
     (tmp_path / "clips" / "ann_b").mkdir(parents=True)
-    (tmp_path / "clips" / "ann_b" / ".0123.part.mp4").touch()  # of a process that was killed
+    (
+        tmp_path / "clips" / "ann_b" / ".0123456789ab.part.mp4"
+    ).touch()  # of a process that was killed
     with pytest.raises(SystemExit, match="interrupted"):
         prepare.main(config)
     assert not list((tmp_path / "clips").rglob("*.part*"))
@@ -142,6 +145,21 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     prepare.main(config)
     assert tracked == ["ann_a", "ann_b", "ann_c"]
     assert load_tracked_clip(tmp_path / "clips" / "ann_c" / "clip.npz")[0].subject == "ann"
+
+
+def test_a_clip_of_a_newer_version_is_not_overwritten(tmp_path, monkeypatch):
+    clip = random_clip("a", "a", 40)
+    monkeypatch.setattr(tracked_clip, "FORMAT", 2)
+    path = save_tracked_clip(tmp_path, clip, acoustic="0" * 64)
+    monkeypatch.undo()
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match=r"clip\.npz is of format 2.*newer version"):
+        prepare.main(prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path))
+    assert path.read_bytes() == before
+    with np.load(path) as file:  # as before formats had numbers
+        arrays = {name: file[name] for name in file.files if name != "format"}
+    np.savez(path, **arrays)
+    assert load_tracked_clip(path)[0].subject == "a"
 
 
 def test_what_is_wrong_with_the_machine_is_not_said_of_the_videos(tmp_path, monkeypatch):

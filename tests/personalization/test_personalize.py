@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from facial_jax.models.facial_gan.generation import (
 )
 from facial_jax.models.facial_gan.initialization import load_networks
 from facial_jax.models.facial_gan.network import SMALL_DISCRIMINATOR
+from facial_jax.personalization import clip as personal_clip
 from facial_jax.personalization import facial_gan, pipeline
 from facial_jax.personalization.clip import first_held_out, part_of
 from facial_jax.personalization.config import PRESETS, PersonalizationConfig
@@ -38,6 +40,7 @@ from facial_jax.stages import RECORD
 from facial_jax.subject import FACIAL_GAN
 from tests.models.test_facial_gan_training import NETWORKS
 from tests.random_clips import clip_source, random_clip
+from tests.tracking.test_tracker import write as write_video
 
 FEATURES = load_acoustic_model(BUNDLED).feature_count
 
@@ -375,6 +378,59 @@ def test_another_acoustic_model_than_the_general_networks_is_refused(
     )
     with pytest.raises(ValueError, match=f"29 speech features a row.* trained with {FEATURES}"):
         facial_gan.check_acoustic_model("deepspeech", model)
+
+
+def test_a_video_without_sound_is_refused_before_it_is_tracked(video_config, tmp_path, monkeypatch):
+    config = dataclasses.replace(video_config, work_dir=tmp_path / "run")
+    silent = write_video(tmp_path / "silent.mp4", [(1, 90)] * 5)
+    monkeypatch.setattr(personal_clip, "track", lambda *_, **__: pytest.fail("tracked"))
+    with pytest.raises(ValueError, match=r"silent\.mp4 has no sound"):
+        pipeline.personalize_video(silent, config, progress=False)
+
+
+@pytest.mark.parametrize("shared", ["work_dir", "output"])
+def test_a_second_run_for_one_person_is_refused(
+    video_config, without_landmarks, tmp_path, monkeypatch, shared
+):
+    config = dataclasses.replace(
+        video_config,
+        output=tmp_path / "subject",
+        work_dir=tmp_path / "run",
+        skip=("rendering_to_video",),
+    )
+    other = dataclasses.replace(
+        config, **({"output": tmp_path / "b"} if shared == "work_dir" else {"work_dir": tmp_path})
+    )
+    refused, track_video = [], pipeline.track_video
+
+    def track_while_another_begins(*arguments, **options):
+        with pytest.raises(BlockingIOError) as error:
+            run(other)
+        refused.append(str(error.value))
+        track_video(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "track_video", track_while_another_begins)
+    run(config)
+    folder = tmp_path / ("run" if shared == "work_dir" else "subject")
+    assert refused == [
+        f"{folder}: another process is at work in this folder; wait until it has ended, or choose "
+        "another folder"
+    ]
+    assert facial_jax.load_subject(config.output).name == "a"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_stop_ends_in_one_line(
+    stop, video_config, without_landmarks, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(script, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(pipeline, "track_video", lambda *_, **__: signal.raise_signal(stop))
+    options = {f.name: getattr(video_config, f.name) for f in dataclasses.fields(video_config)}
+    options |= {"output": tmp_path / "subject", "work_dir": tmp_path / "run"}
+    arguments = script.Arguments(**options, video=video_of(video_config))
+    with pytest.raises(SystemExit, match="interrupted: started again, it goes on"):
+        script.main(arguments)
+    assert not (tmp_path / "subject" / "subject.json").exists()
 
 
 def test_what_is_learnt_of_the_mouth_is_the_general_networks(general):

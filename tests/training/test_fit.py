@@ -159,6 +159,17 @@ def test_a_checkpoint_of_another_provenance_is_refused(whole, provenance, messag
         train(whole[1], provenance=provenance)
 
 
+def test_a_second_training_in_one_folder_is_refused(tmp_path):
+    class Second(ToyTask):
+        def draw(self, step):
+            if step == 3:
+                with pytest.raises(BlockingIOError, match="another process is at work"):
+                    train(tmp_path)
+            return super().draw(step)
+
+    train(tmp_path, task=Second())
+
+
 def test_a_folder_needs_a_provenance(tmp_path):
     with pytest.raises(ValueError, match="provenance: expected what the result depends on"):
         fit(ToyTask(), folder=tmp_path)

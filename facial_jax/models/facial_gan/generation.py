@@ -32,7 +32,7 @@ from facial_jax.compilation import jit
 from facial_jax.models.facial_gan.blinking import BlinkHabits, blink_by_habit
 from facial_jax.models.facial_gan.network import FacialGenerator, speech_feature_count
 from facial_jax.models.layers.parameters import (
-    check_variables,
+    check_weights,
     load_variables,
     module_config,
     module_from_config,
@@ -95,9 +95,11 @@ def load_facial_gan(path: str | Path) -> FacialGan:
     arrays, config = load_variables(path)
     try:
         statistics = arrays.pop("statistics")
-        mean, std = jnp.asarray(statistics["mean"]), jnp.asarray(statistics["std"])
-        initial_state = jnp.asarray(statistics["initial_state"])
-    except KeyError as error:
+        mean, std, initial_state = (
+            jnp.asarray(np.reshape(statistics[name], ATTRIBUTE_SIZE), jnp.float32)
+            for name in ("mean", "std", "initial_state")
+        )
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"The weights file {path} holds no attribute statistics.") from error
     habits = arrays.pop("blink_habits", None)
     if habits is not None:
@@ -105,7 +107,7 @@ def load_facial_gan(path: str | Path) -> FacialGan:
         try:
             numbers = {name: np.reshape(habits[name], ()) for name in ("rest", "level")}
             habits = BlinkHabits(**{**habits, **numbers})
-        except (KeyError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The weights file {path} holds other blink habits than this version's ({error}); "
                 "personalize again."
@@ -113,15 +115,15 @@ def load_facial_gan(path: str | Path) -> FacialGan:
     generator = module_from_config(FacialGenerator, config)
     try:
         features = speech_feature_count(arrays)
-    except KeyError as error:
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
         raise ValueError(f"The weights file {path} lacks the layer {error}.") from error
-    expected = jax.eval_shape(
-        generator.init,
-        jax.random.key(0),
+    check_weights(
+        arrays,
+        generator,
         jax.ShapeDtypeStruct((1, WINDOW_FRAMES, WINDOW_ROWS, features), jnp.float32),
         jax.ShapeDtypeStruct((1, ATTRIBUTE_SIZE), jnp.float32),
+        source=path,
     )
-    check_variables(arrays, expected, path)
     return FacialGan(
         variables=jax.tree.map(jnp.asarray, arrays),
         statistics=AttributeStatistics(mean=mean, std=std),

@@ -5,12 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from facial_jax.files import write_bytes
+from facial_jax.readers.json_object import json_object
+
+_MOST_LAYERS, _LARGEST = 64, 1 << 16
 
 
 def module_config(module) -> dict[str, Any]:
@@ -26,15 +31,30 @@ def module_config(module) -> dict[str, Any]:
 def module_from_config(module_class: type, config: dict[str, Any]):
     """The module of that class with these fields; the inverse of `module_config`.
 
-    Raises ValueError where the configuration has a field that the class has not.
+    Raises ValueError where the configuration has a field that the class has not, or a value that
+    no network of this project has.
     """
     known = {field.name for field in dataclasses.fields(module_class)}
     if unknown := sorted(set(config) - known):
         raise ValueError(
             f"{module_class.__name__} has no fields {unknown}; it has {sorted(known)}."
         )
+    for name, value in config.items():
+        if not _is_option(value):
+            raise ValueError(f"{module_class.__name__} cannot have {name} = {value!r:.100}.")
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     return module_class(**fields)
+
+
+def _is_option(value: Any) -> bool:
+    """Whether a value is one that a configuration has: a few numbers or a name."""
+    if isinstance(value, list | tuple):
+        return len(value) <= _MOST_LAYERS and all(
+            _is_option(x) and not isinstance(x, list | tuple) for x in value
+        )
+    if isinstance(value, int | float):
+        return -_LARGEST <= value <= _LARGEST
+    return isinstance(value, str)
 
 
 def save_variables(
@@ -70,9 +90,9 @@ def load_variables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise FileNotFoundError(f"No weights file at {path}.")
     try:
         with safe_open(path, framework="np") as file:
-            config = json.loads((file.metadata() or {})["config"])
+            config = json_object((file.metadata() or {})["config"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError, TypeError, AttributeError) as error:
         raise ValueError(
             f"The weights file {path} is damaged or not one of this project's ({error}). "
             "Get it again (bundled files: reinstall facial_jax), or make it again with the script "
@@ -84,6 +104,22 @@ def load_variables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if not np.isfinite(tensors[name]).all():
             raise ValueError(f"The weights file {path} is damaged: {name} has values not finite.")
     return unflatten_dict(tensors, sep="/"), config
+
+
+def check_weights(
+    variables: dict[str, Any], module: nn.Module, *inputs: Any, source: str | Path
+) -> None:
+    """Raises ValueError where `variables` are not those of `module` for inputs of these shapes.
+
+    `inputs`: arrays or `jax.ShapeDtypeStruct`s; `source`: see `check_variables`.
+    """
+    try:
+        expected = jax.eval_shape(module.init, jax.random.key(0), *inputs)
+    except Exception as error:  # whatever the numbers of a damaged file lead to
+        raise ValueError(
+            f"{source}: its configuration describes no network ({str(error)[:200]})"
+        ) from error
+    check_variables(variables, expected, source)
 
 
 def check_variables(

@@ -20,6 +20,7 @@ from facial_jax.face.model import face_landmarks, face_shape, person_face_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
 from facial_jax.provenance import Provenance, tree_hash
+from facial_jax.readers.npz import map_npy, read_npz
 from facial_jax.rendering.camera import (
     camera_vertices,
     pinhole_camera,
@@ -48,6 +49,10 @@ class RenderedClip:
     # where in the frames a new clip begins, 0 the first
 
 
+_ROWS = ("expression", "pose", "blink")
+_FACE = ("identity", "texture", "illumination")
+
+
 class Reference(NamedTuple):
     """A reference video, and whose it is."""
 
@@ -61,26 +66,34 @@ class Reference(NamedTuple):
 
 
 def load_reference(folder: Path) -> Reference:
-    """What a folder holds."""
-    with np.load(folder / "attributes.npz") as arrays:
-        attributes = Attributes(
-            **{k: arrays[k].astype(np.float32) for k in ("expression", "pose", "blink")}
-        )
-        identity = Identity(
-            **{
-                k: jnp.asarray(arrays[k], jnp.float32)
-                for k in ("identity", "texture", "illumination")
-            }
-        )
-        clip_starts = arrays["clip_starts"] if "clip_starts" in arrays else np.zeros(1, np.int32)
-        texture = arrays.get("vertex_texture")
+    """What a folder holds.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged, lacks an array, or does not fit the others.
+    """
+    path = folder / "attributes.npz"
+    arrays = read_npz(path, (*_ROWS, *_FACE, "clip_starts", "vertex_texture"))
+    if missing := [name for name in (*_ROWS, *_FACE) if name not in arrays]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}")
+    attributes = Attributes(**{k: arrays[k].astype(np.float32) for k in _ROWS})
+    identity = Identity(**{k: jnp.asarray(arrays[k], jnp.float32) for k in _FACE})
+    clip_starts = arrays.get("clip_starts", np.zeros(1, np.int32))
+    texture = arrays.get("vertex_texture")
     if (folder / "frames.npy").is_file():
-        frames = np.load(folder / "frames.npy", mmap_mode="r")
+        frames = _mapped_frames(folder / "frames.npy")
     else:
         frames = read_frames(folder / "reference.mp4")
     if len(frames) != len(attributes):
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
     return Reference(frames, attributes, identity, clip_starts, texture)
+
+
+def _mapped_frames(path: Path) -> np.ndarray:
+    frames = map_npy(path)
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
+        raise ValueError(f"{path}: expected (t, h, w, 3) uint8, got {frames.shape} {frames.dtype}")
+    return frames
 
 
 def render_clip(
