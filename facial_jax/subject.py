@@ -34,6 +34,11 @@ from facial_jax.models.layers.parameters import (
     save_variables,
 )
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
+from facial_jax.rendering.surroundings import (
+    Surroundings,
+    surroundings_arrays,
+    surroundings_from_arrays,
+)
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
 FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
@@ -67,6 +72,8 @@ class Subject:
     # N_w: a frame is made from the 2 * N_w rendered faces around it
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None = None
     # albedo of the rendered faces, in place of the statistical texture
+    surroundings: Surroundings | None = None
+    # what is around the rendered faces; None: nothing, they are on black
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
     acoustic_sha256: str | None = None
@@ -122,15 +129,21 @@ def save_rendering_to_video(
     *,
     window_half: int,
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
+    surroundings: Surroundings | None,
 ) -> None:
-    """Writes a rendering-to-video network, with the texture of the faces that it has seen."""
-    face = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
+    """Writes a rendering-to-video network, with the texture of the faces and what is around them.
+
+    The network has seen both, and makes sense with them only.
+    """
+    seen = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
+    if surroundings is not None:
+        seen["surroundings"] = surroundings_arrays(surroundings)
     description = {
         "class": type(generator).__name__,
         "module": module_config(generator),
         "window_half": window_half,
     }
-    save_variables(Path(path), {"params": params, **face}, description, half_precision=True)
+    save_variables(Path(path), {"params": params, **seen}, description, half_precision=True)
 
 
 def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
@@ -142,11 +155,13 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
     """
     variables, config = load_variables(Path(path))
     try:
+        around = variables.get("surroundings")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
             window_half=config["window_half"],
             vertex_texture=variables.get("face", {}).get("texture"),
+            surroundings=None if around is None else surroundings_from_arrays(around),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(
@@ -175,6 +190,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
             subject.rendering_to_video_params,
             window_half=subject.window_half,
             vertex_texture=subject.vertex_texture,
+            surroundings=subject.surroundings,
         )
     if subject.full_frame is not None:
         copy_full_frame_reference(subject.full_frame, folder)
