@@ -1,14 +1,15 @@
 """What is seen around the face: a head that moves with it, and a background that does not.
 
-A face model ends at the forehead's edge and the jaw. Behind it stands a shell: the front of an
-ellipsoid, where the skull is, on a plane through its middle, where hair, ears and neck are. It is
-textured from a video of the person (`facial_jax.tracking.surroundings`) and moves as the head does.
-Both surfaces are met by a pixel's ray in closed form: no mesh, no rasterizer.
+A face model ends at the forehead's edge and the jaw. Behind it stands a shell: skull, hair, ears
+and neck as a height over the plane of the face, textured from a video of the person
+(`facial_jax.tracking.surroundings`), which moves as the head does. It is smooth, so that the rays
+of few pixels tell where the others meet it: no mesh, no rasterizer.
 """
 
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, UInt8
 
 from facial_jax.precision import full_precision
@@ -16,72 +17,88 @@ from facial_jax.rendering.camera import Camera, rotation_from_euler
 from facial_jax.rendering.mapping import map_frames
 
 _MIN_SLOPE = 0.05
-"""Of a ray against the plane: a head is never turned so far that one looks along it."""
-
-
-@flax.struct.dataclass
-class HeadShell:
-    """The shell's shape, in the head's space."""
-
-    center: Float[Array | np.ndarray, "3"]
-    # of the ellipsoid, decimetres; the plane goes through it, at its z
-    radii: Float[Array | np.ndarray, "3"]
-    # half axes of the ellipsoid, decimetres
+"""Of a ray against the plane of the face: no head is turned so far that one looks along it."""
+_NODES = 33
+"""Rays in a row, and in a column, that are followed; what lies between them is interpolated."""
+_ITERATIONS, _DAMPING = 12, 0.6
+_FIRST_HEIGHT = -0.4  # decimetres; any would do
 
 
 @flax.struct.dataclass
 class Surroundings:
     """A person's head and the place where they are, as one video shows them."""
 
-    shell: HeadShell
-    # what the head's texture lies on
     extent: Float[Array | np.ndarray, "2 2"]
-    # x and y of the centres of the texture's first texel (top left) and of its last, decimetres
+    # x and y, head space, of what is left and top in `height` and `texture`, and of what is right
+    # and bottom: the centres of their first and their last entries; decimetres
+    height: Float[Array | np.ndarray, "gh gw"]
+    # z, head space, of the head's surface, decimetres
     texture: UInt8[Array | np.ndarray, "th tw 4"]
     # red, green, blue as seen (light included), and opacity, of the head
     background: UInt8[Array | np.ndarray, "h w 3"]
     # what does not move, as large as the frames
 
 
-def shell_points(
-    shell: HeadShell, x: Float[Array, "*b"], y: Float[Array, "*b"]
-) -> Float[Array, "*b 3"]:
-    """The shell's points at these x and y, head space, decimetres."""
-    inside = 1 - ((x - shell.center[0]) / shell.radii[0]) ** 2
-    inside = inside - ((y - shell.center[1]) / shell.radii[1]) ** 2
-    height = shell.radii[2] * jnp.sqrt(jnp.maximum(inside, 0.0))
-    return jnp.stack([x, y, shell.center[2] + height], axis=-1)
+def shell_height(
+    height: Float[Array, "gh gw"],
+    extent: Float[Array, "2 2"],
+    x: Float[Array, "*b"],
+    y: Float[Array, "*b"],
+) -> Float[Array, "*b"]:
+    """z of the shell at these x and y, head space, decimetres; beyond its edge that of the edge."""
+    rows, columns = height.shape
+    across = jnp.clip((x - extent[0, 0]) / (extent[1, 0] - extent[0, 0]), 0, 1) * (columns - 1)
+    down = jnp.clip((y - extent[0, 1]) / (extent[1, 1] - extent[0, 1]), 0, 1) * (rows - 1)
+    column = jnp.minimum(across.astype(jnp.int32), columns - 2)
+    row = jnp.minimum(down.astype(jnp.int32), rows - 2)
+    right, low = across - column.astype(across.dtype), down - row.astype(down.dtype)
+    index, flat = row * columns + column, height.reshape(-1)
+
+    def at(step):
+        return flat.at[index + step].get(mode="promise_in_bounds")
+
+    above = at(0) * (1 - right) + at(1) * right
+    return above * (1 - low) + (at(columns) * (1 - right) + at(columns + 1) * right) * low
 
 
 @full_precision
 def shell_seen(
-    shell: HeadShell, pose: Float[Array, "6"], camera: Camera, size: tuple[int, int]
+    height: Float[Array, "gh gw"],
+    extent: Float[Array, "2 2"],
+    pose: Float[Array, "6"],
+    camera: Camera,
+    size: tuple[int, int],
 ) -> Float[Array, "h w 2"]:
-    """x and y, head space, of the shell's point that each pixel's centre shows; decimetres.
-
-    Far outside the texture where the plane is seen from behind or along it.
-    """
-    height, width = size
+    """x and y, head space, of the shell's point that each pixel's centre shows; decimetres."""
+    nodes = jnp.linspace(0.0, 1.0, _NODES, dtype=jnp.float32)
+    column = ((nodes * size[1] - camera.center_px[0]) / camera.focal_px)[None, :]
+    row = ((camera.center_px[1] - nodes * size[0]) / camera.focal_px)[:, None]
     rotation = rotation_from_euler(pose[:3])
-    column = (jnp.arange(width, dtype=jnp.float32) + 0.5 - camera.center_px[0]) / camera.focal_px
-    row = (camera.center_px[1] - jnp.arange(height, dtype=jnp.float32) - 0.5) / camera.focal_px
     # World directions (column, row, −1) and the camera's place, turned back into the head's space.
     eye = jnp.stack([-pose[3], -pose[4], camera.distance - pose[5]]) @ rotation
+    dx, dy, dz = (
+        column * rotation[0, axis] + row * rotation[1, axis] - rotation[2, axis]
+        for axis in range(3)
+    )
+    dz = jnp.minimum(dz, -_MIN_SLOPE)
 
-    def turned_back(axis):
-        across, up = column * rotation[0, axis], row * rotation[1, axis]
-        return across[None, :] + up[:, None] - rotation[2, axis]
+    def meet(z):
+        distance = (z - eye[2]) / dz
+        return eye[0] + distance * dx, eye[1] + distance * dy
 
-    dx, dy, dz = (turned_back(axis) for axis in range(3))
-    to_plane = (shell.center[2] - eye[2]) / jnp.minimum(dz, -_MIN_SLOPE)
-    ox, oy, oz = (eye - shell.center) / shell.radii
-    rx, ry, rz = (d / shell.radii[i] for i, d in enumerate((dx, dy, dz)))
-    a, b = rx * rx + ry * ry + rz * rz, rx * ox + ry * oy + rz * oz
-    discriminant = b * b - a * (ox * ox + oy * oy + oz * oz - 1)
-    to_ellipsoid = (-b - jnp.sqrt(jnp.maximum(discriminant, 0.0))) / a
-    on_ellipsoid = (discriminant > 0) & (oz + to_ellipsoid * rz > 0)
-    distance = jnp.where(on_ellipsoid, to_ellipsoid, to_plane)
-    return jnp.stack([eye[0] + distance * dx, eye[1] + distance * dy], axis=-1)
+    def nearer(_, z):
+        return z + _DAMPING * (shell_height(height, extent, *meet(z)) - z)
+
+    z = lax.fori_loop(0, _ITERATIONS, nearer, jnp.full_like(dz, _FIRST_HEIGHT))
+    down, across = (jnp.asarray(_between_nodes(n)) for n in size)
+    return jnp.stack([down @ seen @ across.T for seen in meet(z)], axis=-1)
+
+
+def _between_nodes(count: int) -> Float[np.ndarray, "n m"]:
+    """The matrix that interpolates at `count` pixels' centres between the nodes."""
+    place = (np.arange(count) + 0.5) / count * (_NODES - 1)
+    apart = np.abs(place[:, None] - np.arange(_NODES))
+    return np.maximum(1 - apart, 0).astype(np.float32)
 
 
 def draw_surroundings(
@@ -98,12 +115,13 @@ def draw_surroundings(
     texture = jnp.asarray(surroundings.texture)
     size, (rows, columns) = background.shape[:2], texture.shape[:2]
     end = jnp.array([[[columns - 1, rows - 1]]], jnp.float32)
-    first, last = jnp.asarray(surroundings.extent)[:, None, None]
+    height, extent = jnp.asarray(surroundings.height), jnp.asarray(surroundings.extent)
+    first, last = extent[:, None, None]
     scale = end / (last - first)
     texels = texture.reshape(-1, 4)
 
     def draw(pose):
-        place = (shell_seen(surroundings.shell, pose, camera, size) - first) * scale
+        place = (shell_seen(height, extent, pose, camera, size) - first) * scale
         within = ((place >= 0) & (place <= end)).all(axis=-1, keepdims=True)
         place = jnp.clip(place, 0.0, end)
         corner = jnp.minimum(place.astype(jnp.int32), end.astype(jnp.int32) - 1)
@@ -136,9 +154,8 @@ def check_surroundings(surroundings: Surroundings, size: tuple[int, int]) -> Non
 def surroundings_arrays(surroundings: Surroundings) -> dict[str, np.ndarray]:
     """As files hold it; the inverse of `surroundings_from_arrays`."""
     return {
-        "center": np.asarray(surroundings.shell.center, np.float32),
-        "radii": np.asarray(surroundings.shell.radii, np.float32),
         "extent": np.asarray(surroundings.extent, np.float32),
+        "height": np.asarray(surroundings.height, np.float32),
         "texture": np.asarray(surroundings.texture),
         "background": np.asarray(surroundings.background),
     }
@@ -151,10 +168,11 @@ def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
         KeyError: one of them is missing.
         ValueError: one is of another shape or type.
     """
-    shapes = {"center": (3,), "radii": (3,), "extent": (2, 2)}
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name}: expected shape {shape}, got {arrays[name].shape}")
+    extent, height = arrays["extent"], arrays["height"]
+    if extent.shape != (2, 2):
+        raise ValueError(f"extent: expected shape (2, 2), got {extent.shape}")
+    if height.ndim != 2 or min(height.shape) < 2:
+        raise ValueError(f"height: expected at least 2×2 numbers, got shape {height.shape}")
     for name, channels in (("texture", 4), ("background", 3)):
         array = arrays[name]
         fits = array.ndim == 3 and array.shape[-1] == channels and min(array.shape[:2]) > 1
@@ -164,10 +182,7 @@ def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
                 f"of {array.shape}"
             )
     return Surroundings(
-        shell=HeadShell(center=arrays["center"], radii=arrays["radii"]),
-        extent=arrays["extent"],
-        texture=arrays["texture"],
-        background=arrays["background"],
+        extent=extent, height=height, texture=arrays["texture"], background=arrays["background"]
     )
 
 
