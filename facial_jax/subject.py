@@ -36,6 +36,11 @@ from facial_jax.models.layers.parameters import (
 )
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
 from facial_jax.readers.json_object import json_object
+from facial_jax.rendering.surroundings import (
+    Surroundings,
+    surroundings_arrays,
+    surroundings_from_arrays,
+)
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
 FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
@@ -74,6 +79,8 @@ class Subject:
     # N_w: a frame is made from the 2 * N_w rendered faces around it
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None = None
     # albedo of the rendered faces, in place of the statistical texture
+    surroundings: Surroundings | None = None
+    # what is around the rendered faces; None: nothing, they are on black
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
     acoustic_sha256: str | None = None
@@ -136,15 +143,21 @@ def save_rendering_to_video(
     *,
     window_half: int,
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
+    surroundings: Surroundings | None,
 ) -> None:
-    """Writes a rendering-to-video network, with the texture of the faces that it has seen."""
-    face = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
+    """Writes a rendering-to-video network, with the texture of the faces and what is around them.
+
+    The network has seen both, and makes sense with them only.
+    """
+    seen = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
+    if surroundings is not None:
+        seen["surroundings"] = surroundings_arrays(surroundings)
     description = {
         "class": type(generator).__name__,
         "module": module_config(generator),
         "window_half": window_half,
     }
-    save_variables(Path(path), {"params": params, **face}, description, half_precision=True)
+    save_variables(Path(path), {"params": params, **seen}, description, half_precision=True)
 
 
 def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
@@ -159,11 +172,13 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
         half = config["window_half"]
         if isinstance(half, bool) or not isinstance(half, int) or not 1 <= half <= _MAX_WINDOW_HALF:
             raise TypeError(f"window_half: {half!r}")
+        around = variables.get("surroundings")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
             window_half=half,
             vertex_texture=variables.get("face", {}).get("texture"),
+            surroundings=None if around is None else surroundings_from_arrays(around),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
@@ -203,6 +218,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
                 subject.rendering_to_video_params,
                 window_half=subject.window_half,
                 vertex_texture=subject.vertex_texture,
+                surroundings=subject.surroundings,
             )
         save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)
         others = (RENDERING_TO_VIDEO, FULL_FRAME) if _is_of_another(folder, fields) else ()

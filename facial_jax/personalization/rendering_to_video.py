@@ -8,13 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facial_jax.attributes import EXPRESSION_SIZE
 from facial_jax.data.clips import Clip
+from facial_jax.face.model import face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
+from facial_jax.models.rendering_to_video.reference import save_surroundings
 from facial_jax.personalization.clip import CROP, shown_frames
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
+from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
 from facial_jax.tracking.texture import texture_frames, video_texture
 
 
@@ -43,10 +47,15 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
             if number in telling:
                 whole.append(frame)
     frames.flush()
+    trained = np.flatnonzero(shown < first)
+    looked_at = trained[surroundings_frames(len(trained))]
+    model = procedural_face_model()
+    neutral = face_shape(model, jnp.asarray(clip.identity), jnp.zeros(EXPRESSION_SIZE))
+    pose = clip.pose[shown[looked_at]]
+    around = video_surroundings(np.asarray(neutral), pose, np.stack(frames[looked_at]))
+    save_surroundings(data, around)
     identity = jax.tree.map(jnp.asarray, clip.face)
-    texture = video_texture(
-        procedural_face_model(), identity, clip.attributes[sorted(telling)], np.stack(whole)
-    )
+    texture = video_texture(model, identity, clip.attributes[sorted(telling)], np.stack(whole))
     starts = np.flatnonzero(np.diff(shown, prepend=-2) != 1).astype(np.int32)
     rows = {name: getattr(clip, name)[shown] for name in ("expression", "pose", "blink")}
     face = {name: getattr(clip, name) for name in ("identity", "texture", "illumination")}

@@ -29,7 +29,7 @@ class RenderedFace:
     attention: Float[Array, "*t h w 1"]
     # eye attention map: where the eye region (Eq. 9) is seen, in [0, 1], not scaled by the blink
     mask: Float[Array, "*t h w 1"]
-    # 1 where the face is, else 0; in between on antialiased silhouettes
+    # 1 where the face is, else 0; in between on antialiased silhouettes, and as opaque as it is
 
 
 @functools.partial(jax.jit, static_argnames=("size", "cull_backfaces", "antialiased", "rasterizer"))
@@ -40,6 +40,7 @@ def render(
     camera: Camera,
     size: tuple[int, int],
     *,
+    opacity: Float[Array, "n"] | None = None,
     cull_backfaces: bool = True,
     antialiased: bool = False,
     rasterizer: str = "xla",
@@ -59,6 +60,7 @@ def render(
             their own; leading axes are those of the result.
         camera: a camera for images of this size.
         size: (height, width) of the images.
+        opacity: of each vertex, for the mask alone: what is behind the face is not drawn here.
         cull_backfaces: leave out triangles seen from inside the head, which in a closed face are
             hidden anyway; half the work.
         antialiased: blend all three pictures across silhouettes (see `antialias`). Off by default:
@@ -75,6 +77,7 @@ def render(
         identity.illumination,
         camera,
         size,
+        opacity=opacity,
         cull_backfaces=cull_backfaces,
         antialiased=antialiased,
         rasterizer=rasterizer,
@@ -89,6 +92,7 @@ def render_vertices(
     camera: Camera,
     size: tuple[int, int],
     *,
+    opacity: Float[Array, "n"] | None = None,
     cull_backfaces: bool = True,
     antialiased: bool = False,
     rasterizer: str = "xla",
@@ -102,6 +106,7 @@ def render_vertices(
         illumination: spherical-harmonics coefficients per colour channel.
         camera: as in `render`, and so are the others.
         size: (height, width).
+        opacity: see `render`.
         cull_backfaces: see `render`.
         antialiased: see `render`.
         rasterizer: see `render`.
@@ -113,7 +118,8 @@ def render_vertices(
     def pictures(vertices, normals):
         colors = jnp.clip(shade(albedo, normals, illumination), 0.0, 1.0)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
-        channels = [colors, jnp.broadcast_to(eyes, (*colors.shape[:-1], 1))]
+        fixed = eyes if opacity is None else jnp.concatenate([eyes, opacity[:, None]], axis=-1)
+        channels = [colors, jnp.broadcast_to(fixed, (*colors.shape[:-1], fixed.shape[-1]))]
         channels, options = jnp.concatenate(channels, axis=-1), {"cull_backfaces": cull_backfaces}
         if antialiased:
             mesh = model.triangles, model.opposite_vertices
@@ -122,7 +128,8 @@ def render_vertices(
             rast = draw.rasterize(positions, model.triangles, size, **options)
             pixels = draw.interpolate(channels, rast, model.triangles)
             covered = (rast[..., 3:] > 0).astype(pixels.dtype)
-        return RenderedFace(image=pixels[..., :3], attention=pixels[..., 3:], mask=covered)
+        mask = covered if opacity is None else pixels[..., 4:]
+        return RenderedFace(image=pixels[..., :3], attention=pixels[..., 3:4], mask=mask)
 
     frames = vertices.shape[:-2]
     if not frames or draw is not backend("xla"):

@@ -5,9 +5,9 @@ from fractions import Fraction
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data_specs.synthetic_talking_head.espeak import speak
 
 from data_specs.synthetic_talking_head.animation import animate
-from data_specs.synthetic_talking_head.espeak import speak
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
 from facial_jax.metrics.mouth_sync import shifted, sound_delay

@@ -181,12 +181,13 @@ class Conv(nn.Module):
     stride: int
     padding: Padding = _NO_PADDING
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
         """The convolved images, `features` channels."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        bias = self.param("bias", self.bias_init, (self.features,))
         convolve = conv2d if on_cpu() else plain_conv2d
         return convolve(x, kernel, self.stride, self.padding) + bias[None, None, None]

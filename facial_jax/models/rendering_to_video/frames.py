@@ -1,5 +1,6 @@
 """From attributes to frames: the conditioning pictures and the generator over them, as a stream."""
 
+import functools
 from collections.abc import Iterator
 
 import flax.linen as nn
@@ -8,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from facial_jax.attributes import Attributes, Identity
+from facial_jax.attributes import Attributes
 from facial_jax.backend import on_cpu
 from facial_jax.compilation import jit
-from facial_jax.face.model import FaceModel
-from facial_jax.rendering.camera import Camera, pinhole_camera
-from facial_jax.rendering.render import network_input, render
+from facial_jax.models.rendering_to_video.conditioning import (
+    Scene,
+    conditioning_pictures,
+    make_scene,
+)
 from facial_jax.subject import Subject
 
 
@@ -32,7 +35,13 @@ def frame_chunks(
     count, half = len(attributes), subject.window_half
     chunk = -(-max(chunk_frames, 1) // batch) * batch
     size = (subject.size, subject.size)
-    scene = (*subject.rendered_face(), pinhole_camera(size))
+    scene = make_scene(
+        subject.face_model,
+        subject.identity,
+        size,
+        vertex_texture=subject.vertex_texture,
+        surroundings=subject.surroundings,
+    )
     attributes = jax.tree.map(np.asarray, attributes)
     carry = jnp.zeros((2 * half - 1, *size, 4), jnp.float32)
     pending = None
@@ -44,11 +53,10 @@ def frame_chunks(
             index = np.clip(np.arange(start, start + chunk) - half, 0, count - 1)
             carry, frames = _next_frames(
                 params,
-                *scene,
+                scene,
                 carry,
                 attributes[index],
                 generator=subject.rendering_to_video,
-                size=size,
                 batch=batch,
             )
             # The device works on this chunk, and copies it, while the one before is handed out.
@@ -85,24 +93,17 @@ def _kept(frames: Array, first: int, end: int) -> Iterator[np.ndarray]:
         yield np.asarray(frames)[first:end]
 
 
-@jit(static_argnames=("generator", "size", "batch"))
+@jit(static_argnames=("generator", "batch"))
 def _next_frames(
     params: dict,
-    face_model: FaceModel,
-    identity: Identity,
-    camera: Camera,
+    scene: Scene,
     carry: Float[Array, "m h w 4"],
     attributes: Attributes,
     *,
     generator: nn.Module,
-    size: tuple[int, int],
     batch: int,
 ) -> tuple[Float[Array, "m h w 4"], UInt8[Array, "n h w 3"]]:
     """Renders the next pictures and generates the frames whose windows they complete."""
-
-    def render_batch(part: Attributes) -> Float[Array, "b h w 4"]:
-        rendered = render(face_model, identity, part, camera, size)
-        return network_input(rendered, part.blink)
 
     def generate_batch(start: Array) -> UInt8[Array, "b h w 3"]:
         length = batch + carry.shape[0]
@@ -111,10 +112,11 @@ def _next_frames(
 
     count = len(attributes)
     batched = jax.tree.map(lambda x: x.reshape(-1, batch, *x.shape[1:]), attributes)
-    pictures = jax.lax.map(render_batch, batched).reshape(count, *size, 4)
+    pictures = jax.lax.map(functools.partial(conditioning_pictures, scene), batched)
+    pictures = pictures.reshape(count, *scene.size, 4)
     stream = jnp.concatenate([carry, pictures])
     frames = jax.lax.map(generate_batch, jnp.arange(0, count, batch))
-    return stream[count:], frames.reshape(count, *size, 3)
+    return stream[count:], frames.reshape(count, *scene.size, 3)
 
 
 def generate_images(

@@ -31,6 +31,9 @@ SMALL_LOCAL_ENHANCER = dict(
 two CPU cores.  So narrow, it keeps the rendered eyes and lips sharp only where its last layer sees
 them and lets them through."""
 
+_FIRST_SHARE = 2.0
+"""Logit of the share of the rendered picture in the frame, before any training."""
+
 _weight_init = nn.initializers.normal(0.02)
 
 
@@ -235,12 +238,14 @@ class ReflectConv(nn.Module):
 
     features: int
     kernel_size: int
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
         """The same height and width, `features` channels."""
         k = self.kernel_size
-        conv = Conv(self.features, (k, k), 1, kernel_init=_weight_init, name="conv")
+        inits = dict(kernel_init=_weight_init, bias_init=self.bias_init)
+        conv = Conv(self.features, (k, k), 1, **inits, name="conv")
         return conv(reflect_pad(x, k // 2))
 
 
@@ -355,8 +360,9 @@ def _output(
     """
     if generator.skip_input:
         features = jnp.concatenate([features, inputs], axis=-1)
-    channels = generator.out_channels + generator.blend_input
-    conv = ReflectConv(channels * generator.packing**2, generator.kernel_size, name="output")
+    channels, pixels = generator.out_channels + generator.blend_input, generator.packing**2
+    bias_init = _first_shares if generator.blend_input else nn.initializers.zeros_init()
+    conv = ReflectConv(channels * pixels, generator.kernel_size, bias_init, name="output")
     x = unfold_pixels(conv(features), generator.packing)
     if not generator.blend_input:
         return jnp.tanh(x)
@@ -364,6 +370,13 @@ def _output(
     share = nn.sigmoid(x[..., -1:])
     rendered = 2 * pictures[..., own : own + generator.out_channels] - 1
     return share * rendered + (1 - share) * jnp.tanh(x[..., :-1])
+
+
+def _first_shares(key, shape, dtype=jnp.float32):
+    """Biases with which nearly all of the rendered picture shows through at first."""
+    bias = np.zeros((shape[0] // 4, 4), np.float32)
+    bias[:, 3] = _FIRST_SHARE
+    return jnp.asarray(bias.reshape(shape), dtype)
 
 
 class LocalEnhancer(nn.Module):

@@ -3,7 +3,8 @@
 A folder holds the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, and
 `attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
 illumination (3, 9), clip_starts where it holds more than one clip, and vertex_texture (n, 3) where
-faces are to be rendered with the person's own.
+faces are to be rendered with the person's own. Where there is `surroundings.npz`, they are rendered
+before what it holds (`facial_jax.rendering.surroundings`).
 """
 
 from collections.abc import Callable, Iterable
@@ -16,22 +17,23 @@ import numpy as np
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
-from facial_jax.face.model import face_landmarks, face_shape, person_face_model
+from facial_jax.face.model import face_landmarks, face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
+from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
-from facial_jax.rendering.camera import (
-    camera_vertices,
-    pinhole_camera,
-    pose_vertices,
-    project_to_pixels,
+from facial_jax.rendering.camera import camera_vertices, pose_vertices, project_to_pixels
+from facial_jax.rendering.surroundings import (
+    Surroundings,
+    surroundings_arrays,
+    surroundings_from_arrays,
 )
-from facial_jax.rendering.render import network_input, render
 from facial_jax.stages import stage
 from facial_jax.version import __version__
 from facial_jax.video import read_frames
 
+SURROUNDINGS = "surroundings.npz"
 RENDERED_AT_ONCE = 16
 
 
@@ -63,6 +65,8 @@ class Reference(NamedTuple):
     clip_starts: np.ndarray
     vertex_texture: np.ndarray | None
     # (n, 3) the person's own, where it is known
+    surroundings: Surroundings | None
+    # what is around the face, where it is known
 
 
 def load_reference(folder: Path) -> Reference:
@@ -86,7 +90,16 @@ def load_reference(folder: Path) -> Reference:
         frames = read_frames(folder / "reference.mp4")
     if len(frames) != len(attributes):
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
-    return Reference(frames, attributes, identity, clip_starts, texture)
+    surroundings = None
+    if (folder / SURROUNDINGS).is_file():
+        surroundings = surroundings_from_arrays(read_npz(folder / SURROUNDINGS))
+    return Reference(frames, attributes, identity, clip_starts, texture, surroundings)
+
+
+def save_surroundings(folder: Path, surroundings: Surroundings) -> None:
+    """Adds to the folder what is around the face."""
+    with whole_or_nothing(folder / SURROUNDINGS) as partial:
+        np.savez(partial, **surroundings_arrays(surroundings))
 
 
 def _mapped_frames(path: Path) -> np.ndarray:
@@ -116,6 +129,7 @@ def renders_provenance(reference: Reference) -> Provenance:
         "attributes": tree_hash(reference.attributes),
         "identity": tree_hash(reference.identity),
         "vertex_texture": tree_hash(reference.vertex_texture),
+        "surroundings": tree_hash(reference.surroundings),
         "facial_jax": __version__,
     }
 
@@ -127,22 +141,26 @@ def write_renders(
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> None:
     """Renders every frame's face, some frames at a time, into two files."""
-    frames, attributes, identity, _, texture = reference
-    size, camera = frames.shape[1:3], pinhole_camera(frames.shape[1:3])
-    model, identity = person_face_model(procedural_face_model(), identity, texture)
+    frames, attributes = reference.frames, reference.attributes
+    size = frames.shape[1:3]
+    scene = make_scene(
+        procedural_face_model(),
+        reference.identity,
+        size,
+        vertex_texture=reference.vertex_texture,
+        surroundings=reference.surroundings,
+    )
 
     @jit
-    def render_batch(attributes):
-        rendered = render(model, identity, attributes, camera, size)
-        vertices = pose_vertices(
-            face_shape(model, identity.identity, attributes.expression), attributes
-        )
-        landmarks = face_landmarks(model, vertices)
+    def render_batch(scene, attributes):
+        model, camera = scene.face_model, scene.camera
+        shape = face_shape(model, scene.identity.identity, attributes.expression)
+        landmarks = face_landmarks(model, pose_vertices(shape, attributes))
         pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
         mouth = blob(pixels[:, 48:68], size)
         eyes = blob(pixels[:, 36:42], size) + blob(pixels[:, 42:48], size)
         regions = jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
-        pictures = network_input(rendered, attributes.blink)
+        pictures = conditioning_pictures(scene, attributes)
         return unit_range_to_uint8(pictures), unit_range_to_uint8(regions)
 
     n = len(attributes)
@@ -156,7 +174,7 @@ def write_renders(
         ]
         for start in progress(range(0, n, RENDERED_AT_ONCE)):
             index = np.minimum(np.arange(start, start + RENDERED_AT_ONCE), n - 1)
-            for file, batch in zip(files, render_batch(attributes[index]), strict=True):
+            for file, batch in zip(files, render_batch(scene, attributes[index]), strict=True):
                 file[start : start + RENDERED_AT_ONCE] = np.asarray(batch)[: n - start]
         for file in files:
             file.flush()

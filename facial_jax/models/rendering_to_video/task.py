@@ -48,6 +48,7 @@ from facial_jax.models.rendering_to_video.sampling import (
 )
 from facial_jax.models.rendering_to_video.validation import held_out_frames, measure
 from facial_jax.provenance import settings, tree_hash
+from facial_jax.rendering.surroundings import Surroundings
 from facial_jax.subject import RENDERING_TO_VIDEO, save_rendering_to_video
 from facial_jax.training.batches import Batches, fits_on_devices
 from facial_jax.training.fit import fit
@@ -75,6 +76,7 @@ class RenderingToVideoTask(Task):
         perceptual: nn.Module | None = None,
         perceptual_variables: Any = None,
         vertex_texture: np.ndarray | None = None,
+        surroundings: Surroundings | None = None,
         validate_every: int | None = None,
     ):
         """What is trained on a clip.
@@ -85,6 +87,7 @@ class RenderingToVideoTask(Task):
             perceptual: network of the perceptual term; None leaves the term out.
             perceptual_variables: its variables, which no step changes.
             vertex_texture: of the rendered faces, kept with the network.
+            surroundings: of the rendered faces, kept with the network too.
             validate_every: steps between validations and checkpoints; a tenth of all if None, but
                 at least 500.
         """
@@ -94,7 +97,8 @@ class RenderingToVideoTask(Task):
         every = max(500, self.steps // 10) if validate_every is None else validate_every
         self.save_every = self.validate_every = every
         self._generator, self._discriminator = networks(config)
-        self._perceptual, self._vertex_texture = perceptual, vertex_texture
+        self._perceptual = perceptual
+        self._vertex_texture, self._surroundings = vertex_texture, surroundings
         self._perceptual_variables = perceptual_variables
         self._dtype = jnp.dtype(config.compute_dtype)
 
@@ -229,6 +233,7 @@ class RenderingToVideoTask(Task):
             variables[_AVERAGE]["params"],
             window_half=self.config.window_half,
             vertex_texture=self._vertex_texture,
+            surroundings=self._surroundings,
         )
 
 
@@ -268,6 +273,7 @@ def train_rendering_to_video(
         perceptual=perceptual,
         perceptual_variables=perceptual_variables,
         vertex_texture=reference.vertex_texture,
+        surroundings=reference.surroundings,
         validate_every=validate_every,
     )
     provenance = settings(config) | {"reference": tree_hash(reference._asdict())}

@@ -1,0 +1,195 @@
+"""What is seen around the face: a head that moves with it, and a background that does not.
+
+A face model ends at the forehead's edge and the jaw. Behind it stands a shell: skull, hair, ears
+and neck as a height over the plane of the face, textured from a video of the person
+(`facial_jax.tracking.surroundings`), which moves as the head does. It is smooth, so that the rays
+of few pixels tell where the others meet it: no mesh, no rasterizer.
+"""
+
+import flax.struct
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, UInt8
+
+from facial_jax.precision import full_precision
+from facial_jax.rendering.camera import Camera, rotation_from_euler
+from facial_jax.rendering.mapping import map_frames
+
+_MIN_SLOPE = 0.05
+"""Of a ray against the plane of the face: no head is turned so far that one looks along it."""
+_NODES = 33
+"""Rays in a row, and in a column, that are followed; what lies between them is interpolated."""
+_ITERATIONS, _DAMPING = 12, 0.6
+_FIRST_HEIGHT = -0.4  # decimetres; any would do
+
+
+@flax.struct.dataclass
+class Surroundings:
+    """A person's head and the place where they are, as one video shows them."""
+
+    extent: Float[Array | np.ndarray, "2 2"]
+    # x and y, head space, of what is left and top in `height` and `texture`, and of what is right
+    # and bottom: the centres of their first and their last entries; decimetres
+    height: Float[Array | np.ndarray, "gh gw"]
+    # z, head space, of the head's surface, decimetres
+    texture: UInt8[Array | np.ndarray, "th tw 4"]
+    # red, green, blue as seen (light included), and opacity, of the head
+    background: UInt8[Array | np.ndarray, "h w 3"]
+    # what does not move, as large as the frames
+
+
+def shell_height(
+    height: Float[Array, "gh gw"],
+    extent: Float[Array, "2 2"],
+    x: Float[Array, "*b"],
+    y: Float[Array, "*b"],
+) -> Float[Array, "*b"]:
+    """z of the shell at these x and y, head space, decimetres; beyond its edge that of the edge."""
+    rows, columns = height.shape
+    across = jnp.clip((x - extent[0, 0]) / (extent[1, 0] - extent[0, 0]), 0, 1) * (columns - 1)
+    down = jnp.clip((y - extent[0, 1]) / (extent[1, 1] - extent[0, 1]), 0, 1) * (rows - 1)
+    column = jnp.minimum(across.astype(jnp.int32), columns - 2)
+    row = jnp.minimum(down.astype(jnp.int32), rows - 2)
+    right, low = across - column.astype(across.dtype), down - row.astype(down.dtype)
+    index, flat = row * columns + column, height.reshape(-1)
+
+    def at(step):
+        return flat.at[index + step].get(mode="promise_in_bounds")
+
+    above = at(0) * (1 - right) + at(1) * right
+    return above * (1 - low) + (at(columns) * (1 - right) + at(columns + 1) * right) * low
+
+
+@full_precision
+def shell_seen(
+    height: Float[Array, "gh gw"],
+    extent: Float[Array, "2 2"],
+    pose: Float[Array, "6"],
+    camera: Camera,
+    size: tuple[int, int],
+) -> Float[Array, "h w 2"]:
+    """x and y, head space, of the shell's point that each pixel's centre shows; decimetres."""
+    nodes = jnp.linspace(0.0, 1.0, _NODES, dtype=jnp.float32)
+    column = ((nodes * size[1] - camera.center_px[0]) / camera.focal_px)[None, :]
+    row = ((camera.center_px[1] - nodes * size[0]) / camera.focal_px)[:, None]
+    rotation = rotation_from_euler(pose[:3])
+    # World directions (column, row, −1) and the camera's place, turned back into the head's space.
+    eye = jnp.stack([-pose[3], -pose[4], camera.distance - pose[5]]) @ rotation
+    dx, dy, dz = (
+        column * rotation[0, axis] + row * rotation[1, axis] - rotation[2, axis]
+        for axis in range(3)
+    )
+    dz = jnp.minimum(dz, -_MIN_SLOPE)
+
+    def meet(z):
+        distance = (z - eye[2]) / dz
+        return eye[0] + distance * dx, eye[1] + distance * dy
+
+    def nearer(_, z):
+        return z + _DAMPING * (shell_height(height, extent, *meet(z)) - z)
+
+    z = lax.fori_loop(0, _ITERATIONS, nearer, jnp.full_like(dz, _FIRST_HEIGHT))
+    down, across = (jnp.asarray(_between_nodes(n)) for n in size)
+    return jnp.stack([down @ seen @ across.T for seen in meet(z)], axis=-1)
+
+
+def _between_nodes(count: int) -> Float[np.ndarray, "n m"]:
+    """The matrix that interpolates at `count` pixels' centres between the nodes."""
+    place = (np.arange(count) + 0.5) / count * (_NODES - 1)
+    apart = np.abs(place[:, None] - np.arange(_NODES))
+    return np.maximum(1 - apart, 0).astype(np.float32)
+
+
+def draw_surroundings(
+    surroundings: Surroundings, pose: Float[Array, "t 6"], camera: Camera
+) -> Float[Array, "t h w 3"]:
+    """The head's shell before the background, RGB in [0, 1].
+
+    Args:
+        surroundings: the person's.
+        pose: of the head, radians and decimetres.
+        camera: for images of the background's size.
+    """
+    background = jnp.asarray(surroundings.background).astype(jnp.float32) / 255
+    texture = jnp.asarray(surroundings.texture)
+    size, (rows, columns) = background.shape[:2], texture.shape[:2]
+    end = jnp.array([[[columns - 1, rows - 1]]], jnp.float32)
+    height, extent = jnp.asarray(surroundings.height), jnp.asarray(surroundings.extent)
+    first, last = extent[:, None, None]
+    scale = end / (last - first)
+    texels = texture.reshape(-1, 4)
+
+    def draw(pose):
+        place = (shell_seen(height, extent, pose, camera, size) - first) * scale
+        within = ((place >= 0) & (place <= end)).all(axis=-1, keepdims=True)
+        place = jnp.clip(place, 0.0, end)
+        corner = jnp.minimum(place.astype(jnp.int32), end.astype(jnp.int32) - 1)
+        share = place - corner.astype(jnp.float32)
+        index = corner[..., 1] * columns + corner[..., 0]
+
+        def at(step):
+            rows = texels.at[index + step].get(mode="promise_in_bounds")
+            return rows.astype(jnp.float32) / 255
+
+        right, down = share[..., :1], share[..., 1:]
+        above = at(0) * (1 - right) + at(1) * right
+        below = at(columns) * (1 - right) + at(columns + 1) * right
+        color = above * (1 - down) + below * down
+        opacity = jnp.where(within, color[..., 3:], 0.0)
+        return opacity * color[..., :3] + (1 - opacity) * background
+
+    return map_frames(draw, pose)
+
+
+def check_surroundings(surroundings: Surroundings, size: tuple[int, int]) -> None:
+    """Raises ValueError where the background is not of the frames' (height, width)."""
+    if (found := tuple(surroundings.background.shape[:2])) != tuple(size):
+        raise ValueError(
+            f"surroundings: expected a background of the frames' {size[1]}×{size[0]} pixels, got "
+            f"{found[1]}×{found[0]}"
+        )
+
+
+def surroundings_arrays(surroundings: Surroundings) -> dict[str, np.ndarray]:
+    """As files hold it; the inverse of `surroundings_from_arrays`."""
+    return {
+        "extent": np.asarray(surroundings.extent, np.float32),
+        "height": np.asarray(surroundings.height, np.float32),
+        "texture": np.asarray(surroundings.texture),
+        "background": np.asarray(surroundings.background),
+    }
+
+
+def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
+    """What `surroundings_arrays` gave.
+
+    Raises:
+        KeyError: one of them is missing.
+        ValueError: one is of another shape or type.
+    """
+    extent, height = arrays["extent"], arrays["height"]
+    if extent.shape != (2, 2):
+        raise ValueError(f"extent: expected shape (2, 2), got {extent.shape}")
+    if height.ndim != 2 or min(height.shape) < 2:
+        raise ValueError(f"height: expected at least 2×2 numbers, got shape {height.shape}")
+    for name, channels in (("texture", 4), ("background", 3)):
+        array = arrays[name]
+        fits = array.ndim == 3 and array.shape[-1] == channels and min(array.shape[:2]) > 1
+        if not fits or array.dtype != np.uint8:
+            raise ValueError(
+                f"{name}: expected uint8 of shape (height, width, {channels}), got {array.dtype} "
+                f"of {array.shape}"
+            )
+    return Surroundings(
+        extent=extent, height=height, texture=arrays["texture"], background=arrays["background"]
+    )
+
+
+def shown_before(
+    image: Float[Array, "*t h w 3"],
+    opacity: Float[Array, "*t h w 1"],
+    surroundings: Float[Array, "*t h w 3"],
+) -> Float[Array, "*t h w 3"]:
+    """The rendered face before what is around it; `opacity` as `RenderedFace.mask`."""
+    return opacity * image + (1 - opacity) * surroundings

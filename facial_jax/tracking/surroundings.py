@@ -1,0 +1,208 @@
+"""A person's head and the place around it, as a video shows them.
+
+What does not move is the median of the frames; what moves with the head is the median of the frames
+seen from the head. Which of both a point of the head's shell shows is told by what varies less. The
+shell's height is found as in a plane sweep (Collins, CVPR 1996): it is the one at which what the
+frames show of a point varies least.
+"""
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt8
+from scipy.ndimage import gaussian_filter
+
+from facial_jax.compilation import jit
+from facial_jax.pictures import opencv
+from facial_jax.precision import full_precision
+from facial_jax.rendering.camera import (
+    Camera,
+    camera_vertices,
+    pinhole_camera,
+    project_to_pixels,
+    rotation_from_euler,
+    transform_vertices,
+)
+from facial_jax.rendering.surroundings import Surroundings
+
+MAX_FRAMES = 64
+EXTENT_DM = ((-2.2, 2.2), (2.2, -2.6))
+"""x, and y from top to bottom, of the head's texture: whole crops, wherever the head is in them."""
+_GRID = 120, 110
+"""Rows and columns of heights: one every 0.04 dm."""
+_RADII = (1.17, 1.31, 0.75)
+"""Half axes of the ellipsoid that heights are sought around, as shares of the face's half width,
+half height and whole depth: behind the face, as wide as a head at the ears, as high as the crown.
+"""
+_OFFSETS_DM = (-0.9, -0.7, -0.5, -0.3, -0.15, 0.0, 0.15, 0.3, 0.45)
+"""Heights that are tried, from the ellipsoid's front, or the plane through its middle."""
+_STIFFNESS = 30.0
+"""Grey levels by which a point must vary less, per dm² that it lies off the most likely height."""
+_SMOOTHING_DM = 0.15
+"""Of heights."""
+_MIN_DRAWN_SHARE = 0.25
+"""A point that fewer frames show fades out."""
+_OPAQUE = 0.3, 0.7
+"""The background's share of both variances at which the head begins to be seen, and is opaque."""
+_OPACITY_SMOOTHING_DM = 0.06
+_ROWS = 32
+
+
+def surroundings_frames(count: int) -> Int[np.ndarray, "n"]:
+    """Numbers of the frames that are looked at: up to 64 of `count`, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, MAX_FRAMES)).round().astype(int))
+
+
+def video_surroundings(
+    shape: Float[np.ndarray, "n 3"],
+    pose: Float[np.ndarray, "t 6"],
+    frames: UInt8[np.ndarray, "t h w 3"],
+) -> Surroundings:
+    """What these frames show around the face.
+
+    Args:
+        shape: the person's face without expression, decimetres.
+        pose: of the head in each frame, radians and decimetres.
+        frames: the video's, at the size at which they are to be made; see `surroundings_frames`.
+
+    Raises:
+        ValueError: there is no frame.
+    """
+    if not len(frames):
+        raise ValueError("frames: expected at least one frame, got none")
+    camera, pose = pinhole_camera(frames.shape[1:3]), np.asarray(pose, np.float32)
+    background = np.median(frames, axis=0).astype(np.uint8)
+    height = _find_height(shape, pose, frames, background, camera)
+    texel = float((camera.distance - np.median(pose[:, 5])) / camera.focal_px)
+    columns, rows = (round(abs(b - a) / texel) + 1 for a, b in EXTENT_DM)
+    cv2 = opencv()
+    fine = cv2.resize(height, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    head, within = _seen_from_head(fine, pose, frames, camera)
+    place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
+    texture, opacity = _texture(head, place, within, texel)
+    rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
+    return Surroundings(
+        extent=np.array(EXTENT_DM, np.float32).T,
+        height=height,
+        texture=rgba.round().astype(np.uint8),
+        background=background,
+    )
+
+
+def _ellipsoid(
+    shape: Float[np.ndarray, "n 3"], x: Float[np.ndarray, "*b"], y: Float[np.ndarray, "*b"]
+) -> Float[np.ndarray, "*b"]:
+    """Heights of an ellipsoid behind this face, and around it of the plane through its middle."""
+    low, high = np.asarray(shape).min(axis=0), np.asarray(shape).max(axis=0)
+    radii = (high - low) * np.array([0.5, 0.5, 1.0]) * np.array(_RADII)
+    middle = (low + high) / 2
+    inside = 1 - ((x - middle[0]) / radii[0]) ** 2 - ((y - middle[1]) / radii[1]) ** 2
+    return low[2] + radii[2] * np.sqrt(np.maximum(inside, 0))
+
+
+def _find_height(
+    shape: Float[np.ndarray, "n 3"],
+    pose: Float[np.ndarray, "t 6"],
+    frames: UInt8[np.ndarray, "t h w 3"],
+    background: UInt8[np.ndarray, "h w 3"],
+    camera: Camera,
+) -> Float[np.ndarray, "gh gw"]:
+    """The height of the shell, decimetres: see this file's first lines.
+
+    First the offset from the ellipsoid is found that suits the head best as a whole, then that of
+    every point, near to it.
+    """
+    cv2, (rows, columns) = opencv(), _GRID
+    (left, right), (top, bottom) = EXTENT_DM
+    smoothing = _SMOOTHING_DM / (right - left) * (columns - 1)
+    x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(top, bottom, rows))
+    first = _ellipsoid(shape, x, y)
+    pose = pose[::2]
+    # As coarse as the grid: finer detail would only add noise.
+    blurred = [cv2.GaussianBlur(frame, (0, 0), len(frame) / 192) for frame in frames[::2]]
+    place = [cv2.GaussianBlur(background, (0, 0), len(background) / 192)] * len(pose)
+
+    def varies(pictures, offset, about=None):
+        """Mean difference of a point from its median, or from `about`, where it is in the frame."""
+        seen, within = _seen_from_head(first + offset, pose, pictures, camera)
+        about = np.median(seen, axis=0) if about is None else about
+        off = np.abs(seen.astype(np.float32) - about).mean(axis=-1)
+        return (off * within).sum(axis=0) / np.maximum(within.sum(axis=0), 1), within, seen
+
+    costs = np.stack([gaussian_filter(varies(blurred, o)[0], smoothing) for o in _OFFSETS_DM])
+    behind, within, _ = varies(blurred, 0.0, about=_seen_from_head(first, pose, place, camera)[0])
+    # Where the frames are unlike the background, and some height explains them: there is the head.
+    is_head = np.maximum(gaussian_filter(behind, smoothing) ** 2 - costs.min(axis=0) ** 2, 0)
+    is_head = is_head * (within.mean(axis=0) > _MIN_DRAWN_SHARE)
+    offsets = np.array(_OFFSETS_DM)
+    likely = int(((costs * is_head).sum(axis=(1, 2)) / max(is_head.sum(), 1e-9)).argmin())
+    if not is_head.any():
+        return first.astype(np.float32)
+    stiff = costs + _STIFFNESS * ((offsets - offsets[likely]) ** 2)[:, None, None]
+    gained = stiff[likely] - stiff.min(axis=0) + 1e-2
+    offset = gaussian_filter(offsets[stiff.argmin(axis=0)] * gained, smoothing)
+    height = first + offset / gaussian_filter(gained, smoothing)
+    return gaussian_filter(height, smoothing / 2).astype(np.float32)
+
+
+def _seen_from_head(
+    height: Float[np.ndarray, "th tw"],
+    pose: Float[np.ndarray, "t 6"],
+    pictures: list[np.ndarray] | np.ndarray,
+    camera: Camera,
+) -> tuple[UInt8[np.ndarray, "t th tw 3"], Bool[np.ndarray, "t th tw"]]:
+    """What each picture shows at every point of the shell, and whether it reaches so far.
+
+    Beyond a picture's edge its last pixels are repeated.
+    """
+    cv2, (rows, columns) = opencv(), height.shape
+    x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
+    points = np.stack([x, y, height], axis=-1).reshape(-1, 3).astype(np.float32)
+    seen, within = [], []
+    for picture, row in zip(pictures, pose, strict=True):
+        pixels = np.asarray(_project(points, row, camera)).reshape(rows, columns, 2)
+        size = np.array(picture.shape[1::-1])
+        within.append(((pixels > 0) & (pixels < size)).all(axis=-1))
+        # Pixels' centres lie at +0.5.
+        across, down = np.moveaxis(pixels - np.float32(0.5), -1, 0)
+        edge = cv2.BORDER_REPLICATE
+        seen.append(cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=edge))
+    return np.stack(seen), np.stack(within)
+
+
+@jit
+@full_precision
+def _project(
+    points: Float[Array | np.ndarray, "n 3"], pose: Float[Array | np.ndarray, "6"], camera: Camera
+) -> Float[Array, "n 2"]:
+    posed = transform_vertices(points, rotation_from_euler(pose[:3]), pose[3:])
+    return project_to_pixels(camera, camera_vertices(camera, posed))
+
+
+def _texture(
+    head: UInt8[np.ndarray, "t th tw 3"],
+    place: UInt8[np.ndarray, "t th tw 3"],
+    within: Bool[np.ndarray, "t th tw"],
+    texel: float,
+) -> tuple[Float[np.ndarray, "th tw 3"], Float[np.ndarray, "th tw"]]:
+    """The head's median colour, and how much a texel is the head's rather than the place's.
+
+    `head`: what the frames show at each texel; `place`: what the background shows there; `within`:
+    whether the frame reaches so far; `texel`: decimetres.
+    """
+    rows, columns = head.shape[1:3]
+    texture = np.empty((rows, columns, 3), np.float32)
+    off_head, off_place = (np.empty((rows, columns), np.float32) for _ in range(2))
+    for start in range(0, rows, _ROWS):
+        part = slice(start, start + _ROWS)
+        shown = np.where(within[:, part, :, None], head[:, part].astype(np.float32), np.nan)
+        shown[:, ~within[:, part].any(axis=0)] = 0
+        texture[part] = np.nanmedian(shown, axis=0)
+        off_head[part] = np.nanmean(np.abs(shown - texture[part]), axis=(0, 3))
+        off_place[part] = np.nanmean(np.abs(shown - place[:, part]), axis=(0, 3))
+    smoothing = _OPACITY_SMOOTHING_DM / texel
+    head_variance, place_variance = (
+        gaussian_filter(off, smoothing) ** 2 for off in (off_head, off_place)
+    )
+    share = place_variance / (place_variance + head_variance + 1e-3)
+    low, high = _OPAQUE
+    opacity = np.clip((share - low) / (high - low), 0, 1)
+    return texture, opacity * np.clip(within.mean(axis=0) / _MIN_DRAWN_SHARE, 0, 1)

@@ -1,0 +1,122 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.rendering.camera import (
+    camera_vertices,
+    pinhole_camera,
+    project_to_pixels,
+    rotation_from_euler,
+    transform_vertices,
+)
+from facial_jax.rendering.surroundings import (
+    HeadShell,
+    Surroundings,
+    check_surroundings,
+    draw_surroundings,
+    shell_points,
+    shell_seen,
+    shown_before,
+    surroundings_arrays,
+    surroundings_from_arrays,
+)
+
+SIZE = (64, 64)
+SHELL = HeadShell(
+    center=np.array([0.0, 0.15, -0.65], np.float32), radii=np.array([0.86, 1.3, 0.85], np.float32)
+)
+POSES = np.array(
+    [[0, 0, 0, 0, 0, -4.5], [-0.2, 0.3, 0.1, 0.2, -0.1, -4], [0.15, -0.4, 0, 0, 0.2, -5]],
+    np.float32,
+)
+
+
+def surroundings(texture=None):
+    rng = np.random.default_rng(0)
+    if texture is None:
+        texture = rng.integers(0, 256, (50, 46, 4), np.uint8)
+    return Surroundings(
+        shell=SHELL,
+        extent=np.array([[-2.2, 2.2], [2.2, -2.6]], np.float32),
+        texture=texture,
+        background=rng.integers(0, 256, (*SIZE, 3), np.uint8),
+    )
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_a_pixel_shows_the_shells_point_that_is_projected_to_it(pose):
+    camera = pinhole_camera(SIZE)
+    seen = shell_seen(SHELL, jnp.asarray(pose), camera, SIZE)
+    points = shell_points(SHELL, seen[..., 0], seen[..., 1]).reshape(-1, 3)
+    pose = jnp.asarray(pose)
+    posed = transform_vertices(points, rotation_from_euler(pose[:3]), pose[3:])
+    pixels = project_to_pixels(camera, camera_vertices(camera, posed)).reshape(*SIZE, 2)
+    column, row = np.meshgrid(np.arange(SIZE[1]) + 0.5, np.arange(SIZE[0]) + 0.5)
+    # At the ellipsoid's silhouette a root of nearly nothing is taken.
+    np.testing.assert_allclose(pixels, np.stack([column, row], axis=-1), atol=0.05)
+
+
+def test_the_shell_is_an_ellipsoids_front_on_a_plane():
+    x, y = (jnp.array(v, jnp.float32) for v in ([0.0, 0.86, 2.0], [0.15, 0.15, 0.0]))
+    points = np.asarray(shell_points(SHELL, x, y))
+    np.testing.assert_allclose(points[:, 2], [0.2, -0.65, -0.65], atol=1e-6)
+
+
+def test_the_background_is_seen_where_the_head_is_transparent_or_ends():
+    texture = np.full((50, 46, 4), 255, np.uint8)
+    texture[..., 3] = 0
+    around = surroundings(texture)
+    drawn = np.asarray(draw_surroundings(around, jnp.asarray(POSES), pinhole_camera(SIZE)))
+    assert drawn.shape == (3, *SIZE, 3)
+    background = np.broadcast_to(around.background / 255, drawn.shape)
+    np.testing.assert_allclose(drawn, background, atol=1e-6)
+    texture[..., 3] = 255
+    far = np.array([[0, 0, 0, 2.0, 0, -4.5]], np.float32)  # it begins left of the middle
+    drawn = np.asarray(draw_surroundings(around, jnp.asarray(far), pinhole_camera(SIZE)))[0]
+    np.testing.assert_allclose(drawn[:, :8], around.background[:, :8] / 255, atol=1e-6)
+    np.testing.assert_allclose(drawn[:, -8:], 1.0, atol=1e-6)
+
+
+def test_an_opaque_texture_is_read_between_its_texels():
+    # A texture that is linear in x and y is known everywhere.
+    texture = np.zeros((81, 89, 4), np.uint8)
+    texture[..., 0] = 2 * np.arange(89)
+    texture[..., 1] = 3 * np.arange(81)[:, None]
+    texture[..., 3] = 255
+    pose, camera = jnp.asarray(POSES[1:2]), pinhole_camera(SIZE)
+    drawn = np.asarray(draw_surroundings(surroundings(texture), pose, camera))[0] * 255
+    seen = np.asarray(shell_seen(SHELL, pose[0], camera, SIZE))
+    np.testing.assert_allclose(drawn[..., 0], 2 * (seen[..., 0] + 2.2) / 4.4 * 88, atol=0.02)
+    np.testing.assert_allclose(drawn[..., 1], 3 * (2.2 - seen[..., 1]) / 4.8 * 80, atol=0.02)
+
+
+def test_the_face_covers_as_much_as_it_is_opaque():
+    image, around = jnp.full((1, 1, 3), 0.8), jnp.full((1, 1, 3), 0.2)
+    shown = shown_before(image, jnp.full((1, 1, 1), 0.25), around)
+    np.testing.assert_allclose(shown, 0.35, atol=1e-6)
+
+
+def test_arrays_become_the_same_surroundings():
+    around = surroundings()
+    again = surroundings_from_arrays(surroundings_arrays(around))
+    for name, array in surroundings_arrays(again).items():
+        np.testing.assert_array_equal(array, surroundings_arrays(around)[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("center", np.zeros(2, np.float32), r"center: expected shape \(3,\), got \(2,\)"),
+        ("texture", np.zeros((4, 4, 3), np.uint8), r"texture: expected uint8 .* got uint8 of"),
+        ("background", np.zeros((4, 4, 3), np.float32), "background: expected uint8 .* float32"),
+    ],
+)
+def test_damaged_arrays_are_refused(name, value, message):
+    arrays = surroundings_arrays(surroundings()) | {name: value}
+    with pytest.raises(ValueError, match=message):
+        surroundings_from_arrays(arrays)
+
+
+def test_a_background_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="expected a background of the frames' 32×48 pixels"):
+        check_surroundings(surroundings(), (48, 32))

@@ -1,0 +1,85 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.surroundings import Surroundings, draw_surroundings
+from facial_jax.tracking.surroundings import (
+    EXTENT_DM,
+    MAX_FRAMES,
+    head_shell,
+    surroundings_frames,
+    video_surroundings,
+)
+
+SIZE = (96, 96)
+SHAPE = np.asarray(procedural_face_model().mean_shape)
+
+
+def smooth(rng, height, width):
+    coarse = rng.uniform(0, 255, (8, 8, 3))
+    rows, columns = (np.linspace(0, 6.999, n) for n in (height, width))
+    r, c = rows.astype(int)[:, None], columns.astype(int)[None]
+    fr, fc = (rows % 1)[:, None, None], (columns % 1)[None, :, None]
+    top = coarse[r, c] * (1 - fc) + coarse[r, c + 1] * fc
+    low = coarse[r + 1, c] * (1 - fc) + coarse[r + 1, c + 1] * fc
+    return (top * (1 - fr) + low * fr).astype(np.uint8)
+
+
+def moving_head(count):
+    """A round head that moves before a background, and where it is."""
+    rng = np.random.default_rng(3)
+    texture = np.zeros((120, 110, 4), np.uint8)
+    texture[..., :3] = smooth(rng, 120, 110)
+    (left, right), (top, bottom) = EXTENT_DM
+    x, y = np.meshgrid(np.linspace(left, right, 110), np.linspace(top, bottom, 120))
+    texture[..., 3] = np.where((x / 0.9) ** 2 + (y / 1.2) ** 2 < 1, 255, 0)
+    around = Surroundings(
+        shell=head_shell(SHAPE),
+        extent=np.array([[left, top], [right, bottom]], np.float32),
+        texture=texture,
+        background=smooth(rng, *SIZE),
+    )
+    t = np.linspace(0, 6, count)
+    pose = np.zeros((count, 6), np.float32)
+    pose[:, 1], pose[:, 0] = 0.2 * np.sin(3 * t), 0.1 * np.cos(5 * t)
+    pose[:, 3], pose[:, 4], pose[:, 5] = 0.5 * np.sin(2 * t), 0.15 * np.cos(3 * t), -4.5
+    frames = draw_surroundings(around, jnp.asarray(pose), pinhole_camera(SIZE))
+    return pose, np.asarray(frames * 255).round().astype(np.uint8)
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.mean((a.astype(np.float64) - b) ** 2) / 255**2)
+
+
+def test_frames_of_other_poses_are_made_again_from_what_a_video_showed():
+    pose, frames = moving_head(60)
+    known = np.arange(0, 60, 2)
+    around = video_surroundings(SHAPE, pose[known], frames[known])
+    assert around.background.shape == (*SIZE, 3)
+    others = np.arange(1, 60, 2)
+    made = draw_surroundings(around, jnp.asarray(pose[others]), pinhole_camera(SIZE))
+    made = np.asarray(made * 255).round()
+    mean = np.broadcast_to(frames[known].mean(axis=0), made.shape)
+    assert psnr(made, frames[others]) > psnr(mean, frames[others]) + 4
+
+
+def test_a_head_that_never_moves_is_shown_as_it_is():
+    pose, frames = moving_head(1)
+    pose, frames = pose.repeat(4, axis=0), frames.repeat(4, axis=0)
+    around = video_surroundings(SHAPE, pose, frames)
+    np.testing.assert_array_equal(around.background, frames[0])
+    made = draw_surroundings(around, jnp.asarray(pose[:1]), pinhole_camera(SIZE))
+    assert psnr(np.asarray(made * 255), frames[:1]) > 30
+
+
+def test_at_most_so_many_frames_are_looked_at_evenly_spread():
+    assert len(surroundings_frames(1000)) == MAX_FRAMES
+    np.testing.assert_array_equal(surroundings_frames(5), np.arange(5))
+    assert surroundings_frames(1000)[-1] == 999
+
+
+def test_no_frame_is_refused():
+    with pytest.raises(ValueError, match="expected at least one frame, got none"):
+        video_surroundings(SHAPE, np.zeros((0, 6), np.float32), np.zeros((0, 8, 8, 3), np.uint8))
