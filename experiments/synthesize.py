@@ -1,53 +1,36 @@
 """Speech in, talking video out: python -m experiments.synthesize --audio FILE --output talk.mp4."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 import facial_jax
-from facial_jax.interrupts import stop_on_request
+from experiments import MotionOptions, make_video
+from facial_jax.streamed_video import CHUNK_FRAMES
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(MotionOptions):
     """Makes a video of a subject speaking."""
 
-    audio: Path
-    """The speech: wav, mp3, flac, ogg, m4a, or a video with sound."""
     output: Path = Path("talk.mp4")
     """The video to write, an .mp4 file."""
-    subject: str = "demo"
-    """A bundled subject's name, or a subject's folder."""
-    fps: str | None = None
-    """The video's frame rate, like 25, 29.97 or 30000/1001; the subject's own if not given."""
     full_frame: bool = False
     """Show the head in whole frames of the reference video, with background and body."""
-    chunk_frames: int = facial_jax.synthesis.CHUNK_FRAMES
+    chunk_frames: int = CHUNK_FRAMES
     """How many frames are made at a time."""
 
 
 def main(config: Config) -> None:
     """Makes the video, or ends with one line that says what is wrong."""
-    facial_jax.enable_compilation_cache()
-    with stop_on_request() as stop:
-        try:
-            video = facial_jax.synthesize(
-                config.audio,
-                subject=config.subject,
-                output=config.output,
-                fps=config.fps,
-                full_frame=config.full_frame,
-                chunk_frames=config.chunk_frames,
-                progress=True,
-            )
-        except BaseException as error:
-            if stop.came:  # whatever JAX made of it
-                sys.exit("interrupted: no video was written")
-            if isinstance(error, ValueError | OSError):
-                sys.exit(f"error: {error}")
-            raise
+    video = make_video(
+        facial_jax.synthesize,
+        config,
+        output=config.output,
+        full_frame=config.full_frame,
+        chunk_frames=config.chunk_frames,
+    )
     print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
 
 
