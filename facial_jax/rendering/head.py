@@ -26,6 +26,9 @@ from facial_jax.rendering.render import render_vertices
 
 BATCH_FRAMES = 8
 """Frames rendered together: always as many, so that pixels do not depend on the chunk's size."""
+FINER = 2
+"""A pixel is the mean of so many in height and width: the mesh is as fine as the pixels, and edges
+that the rasterizer's antialiasing does not see would be jagged."""
 FILLED = 0.88
 """Share of the picture's height that the head reaches at most."""
 
@@ -84,7 +87,7 @@ def head_chunks(
         lids: displacements that close the eyes, in dm; None: they stay open.
         chunk_frames: how many are made at a time, rounded up to a multiple of 8.
     """
-    count, camera = len(attributes), pinhole_camera((size, size))
+    count, camera = len(attributes), pinhole_camera((FINER * size, FINER * size))
     chunk = -(-max(chunk_frames, 1) // BATCH_FRAMES) * BATCH_FRAMES
     lids = jnp.zeros_like(model.mean_shape) if lids is None else jnp.asarray(lids)
     attributes = jax.tree.map(np.asarray, attributes)
@@ -109,7 +112,7 @@ def _draw_heads(
     *,
     size: int,
 ) -> UInt8[Array, "n h w 3"]:
-    albedo = face_texture(model, person.texture)
+    albedo, fine = face_texture(model, person.texture), FINER * size
 
     def draw_batch(part: Attributes) -> UInt8[Array, "b h w 3"]:
         identity = person.identity if part.identity is None else part.identity
@@ -121,10 +124,10 @@ def _draw_heads(
             albedo,
             person.illumination,
             camera,
-            (size, size),
-            antialiased=True,
+            (fine, fine),
         )
         image = face.image + (1.0 - face.mask) * jnp.asarray(GROUND)
+        image = image.reshape(-1, size, FINER, size, FINER, 3).mean(axis=(2, 4))
         return jnp.round(image.clip(0.0, 1.0) * 255.0).astype(jnp.uint8)
 
     batched = jax.tree.map(lambda x: x.reshape(-1, BATCH_FRAMES, *x.shape[1:]), attributes)
