@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -136,8 +137,8 @@ def test_turns_are_unit_quaternions_the_short_way(gltf):
 
 @pytest.mark.parametrize("frame", [0, 4, FRAMES - 1])
 def test_the_readers_posed_vertices_are_ours(gltf, motion, frame):
-    model, one = procedural_face_model(), motion[frame : frame + 1]
-    shape = face_shape(model, jnp.asarray(one.identity), jnp.asarray(one.expression))
+    model, one = procedural_face_model(), jax.tree.map(jnp.asarray, motion[frame : frame + 1])
+    shape = face_shape(model, one.identity, one.expression)
     shape += one.blink[0] / 5.0 * sum(lid_closing())[None]
     ours = 0.1 * np.asarray(pose_vertices(shape, one))[0]
     # Metres; a thousandth of a millimetre is left of each component that moves a vertex so little.
