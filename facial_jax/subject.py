@@ -33,6 +33,8 @@ from facial_jax.models.layers.parameters import (
     module_from_config,
     save_variables,
 )
+from facial_jax.models.pgface.generation import PgFace, load_pgface, save_pgface
+from facial_jax.models.pose_gan.generation import PoseGan, load_pose_gan, save_pose_gan
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
@@ -40,6 +42,8 @@ FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
 DESCRIPTION = "subject.json"
 FACIAL_GAN = "facial_gan.safetensors"
 RENDERING_TO_VIDEO = "rendering_to_video.safetensors"
+POSE_GAN = "pose_gan.safetensors"
+PGFACE = "pgface.safetensors"
 GENERATORS = {"GlobalGenerator": GlobalGenerator, "LocalEnhancer": LocalEnhancer}
 
 
@@ -73,6 +77,10 @@ class Subject:
     # its `acoustic_model_hash` when the subject was trained with it; None: not remembered
     full_frame: FullFrameReference | None = None
     # whole frames of the reference video, in which the head can be shown
+    pose_gan: PoseGan | None = None
+    # speech to head poses; None: not trained
+    pgface: PgFace | None = None
+    # speech and poses to the face's shape; None: not trained
 
     def rendered_face(self) -> tuple[FaceModel, Identity]:
         """What the rendering-to-video network has seen rendered."""
@@ -108,6 +116,19 @@ class Subject:
                 "head can be shown; make the subject with experiments.personalize from a video, "
                 "which writes one, or leave full_frame out"
             )
+
+    def check_pose_gan(self) -> None:
+        """Raises ValueError where the subject has no PoseGAN or no PGFace."""
+        for model, file, script in (
+            (self.pose_gan, POSE_GAN, "experiments.train_pose_gan"),
+            (self.pgface, PGFACE, "experiments.train_pgface"),
+        ):
+            if model is None:
+                raise ValueError(
+                    f"method: subject {self.name} has no {file} in its folder, which pose_gan "
+                    f"needs; train one with {script} on clips of the person and put it there, or "
+                    "use the method facial"
+                )
 
 
 def bundled_subjects() -> list[str]:
@@ -161,8 +182,9 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
     "procedural" is the built-in model. "bfm" is the user's Basel Face Model, of which nothing is
     stored: whoever loads the subject must have it (see `facial_jax.face.bfm.bfm_path`).
 
-    Full frames are copied; where the subject has none, those in the folder stay as they are. The
-    description goes last, so that a folder with a description is whole.
+    Full frames are copied. Of these, and of PoseGAN and PGFace, what the subject does not have
+    stays in the folder as it is. The description goes last, so that a folder with a description is
+    whole.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,6 +198,10 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
             window_half=subject.window_half,
             vertex_texture=subject.vertex_texture,
         )
+    if subject.pose_gan is not None:
+        save_pose_gan(folder / POSE_GAN, subject.pose_gan)
+    if subject.pgface is not None:
+        save_pgface(folder / PGFACE, subject.pgface)
     if subject.full_frame is not None:
         copy_full_frame_reference(subject.full_frame, folder)
     coefficients = {
@@ -228,6 +254,10 @@ def load_subject(name: str | os.PathLike) -> Subject:
     video = {}
     if fields.get("renders", True) or (folder / RENDERING_TO_VIDEO).is_file():
         video = load_rendering_to_video(folder / RENDERING_TO_VIDEO)
+    pose_gan, pgface = (
+        load(folder / file) if (folder / file).is_file() else None
+        for load, file in ((load_pose_gan, POSE_GAN), (load_pgface, PGFACE))
+    )
     return Subject(
         name=name,
         fps=fps,
@@ -238,5 +268,7 @@ def load_subject(name: str | os.PathLike) -> Subject:
         acoustic_model=fields.get("acoustic_model", BUNDLED),
         acoustic_sha256=fields.get("acoustic_sha256"),
         full_frame=load_full_frame_reference(folder),
+        pose_gan=pose_gan,
+        pgface=pgface,
         **video,
     )
