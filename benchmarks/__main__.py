@@ -62,6 +62,14 @@ def facial_gan(settings: Settings) -> Iterator[Row]:
     yield from bench.rows(bench.Arguments(repeats=settings.repeats, **options))
 
 
+def pose_gan(settings: Settings) -> Iterator[Row]:
+    """PoseGAN."""
+    from benchmarks import bench_pose_gan as bench
+
+    options = {"widths": ("paper",)} if settings.quick else {}
+    yield from bench.rows(bench.Arguments(repeats=settings.repeats, **options))
+
+
 def facial_gan_networks(settings: Settings) -> Iterator[Row]:
     """FACIAL-GAN's networks by themselves."""
     from benchmarks import bench_networks as bench
@@ -154,6 +162,7 @@ def phoneme_features(settings: Settings) -> Iterator[Row]:
 BENCHMARKS = (
     facial_gan,
     facial_gan_networks,
+    pose_gan,
     rendering_to_video,
     training_loops,
     rendering,

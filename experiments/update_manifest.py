@@ -37,6 +37,10 @@ ORIGINS = {
         "own.",
         "python -m experiments.general_train",
     ),
+    "subjects/demo/pose_gan.safetensors": (
+        "PoseGAN, trained by this project from nothing on the same speech and animation.",
+        "python -m experiments.train_pose_gan",
+    ),
     "subjects/demo/rendering_to_video.safetensors": (
         "Rendering-to-video network, trained by this project from nothing on a drawn person.",
         "python -m experiments.train_rendering_to_video",

@@ -22,7 +22,7 @@ from facial_jax.audio.acoustic import (
 )
 from facial_jax.backend import on_cpu
 from facial_jax.data.clips import ARRAY_FIELDS, check_clip, clip_entry
-from facial_jax.data.splits import SPLITS, split_of_index, split_of_name
+from facial_jax.data.splits import POSE_RATIO, SPLITS, split_of_index, split_of_name
 from facial_jax.data.tracked_clip import load_tracked_clip, save_tracked_clip
 from tests.random_clips import random_clip
 
@@ -173,6 +173,19 @@ def test_of_ten_clips_five_train_one_validates_and_four_test():
     splits = [split_of_index(i) for i in range(20)]
     assert [splits.count(split) for split in SPLITS] == [10, 2, 8]
     assert set(splits[:3]) == set(SPLITS)
+
+
+def test_or_seven_train_one_validates_and_two_test():
+    splits = [split_of_index(i, POSE_RATIO) for i in range(20)]
+    assert [splits.count(split) for split in SPLITS] == [14, 2, 4]
+    assert set(splits[:3]) == set(SPLITS)
+    named = [split_of_name(f"clip {i}", POSE_RATIO) for i in range(4000)]
+    shares = [named.count(split) / 4000 for split in SPLITS]
+    np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.03)
+    config = SyntheticTalkingHeadConfig(ratio=POSE_RATIO, acoustic_model="bundled")
+    assert "_split7-1-2_" in config.name
+    with pytest.raises(ValueError, match=r"ratio: expected one of 5-1-4, 7-1-2, got '8-1-1'"):
+        SyntheticTalkingHeadConfig(ratio="8-1-1")
 
 
 def test_the_split_by_name_is_stable_and_about_five_one_four():
