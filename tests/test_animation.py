@@ -214,27 +214,33 @@ def test_a_subject_keeps_its_pose_gan_and_pgface(both, tmp_path):
     loaded = load_subject(tmp_path)
     np.testing.assert_allclose(loaded.pose_gan.rest_pose, both.pose_gan.rest_pose, atol=1e-3)
     assert loaded.pgface.generator == both.pgface.generator
-    save_subject(tmp_path, load_subject("demo"), face_model="procedural")
+    without = dataclasses.replace(both, pose_gan=None, pgface=None)
+    save_subject(tmp_path, without, face_model="procedural")
     assert load_subject(tmp_path).pgface is not None
     (tmp_path / PGFACE).write_bytes(b"broken")
     with pytest.raises(ValueError, match=PGFACE):
         load_subject(tmp_path)
 
 
-def test_a_subject_without_pose_gan_says_what_makes_one(demo, both, speech, tmp_path):
+def test_a_subject_without_pose_gan_says_what_makes_one(both, speech, tmp_path):
     sound = (speech[:RATE], RATE)
+    without = dataclasses.replace(both, pose_gan=None)
     with pytest.raises(ValueError, match=rf"no {POSE_GAN}.*experiments\.train_pose_gan"):
-        animate(sound, subject=demo, method="pose_gan", progress=False)
+        animate(sound, subject=without, method="pose_gan", progress=False)
     only = dataclasses.replace(both, pgface=None)
     with pytest.raises(ValueError, match=rf"no {PGFACE}.*experiments\.train_pgface"):
         facial_jax.synthesize(sound, subject=only, method="pose_gan", progress=False)
+    save_subject(tmp_path / "anna", without, face_model="procedural")
     for command in (animate_head, synthesize):
         config = command.Config(
-            audio=facial_jax.sample_speech(), method="pose_gan", output=tmp_path / "a.mp4"
+            audio=facial_jax.sample_speech(),
+            subject=str(tmp_path / "anna"),
+            method="pose_gan",
+            output=tmp_path / "a.mp4",
         )
         with pytest.raises(SystemExit, match="error: method: subject demo has no"):
             command.main(config)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["anna"]
 
 
 def test_the_command_writes_video_head_and_curves(speech, tmp_path, capsys):
