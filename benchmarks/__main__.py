@@ -62,6 +62,14 @@ def facial_gan(settings: Settings) -> Iterator[Row]:
     yield from bench.rows(bench.Arguments(repeats=settings.repeats, **options))
 
 
+def pose_gan(settings: Settings) -> Iterator[Row]:
+    """PoseGAN."""
+    from benchmarks import bench_pose_gan as bench
+
+    options = {"widths": ("paper",)} if settings.quick else {}
+    yield from bench.rows(bench.Arguments(repeats=settings.repeats, **options))
+
+
 def facial_gan_networks(settings: Settings) -> Iterator[Row]:
     """FACIAL-GAN's networks by themselves."""
     from benchmarks import bench_networks as bench
@@ -132,6 +140,14 @@ def synthesis(settings: Settings) -> Iterator[Row]:
         yield from bench.rows(20, (512,), 2)
 
 
+def animation(settings: Settings) -> Iterator[Row]:
+    """Speech to animated heads."""
+    from benchmarks import bench_animation as bench
+
+    options = {"seconds": 60.0, "drawn_s": 1.0, "sizes": (256,)} if settings.quick else {}
+    yield from bench.rows(bench.Arguments(repeats=3, **options))
+
+
 def acoustic_features(settings: Settings) -> Iterator[Row]:
     """Speech features."""
     from benchmarks import bench_acoustic as bench
@@ -154,11 +170,13 @@ def phoneme_features(settings: Settings) -> Iterator[Row]:
 BENCHMARKS = (
     facial_gan,
     facial_gan_networks,
+    pose_gan,
     rendering_to_video,
     training_loops,
     rendering,
     nvdiffrast,
     synthesis,
+    animation,
     acoustic_features,
     phoneme_features,
 )

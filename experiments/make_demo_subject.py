@@ -1,8 +1,9 @@
 """Puts the built-in subject `demo` together from what was trained.
 
-    python -m experiments.make_demo_subject --facial-gan FILE --rendering-to-video FILE
+    python -m experiments.make_demo_subject --facial-gan FILE --pose-gan FILE \\
+        --rendering-to-video FILE
 
-The way to it from nothing: make_demo_video, train_acoustic, general_train and
+The way to it from nothing: make_demo_video, train_acoustic, general_train, train_pose_gan and
 train_rendering_to_video, each in this folder. Run update_manifest afterwards.
 """
 
@@ -19,6 +20,12 @@ from facial_jax.attributes import POSE_SIZE, Identity
 from facial_jax.audio.acoustic import acoustic_model_hash, default_acoustic_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan
+from facial_jax.models.pose_gan.generation import (
+    GENERATOR_FILE,
+    PoseGan,
+    load_pose_gan,
+    save_pose_gan,
+)
 from facial_jax.subject import (
     BUNDLED_SUBJECTS,
     Subject,
@@ -33,6 +40,8 @@ class Config:
 
     facial_gan: Path
     """The network that general_train wrote."""
+    pose_gan: Path
+    """The network that train_pose_gan wrote."""
     rendering_to_video: Path
     """The network that train_rendering_to_video wrote."""
     data: Path = Path("runs/demo")
@@ -48,6 +57,11 @@ def place_head(model: FacialGan, rest_pose: np.ndarray) -> FacialGan:
     offset = jnp.zeros_like(model.statistics.mean).at[:POSE_SIZE].set(rest_pose)
     statistics = model.statistics.replace(mean=model.statistics.mean + offset)
     return model.replace(statistics=statistics, initial_state=model.initial_state + offset)
+
+
+def place_pose_gan(model: PoseGan, rest_pose: np.ndarray) -> PoseGan:
+    """The same PoseGAN, its head resting where this person's does."""
+    return model.replace(rest_pose=model.rest_pose + rest_pose)
 
 
 def main(config: Config) -> None:
@@ -69,6 +83,8 @@ def main(config: Config) -> None:
         **load_rendering_to_video(config.rendering_to_video),
     )
     save_subject(config.output, subject, face_model="procedural")
+    pose_gan = place_pose_gan(load_pose_gan(config.pose_gan), REST_POSE)
+    save_pose_gan(config.output / GENERATOR_FILE, pose_gan, half_precision=True)
 
 
 if __name__ == "__main__":

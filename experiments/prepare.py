@@ -45,6 +45,8 @@ class Config:
     done already get this one's without being tracked again."""
     again: bool = False
     """Track videos again that are done already."""
+    per_frame_identity: bool = False
+    """Fit a face shape to every frame, as PGFace learns it."""
     workers: int = 1
     """How many videos are tracked at once; more than one needs Apache Beam."""
     beam: str = ""
@@ -63,6 +65,7 @@ def main(config: Config) -> None:
             subject=config.subject,
             acoustic_model=config.acoustic_model,
             again=config.again,
+            per_frame_identity=config.per_frame_identity,
         )
         videos = find_videos(config.videos, output=config.output)
         load_acoustic_model(config.acoustic_model)

@@ -49,7 +49,9 @@ PRESETS = {
     "demo": Arguments(
         data=tyro.MISSING,
         preset="demo",
-        training=PgFaceTrainingConfig(max_steps=6000, learning_rate=2e-3, final_learning_rate=1e-5),
+        training=PgFaceTrainingConfig(
+            batch=256, max_steps=600, learning_rate=3e-3, final_learning_rate=1e-5
+        ),
     ),
     "paper": Arguments(data=tyro.MISSING, preset="paper"),
 }

@@ -1,4 +1,4 @@
-"""Curves as SVG, for pages that need nothing else."""
+"""Curves and bars as SVG, for pages that need nothing else."""
 
 import html
 
@@ -32,6 +32,34 @@ def svg_plot(title: str, curves: dict[str, np.ndarray], times_s: np.ndarray | No
         f'<text x="{_MARGIN}" y="11">{html.escape(title)}:{"".join(legend)}</text>'
         f'<text x="0" y="22">{high:.3g}</text><text x="0" y="{_HEIGHT - 14}">{low:.3g}</text>'
         f"{axis}{''.join(paths)}</svg>"
+    )
+
+
+def svg_bars(title: str, groups: dict[str, dict[str, float]]) -> str:
+    """Bars from 0 on: groups by name, and in each its values by name, the same in every group."""
+    names = list(next(iter(groups.values())))
+    values = [value for group in groups.values() for value in group.values()]
+    high = max([*values, 1e-9])
+    bottom, width = _HEIGHT - 16, (_WIDTH - _MARGIN) / len(groups)
+    bar = 0.8 * width / len(names)
+    parts = []
+    for i, (label, group) in enumerate(groups.items()):
+        left = _MARGIN + (i + 0.1) * width
+        for k, name in enumerate(names):
+            height = max(group[name], 0.0) / high * (bottom - 16)
+            parts.append(
+                f'<rect x="{left + k * bar:.1f}" y="{bottom - height:.1f}" width="{bar:.1f}" '
+                f'height="{height:.1f}" fill="{_COLORS[k % len(_COLORS)]}"/>'
+            )
+        parts.append(f'<text x="{left:.1f}" y="{_HEIGHT - 2}">{html.escape(label)}</text>')
+    legend = "".join(
+        f'<tspan fill="{_COLORS[k % len(_COLORS)]}"> {html.escape(name)}</tspan>'
+        for k, name in enumerate(names)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'font-size="11"><text x="{_MARGIN}" y="11">{html.escape(title)}:{legend}</text>'
+        f'<text x="0" y="22">{high:.3g}</text>{"".join(parts)}</svg>'
     )
 
 

@@ -47,6 +47,8 @@ class Preparation:
     # where the speech features come from: phonemes, bundled, deepspeech, or a file
     again: bool = False
     # track videos again that are done already
+    per_frame_identity: bool = False
+    # fit a shape to every frame; what is done already without is tracked again
 
     def __post_init__(self):
         check_crop_size(self.size)
@@ -99,7 +101,13 @@ def prepare(
     frames = open_frames(video.path, fps=how.fps)
     check_sound(frames)
     (how.output / video.clip / FILE_NAME).unlink(missing_ok=True)
-    tracked = track(frames, procedural_face_model(), size=how.size, progress=progress)
+    tracked = track(
+        frames,
+        procedural_face_model(),
+        size=how.size,
+        per_frame_identity=how.per_frame_identity,
+        progress=progress,
+    )
     subject = how.subject or video.subject
     return write_tracked(
         how.output,
@@ -113,17 +121,17 @@ def prepare(
 def done_before(video: Video, how: Preparation, say: Callable[[str], None]) -> bool:
     """Whether a sound clip of the video is there; it has the wanted acoustic model's features then.
 
-    A damaged one is not.
+    A damaged one is not, nor one that lacks a shape for every frame where that is wanted.
     """
     folder = how.output / video.clip
     if not (folder / FILE_NAME).exists():
         return False
     try:
-        listen_again(folder, how.acoustic_model)
+        clip = listen_again(folder, how.acoustic_model)
     except ValueError as error:
         say(f"{folder}: {error}")
         return False
-    return True
+    return clip.frame_identity is not None or not how.per_frame_identity
 
 
 def prepare_or_leave_out(

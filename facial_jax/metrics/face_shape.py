@@ -34,6 +34,8 @@ class FaceShapeErrors:
     # of the rest
     motion: Float[np.ndarray, ""]
     # of the differences from one frame to the next, weighed
+    identity: Float[np.ndarray, ""]
+    # weighed, of the shapes that the identity coefficients alone make
 
 
 class FaceShapeMeasure:
@@ -67,7 +69,13 @@ class FaceShapeMeasure:
             moved.append(np.diff(difference, axis=0)[counted[1:] & counted[:-1]])
         still, moved = np.concatenate(still), np.concatenate(moved)
         found = {name: _rms(still @ factor) for name, factor in self._factors.items()}
-        return FaceShapeErrors(**found, motion=_rms(moved @ self._factors["weighed"]))
+        weighed = self._factors["weighed"]
+        size = pairs[0][0].identity.shape[1]
+        return FaceShapeErrors(
+            **found,
+            motion=_rms(moved @ weighed),
+            identity=_rms(still[:, :size] @ weighed[:size]),
+        )
 
 
 def measure_methods(
@@ -124,5 +132,5 @@ def _packed(face: FaceShape) -> np.ndarray:
     return np.concatenate([face.identity, face.expression], axis=1).astype(np.float64)
 
 
-def _rms(rows: np.ndarray) -> np.ndarray:
-    return np.sqrt((rows**2).sum(axis=1).mean())
+def _rms(rows: Float[np.ndarray, "t c"]) -> Float[np.ndarray, ""]:
+    return np.array(np.sqrt((rows**2).sum(axis=1).mean()))

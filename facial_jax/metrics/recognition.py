@@ -141,6 +141,13 @@ def recognize(
     recognizer: MotionRecognizer, windows: Float[np.ndarray, "n t c"]
 ) -> Int[np.ndarray, "n"]:
     """Who moves like this: the likeliest person's number for each window."""
+    return confidences(recognizer, windows).argmax(axis=-1)
+
+
+def confidences(
+    recognizer: MotionRecognizer, windows: Float[np.ndarray, "n t c"]
+) -> Float[np.ndarray, "n p"]:
+    """How likely it is each person's motion, for each window; a row's sum is 1."""
     x = jnp.asarray((windows - recognizer.mean) / recognizer.std, jnp.float32)
     scores = recognizer.network.apply({"params": recognizer.params}, x)
-    return np.asarray(scores.argmax(axis=-1))
+    return np.asarray(jax.nn.softmax(scores, axis=-1))

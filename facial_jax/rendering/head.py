@@ -74,7 +74,7 @@ def head_chunks(
     attributes: Attributes,
     *,
     size: int,
-    lids: Float[np.ndarray, "n 3"] | None,
+    lids: Float[np.ndarray, "v 3"] | None,
     chunk_frames: int,
 ) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
     """The frames of these attributes, a chunk at a time, uint8 RGB.
@@ -106,7 +106,7 @@ def head_chunks(
 def _draw_heads(
     model: FaceModel,
     person: Identity,
-    lids: Float[Array, "n 3"],
+    lids: Float[Array, "v 3"],
     camera: Camera,
     attributes: Attributes,
     *,
@@ -126,7 +126,7 @@ def _draw_heads(
             camera,
             (fine, fine),
         )
-        image = face.image + (1.0 - face.mask) * jnp.asarray(GROUND)
+        image = face.image + (1.0 - face.mask) * jnp.asarray(GROUND)[None, None, None]
         image = image.reshape(-1, size, FINER, size, FINER, 3).mean(axis=(2, 4))
         return jnp.round(image.clip(0.0, 1.0) * 255.0).astype(jnp.uint8)
 

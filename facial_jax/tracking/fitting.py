@@ -13,6 +13,8 @@ Points are in image widths, as if the crop were 1 pixel wide: positions in [0, 1
 1015/224 (Deep3DFaceRecon's, see `rendering.camera`).
 """
 
+from collections.abc import Callable
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -191,7 +193,13 @@ def _frame(parameters):
 
 
 @full_precision
-def _linearised(landmarks, shape, parameters, points, weights):
+def linearised_residuals(
+    landmarks: LandmarkModel,
+    shape: Float[Array, "m 3"],
+    parameters: Float[Array, "70"],
+    points: Float[Array, "68 2"],
+    weights: Float[Array, "68"],
+) -> tuple[Float[Array, "142"], Float[Array, "142 70"], Float[Array, "142 80"]]:
     """`landmark_residuals` (142,) and their derivatives by the frame's parameters (142, 70) and by
     the identity (142, 80)."""
     frame = _frame(parameters)
@@ -246,9 +254,22 @@ def prior_precision(landmarks: LandmarkModel) -> Float[Array, "70"]:
     )
 
 
-def _huber(residual):
+def huber_weights(residual: Float[Array, "r"]) -> Float[Array, "r"]:
     """Weights that let single landmarks be wrong by more than 4 deviations."""
     return jnp.minimum(1.0, 4.0 / jnp.maximum(jnp.abs(residual), 1e-6))
+
+
+def frame_prior(
+    landmarks: LandmarkModel, angles: Float[Array, "2"]
+) -> tuple[Float[Array, "70"], Float[Array, "70"]]:
+    """Where a frame's parameters are expected, and their precision.
+
+    `angles`: pitch and yaw as measured, NaN where they were not.
+    """
+    known = jnp.isfinite(angles)
+    usual = prior_precision(landmarks)
+    expected = jnp.zeros_like(usual).at[:2].set(jnp.where(known, angles, 0.0))
+    return expected, usual.at[:2].add(jnp.where(known, 1 / ANGLE_DEVIATION_RAD**2, 0.0))
 
 
 @jit
@@ -256,26 +277,23 @@ def _huber(residual):
 def _fit_batch(landmarks, identity, parameters, points, weights, angles):
     """Gauss-Newton for each frame of a batch, (b, 70); identity is given."""
     shape = landmarks.mean + landmarks.identity_basis @ identity
-    usual = prior_precision(landmarks)
 
     def fit(start, points, weights, angles):
-        known = jnp.isfinite(angles)
-        expected = jnp.zeros_like(start).at[:2].set(jnp.where(known, angles, 0.0))
-        precision = usual.at[:2].add(jnp.where(known, 1 / ANGLE_DEVIATION_RAD**2, 0.0))
+        expected, precision = frame_prior(landmarks, angles)
 
         def step(parameters, _):
-            r, jacobian, _ = _linearised(landmarks, shape, parameters, points, weights)
-            robust = _huber(r)[:, None] * jacobian
+            r, jacobian, _ = linearised_residuals(landmarks, shape, parameters, points, weights)
+            robust = huber_weights(r)[:, None] * jacobian
             hessian = robust.T @ jacobian + jnp.diag(precision * 1.001 + 1e-3)
             gradient = robust.T @ r + precision * (parameters - expected)
-            return parameters - _limited(jnp.linalg.solve(hessian, gradient)), None
+            return parameters - limited_step(jnp.linalg.solve(hessian, gradient)), None
 
         return jax.lax.scan(step, start, None, length=_FRAME_STEPS)[0]
 
     return jax.vmap(fit)(parameters, points, weights, angles)
 
 
-def _limited(step):
+def limited_step(step: Float[Array, "*b p"]) -> Float[Array, "*b p"]:
     """A step whose turn is at most 0.4 rad, all of it scaled alike."""
     largest = jnp.maximum(jnp.abs(step[..., :3]).max(axis=-1, keepdims=True), 1e-9)
     return step * jnp.minimum(1.0, 0.4 / largest)
@@ -290,8 +308,10 @@ def _fit_jointly(landmarks, identity, parameters, points, weights):
 
     def system(identity, parameters, points, weights):
         shape = landmarks.mean + landmarks.identity_basis @ identity
-        r, of_frame, of_identity = _linearised(landmarks, shape, parameters, points, weights)
-        robust = _huber(r)[:, None]
+        r, of_frame, of_identity = linearised_residuals(
+            landmarks, shape, parameters, points, weights
+        )
+        robust = huber_weights(r)[:, None]
         frame_frame = (robust * of_frame).T @ of_frame + jnp.diag(precision * 1.001 + 1e-3)
         frame_identity = (robust * of_frame).T @ of_identity
         identity_identity = (robust * of_identity).T @ of_identity
@@ -314,7 +334,7 @@ def _fit_jointly(landmarks, identity, parameters, points, weights):
         hessian = reduced.sum(axis=0) + prior * jnp.eye(identity.shape[0], dtype=identity.dtype)
         of_identity = jnp.linalg.solve(hessian, gradient.sum(axis=0) + prior * identity)
         of_frames = solved[:, :, -1] - solved[:, :, :-1] @ of_identity
-        return (identity - of_identity, parameters - _limited(of_frames)), None
+        return (identity - of_identity, parameters - limited_step(of_frames)), None
 
     return jax.lax.scan(step, (identity, parameters), None, length=_JOINT_STEPS)[0]
 
@@ -362,16 +382,21 @@ def fit_frames(
     """
     if angles is None:
         angles = np.full((len(start), 2), np.nan, np.float32)
-    fitted = np.empty_like(start)
-    for first in range(0, len(start), BATCH):
-        part = slice(first, min(first + BATCH, len(start)))
-        count = part.stop - first
-        arguments = [
-            np.concatenate([x[part], np.repeat(x[part][-1:], BATCH - count, axis=0)])
-            for x in (start, np.nan_to_num(points).astype(np.float32), weights, angles)
-        ]
-        fitted[part] = np.asarray(_fit_batch(landmarks, identity, *arguments))[:count]
-    return fitted
+    rows = (start, np.nan_to_num(points).astype(np.float32), weights, angles)
+    return in_batches(lambda *batch: _fit_batch(landmarks, identity, *batch), *rows)
+
+
+def in_batches(
+    function: Callable[..., Array], *rows: Float[np.ndarray, "t ..."]
+) -> Float[np.ndarray, "t n"]:
+    """What a function of `BATCH` frames gives for each of t frames; one shape is compiled."""
+    results = []
+    for first in range(0, len(rows[0]), BATCH):
+        part = [x[first : first + BATCH] for x in rows]
+        count = len(part[0])
+        padded = [np.concatenate([x, np.repeat(x[-1:], BATCH - count, axis=0)]) for x in part]
+        results.append(np.asarray(function(*padded))[:count])
+    return np.concatenate(results)
 
 
 def head_angles(
@@ -456,7 +481,8 @@ def landmark_error(
 
 @jit
 def project_frames(
-    landmarks: LandmarkModel, identity: Float[Array, "80"], parameters: Float[Array, "t 70"]
+    landmarks: LandmarkModel, identity: Float[Array, "*b 80"], parameters: Float[Array, "t 70"]
 ) -> Float[Array, "t 68 2"]:
-    """`project_landmarks` for many frames."""
-    return jax.vmap(lambda p: project_landmarks(landmarks, identity, _frame(p)))(parameters)
+    """`project_landmarks` for many frames; `identity` is one, or one for each frame."""
+    identities = jnp.broadcast_to(identity, (parameters.shape[0], identity.shape[-1]))
+    return jax.vmap(lambda i, p: project_landmarks(landmarks, i, _frame(p)))(identities, parameters)

@@ -119,34 +119,46 @@ def read_deep3d(path: str | os.PathLike) -> tuple[Attributes, Identity]:
     camera is `pinhole_camera`'s. Blinks are zero: take them from OpenFace.
 
     Returns:
-        Attributes of t frames; identity, texture and light as the mean over them.
+        Attributes of t frames; identity, texture and light as the mean over them
+        (`read_frame_identity` keeps every frame's).
 
     Raises:
         FileNotFoundError: there is no such file, or no .mat file in the folder.
         ValueError: there are no 257 columns of finite numbers.
         ImportError: a .mat file is to be read without scipy.
     """
-    path = _existing(path)
-    if path.is_dir():
-        files = sorted(path.glob("[!.]*.mat"), key=lambda p: (len(p.stem), p.stem))
-        if not files:
-            raise FileNotFoundError(f"there is no .mat file in {path}")
-        rows = np.concatenate([_mat_coefficients(file) for file in files])
-    elif path.suffix == ".mat":
-        rows = _mat_coefficients(path)
-    else:
-        rows = _npz_rows(path, "face")
-    _check_rows(path, rows, DEEP3D_COLUMNS)
-    parts = np.split(rows, _DEEP3D_SPLIT, axis=1)
+    parts = np.split(_deep3d_rows(path), _DEEP3D_SPLIT, axis=1)
     identity, expression, texture, angles, light, translation = parts
+    pose = np.concatenate([angles, translation], axis=1)
     return (
         Attributes(
             expression=expression,
-            pose=np.concatenate([angles, translation], axis=1),
-            blink=np.zeros(len(rows), np.float32),
+            pose=pose,
+            blink=np.zeros(len(pose), np.float32),
         ),
         _identity(identity, texture, light),
     )
+
+
+def read_frame_identity(path: str | os.PathLike) -> Float[np.ndarray, "t 80"]:
+    """Every frame's identity coefficients, as single frames were reconstructed: for PGFace.
+
+    Args:
+        path: Deep3DFaceRecon's coefficients, as `read_deep3d` takes them, or FACIAL's
+            *_posenew.npz. They go into `Clip.frame_identity`.
+
+    Raises:
+        FileNotFoundError: there is no such file, or no .mat file in the folder.
+        ValueError: there are no 257 or 258 columns of finite numbers.
+        ImportError: a .mat file is to be read without scipy.
+    """
+    path = _existing(path)
+    if path.is_file() and path.suffix == ".npz":
+        rows = _npz_rows(path, "face")
+        if rows.ndim == 2 and rows.shape[1] == POSENEW_COLUMNS:
+            _check_rows(path, rows, POSENEW_COLUMNS)
+            return np.split(rows, _POSENEW_SPLIT, axis=1)[3]
+    return np.split(_deep3d_rows(path), _DEEP3D_SPLIT, axis=1)[0]
 
 
 def read_posenew(
@@ -211,6 +223,22 @@ def read_published_attributes(
         pose=_pinhole_pose(pose, size),
         blink=np.clip(blink, 0, MAX_BLINK),
     )
+
+
+def _deep3d_rows(path: str | os.PathLike) -> Float[np.ndarray, "t 257"]:
+    """The coefficients of all frames; raises as `read_deep3d` does."""
+    path = _existing(path)
+    if path.is_dir():
+        files = sorted(path.glob("[!.]*.mat"), key=lambda p: (len(p.stem), p.stem))
+        if not files:
+            raise FileNotFoundError(f"there is no .mat file in {path}")
+        rows = np.concatenate([_mat_coefficients(file) for file in files])
+    elif path.suffix == ".mat":
+        rows = _mat_coefficients(path)
+    else:
+        rows = _npz_rows(path, "face")
+    _check_rows(path, rows, DEEP3D_COLUMNS)
+    return rows
 
 
 def _pinhole_pose(pose: np.ndarray, size: tuple[int, int]) -> np.ndarray:

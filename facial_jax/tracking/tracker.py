@@ -18,6 +18,7 @@ from facial_jax.frame_rate import FrameRate
 from facial_jax.pictures import resize
 from facial_jax.tracking import fitting, photometric
 from facial_jax.tracking.blink import blink_intensity, relative_opening
+from facial_jax.tracking.frame_identity import fit_frame_identities
 from facial_jax.tracking.frames import VideoFrames, open_frames
 from facial_jax.tracking.landmarker import Landmarker, Landmarks
 from facial_jax.tracking.shots import ShotDetector
@@ -29,6 +30,7 @@ CROP_FACES = 2.4  # the crop's side over the height from brows to chin
 BRIDGED_S = 0.4  # gaps up to this length are bridged
 POSE_SMOOTHING_S = 0.04  # standard deviations of the Gaussian filter
 EXPRESSION_SMOOTHING_S = 0.02
+IDENTITY_SMOOTHING_S = 0.08
 MIN_SHOT_S = 0.2
 PHOTOMETRIC_KEYFRAMES = 6
 FIRST_FRAMES = 256  # among so many frames the identity's keyframes are looked for
@@ -101,6 +103,8 @@ class TrackedVideo:
     # mean change of grey between the video's frames, in [0, 1]
     border_changes: Float[np.ndarray, "c"]
     # the same in the picture's upper corners
+    frame_identity: Float[np.ndarray, "t 80"] | None = None
+    # shape of every frame, where it was asked for
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -121,6 +125,7 @@ def track(
     *,
     fps: FrameRate | None = None,
     size: int = CROP_SIZE,
+    per_frame_identity: bool = False,
     progress: Callable[..., Iterable] = iter,
 ) -> TrackedVideo:
     """Finds the person in a video and fits the face model to every frame.
@@ -133,6 +138,7 @@ def track(
         face_model: any; the built-in one by default.
         fps: frames per second to track at; the video's own by default.
         size: what the square around the head is resized to.
+        per_frame_identity: fit a shape to every frame too, around that of all of them.
         progress: wraps the iteration over the frames, such as a progress bar.
 
     Raises:
@@ -185,13 +191,23 @@ def track(
     known = fitting.fit_frames(landmarks, identity, start[some], points[some], weights[some])
     angles = fitting.head_angles(found.turns, some, known[:, :POSE_SIZE])
     fitted = fitting.fit_frames(landmarks, identity, start, points, weights, angles)
-    fitted = bridge(fitted, found.seen)
     fps_float = float(frames.fps)
+    identities = None
+    if per_frame_identity:
+        identities, fitted = fit_frame_identities(
+            landmarks, identity, fitted, points, weights, angles
+        )
+        identities = gaussian_filter(
+            bridge(identities, found.seen), IDENTITY_SMOOTHING_S * fps_float
+        )
+    fitted = bridge(fitted, found.seen)
     pose = gaussian_filter(fitted[:, :POSE_SIZE], POSE_SMOOTHING_S * fps_float)
     expression = gaussian_filter(fitted[:, POSE_SIZE:], EXPRESSION_SMOOTHING_S * fps_float)
     blink = bridge(blink_intensity(found.points, found.blink_scores)[:, None], found.seen)[:, 0]
     smooth = np.concatenate([pose, expression], axis=1)
-    projected = project_in_batches(landmarks, identity, smooth)
+    projected = project_in_batches(
+        landmarks, identity if identities is None else identities, smooth
+    )
     return TrackedVideo(
         attributes=Attributes(expression=expression, pose=pose, blink=blink),
         identity=photometric.appearance_identity(appearance),
@@ -211,6 +227,7 @@ def track(
         other_face_share=found.other_share,
         changes=np.asarray(detector.changes, np.float32),
         border_changes=np.asarray(detector.border_changes, np.float32),
+        frame_identity=identities,
     )
 
 
@@ -293,15 +310,16 @@ def bridged(seen: Bool[np.ndarray, "t"], longest: int) -> Bool[np.ndarray, "t"]:
     return valid
 
 
-def project_in_batches(landmarks, identity, parameters) -> Float[np.ndarray, "t 68 2"]:
-    """The fitted model's landmarks in image widths, computed in batches of one fixed shape."""
-    batch = fitting.BATCH
-    padded = np.concatenate([parameters, np.repeat(parameters[-1:], -len(parameters) % batch, 0)])
-    parts = [
-        np.asarray(fitting.project_frames(landmarks, jnp.asarray(identity), padded[i : i + batch]))
-        for i in range(0, len(padded), batch)
-    ]
-    return np.concatenate(parts)[: len(parameters)]
+def project_in_batches(
+    landmarks: fitting.LandmarkModel,
+    identity: Float[np.ndarray, "*t 80"],
+    parameters: Float[np.ndarray, "t 70"],
+) -> Float[np.ndarray, "t 68 2"]:
+    """The fitted model's landmarks in image widths; `identity` is one, or one for each frame."""
+    identities = np.broadcast_to(identity, (len(parameters), identity.shape[-1]))
+    return fitting.in_batches(
+        lambda *batch: fitting.project_frames(landmarks, *batch), identities, parameters
+    )
 
 
 def _fit_pictures(model, landmarks, identity, parameters, images, points, weights):

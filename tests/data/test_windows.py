@@ -96,6 +96,19 @@ def test_a_window_holds_what_its_clip_holds():
     assert windows["valid"].all()
 
 
+def test_what_is_learnt_may_be_other_than_attributes():
+    clip = random_clip("a", "s", 60)
+    cutter = WindowCutter(source(clip), frames=FRAMES, learnt=lambda clip: clip.pose[:, :2])
+    windows = cutter.cut(np.array([[0, 3, 16]]))
+    np.testing.assert_array_equal(windows["initial_state"], clip.pose[2:3, :2])
+    np.testing.assert_array_equal(windows["attributes"], clip.pose[None, 3:19, :2])
+    data, begins = resident_clips(cutter, None)
+    places = resident_places({"places": np.array([[0, 3, 16]])}, begins, channels=2)
+    batch = jax.jit(cut_resident_windows)(jax.tree.map(np.asarray, data), places)
+    np.testing.assert_array_equal(batch.attributes, windows["attributes"])
+    np.testing.assert_array_equal(batch.rows, windows["rows"])
+
+
 def test_a_short_clip_is_padded():
     clip = random_clip("a", "s", 60)
     (windows,) = evaluation_windows(source(clip), batch=2, frames=64)

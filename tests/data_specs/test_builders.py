@@ -1,17 +1,23 @@
 """The data sets: how they are made, split, stored and read."""
 
 import dataclasses
+import json
 import sys
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from data_specs.clips import open_clips
+from data_specs.clips import open_clips, open_people, stored_example
 from data_specs.synthetic_talking_head import builder as synthetic
 from data_specs.synthetic_talking_head import corpus as synthetic_clips
 from data_specs.synthetic_talking_head.builder import SyntheticTalkingHeadConfig, build_corpus
 from data_specs.synthetic_talking_head.corpus import make_clip
+from data_specs.synthetic_talking_head.soft_tissue import (
+    softness,
+    tissue_directions,
+    tissue_fields,
+)
 from data_specs.synthetic_talking_head.speaker import make_speaker
 from data_specs.synthetic_talking_head.visemes import JAW_OPEN
 from data_specs.talking_head.builder import build_talking_head
@@ -21,10 +27,12 @@ from facial_jax.audio.acoustic import (
     load_acoustic_model,
 )
 from facial_jax.backend import on_cpu
-from facial_jax.data.clips import ARRAY_FIELDS, check_clip, clip_entry
-from facial_jax.data.splits import SPLITS, split_of_index, split_of_name
+from facial_jax.data.clips import ARRAY_FIELDS, check_clip, clip_entry, clips_hash
+from facial_jax.data.splits import POSE_RATIO, SPLITS, split_of_index, split_of_name
 from facial_jax.data.tracked_clip import load_tracked_clip, save_tracked_clip
-from tests.random_clips import random_clip
+from facial_jax.face.lower_face import lower_face
+from facial_jax.face.procedural import procedural_face_model
+from tests.random_clips import clip_source, random_clip
 
 CONFIG = dict(speakers=1, new_speakers=1, clips=3, clip_s=2.0)
 NEW = "new_speakers_"
@@ -175,6 +183,19 @@ def test_of_ten_clips_five_train_one_validates_and_four_test():
     assert set(splits[:3]) == set(SPLITS)
 
 
+def test_or_seven_train_one_validates_and_two_test():
+    splits = [split_of_index(i, POSE_RATIO) for i in range(20)]
+    assert [splits.count(split) for split in SPLITS] == [14, 2, 4]
+    assert set(splits[:3]) == set(SPLITS)
+    named = [split_of_name(f"clip {i}", POSE_RATIO) for i in range(4000)]
+    shares = [named.count(split) / 4000 for split in SPLITS]
+    np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.03)
+    config = SyntheticTalkingHeadConfig(ratio=POSE_RATIO, acoustic_model="bundled")
+    assert "_split7-1-2_" in config.name
+    with pytest.raises(ValueError, match=r"ratio: expected one of 5-1-4, 7-1-2, got '8-1-1'"):
+        SyntheticTalkingHeadConfig(ratio="8-1-1")
+
+
 def test_the_split_by_name_is_stable_and_about_five_one_four():
     names = [f"clip {i}" for i in range(4000)]
     shares = [sum(split_of_name(n) == split for n in names) / 4000 for split in SPLITS]
@@ -284,3 +305,83 @@ def test_frames_without_a_face_may_hold_anything(tmp_path):
     assert acoustic == "abc"
     assert clip_entry(loaded).segments == ((0, 7), (8, 27), (28, 40))
     assert set(ARRAY_FIELDS) <= set(np.load(tmp_path / "a" / "clip.npz").files)
+
+
+def test_soft_tissue_adds_an_identity_of_every_frame_and_changes_nothing_else(tmp_path):
+    config = SyntheticTalkingHeadConfig(
+        speakers=1, new_speakers=0, clips=1, clip_s=2.0, soft_tissue=True
+    )
+    stored = open_clips(build_corpus(config, tmp_path), "train")[0]
+    options = dict(seconds=2.0, fps=Fraction(25), acoustic_model=default_model())
+    plain = make_clip(0, 0, 0, **options)
+    assert plain.frame_identity is None
+    assert_same_clip(dataclasses.replace(stored, frame_identity=None), plain)
+    check_clip(stored)
+    moved = stored.frame_identity - stored.identity
+    change = softness(0, 0) * np.stack(
+        [stored.pose[:, 0] / np.radians(18.0), stored.expression[:, JAW_OPEN]], axis=1
+    )
+    np.testing.assert_allclose(moved, change @ tissue_directions(), atol=1e-4)
+
+
+def test_tissue_moves_by_millimetres_where_it_is_soft_and_identity_can_show_it():
+    model = procedural_face_model()
+    fields = tissue_fields()
+    shown = np.moveaxis(np.asarray(model.identity_basis) @ tissue_directions().T, -1, 0)
+    lower = np.asarray(lower_face(model.mean_shape, model.landmarks))
+    for field, found in zip(fields, shown, strict=True):
+        lengths = 100 * np.linalg.norm(found, axis=1)
+        assert 2.0 < lengths.max() < 7.0
+        assert (lengths**2)[lower].sum() > 0.8 * (lengths**2).sum()
+        assert np.linalg.norm(found - field) < 0.25 * np.linalg.norm(field)
+
+
+def test_clips_with_and_without_an_identity_of_every_frame_share_a_data_set(tmp_path):
+    with_one = random_clip("a", "s", 40, frame_identity=True)
+    without = random_clip("b", "s", 40, seed=1)
+    for clip in (with_one, without):
+        save_tracked_clip(tmp_path / "tracked", clip, acoustic="abc")
+        assert_same_clip(load_tracked_clip(tmp_path / "tracked" / clip.clip / "clip.npz")[0], clip)
+    folder, _ = build_talking_head(tmp_path / "tracked", tmp_path / "data")
+    splits = {
+        row["name"] for row in json.loads((folder / "dataset_info.json").read_text())["splits"]
+    }
+    found = {clip.clip: clip for split in splits for clip in open_clips(folder, split)}
+    assert_same_clip(found["a"], with_one)
+    assert_same_clip(found["b"], without)
+    np.testing.assert_array_equal(found["b"].identities, np.tile(without.identity, (40, 1)))
+    with pytest.raises(ValueError, match="no place for frame_identity of a"):
+        stored_example(with_one)
+
+
+def test_a_tracked_video_is_divided_in_time_and_people_are_told_apart(tmp_path):
+    clips = [random_clip("a", "ann", 100, frame_identity=True), random_clip("b", "bob", 100)]
+    for clip in clips:
+        save_tracked_clip(tmp_path, clip, acoustic="abc")
+    people = dict(open_people(tmp_path))
+    assert list(people) == ["ann", "bob"]
+    parts = [people["ann"].train[0], people["ann"].validation[0], people["ann"].test[0]]
+    assert [len(part) for part in parts] == [70, 10, 20]
+    for part in parts:
+        check_clip(part)
+    for name in ("features", "pose", "frame_identity"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(clips[0], name))
+    assert [name for name, _ in open_people(tmp_path, "bob")] == ["bob"]
+    with pytest.raises(ValueError, match="expected one of ann, bob, got 'eve'"):
+        next(open_people(tmp_path, "eve"))
+
+
+def test_clips_without_an_identity_of_every_frame_have_the_hash_that_they_always_had():
+    clips = clip_source(random_clip("a", "b", 40))
+    assert clips_hash(clips) == "d3cb1abd1caf7a6d9294a066496d9665ce8cb02dadaa7169b6e3dbdd3dc2896c"
+    assert clips_hash(clip_source(random_clip("a", "b", 40, frame_identity=True))) != clips_hash(
+        clips
+    )
+
+
+def test_frame_identities_of_another_length_are_refused():
+    clip = random_clip("a", "b", 40, frame_identity=True)
+    wrong = dataclasses.replace(clip, frame_identity=clip.frame_identity[:-1])
+    with pytest.raises(ValueError, match=r"frame_identity: expected the shape \(40, 80\)"):
+        check_clip(wrong)

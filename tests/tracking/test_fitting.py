@@ -105,7 +105,7 @@ def test_gauss_newton_uses_the_true_derivatives(landmarks, truth):
 
     @jax.jit
     def both(p):
-        own = fitting._linearised(landmarks, shape, p, points, weights)[:2]
+        own = fitting.linearised_residuals(landmarks, shape, p, points, weights)[:2]
 
         def residuals(p):
             return fitting.landmark_residuals(landmarks, shape, p, points, weights)

@@ -13,6 +13,7 @@ from facial_jax.rendering.camera import (
 )
 from facial_jax.tracking.published import (
     read_deep3d,
+    read_frame_identity,
     read_openface,
     read_posenew,
     read_published_attributes,
@@ -67,6 +68,9 @@ def test_posenew_holds_the_identity_and_its_seventh_column_is_no_blink(tmp_path)
     np.savez(tmp_path / "a_posenew.npz", face=rows)
     attributes, identity = read_posenew(tmp_path / "a_posenew.npz")
     assert not attributes.blink.any()
+    np.testing.assert_array_equal(
+        read_frame_identity(tmp_path / "a_posenew.npz"), rows[:, 71:151].astype(np.float32)
+    )
     np.testing.assert_allclose(attributes.expression, 0.1)
     np.testing.assert_allclose(identity.identity, 0.2, rtol=1e-6)
     np.testing.assert_allclose(identity.texture, 0.3, rtol=1e-6)
@@ -104,6 +108,7 @@ def test_deep3d_coefficients_are_read_in_order(tmp_path, form):
     np.testing.assert_array_equal(attributes.expression, rows[:, 80:144])
     np.testing.assert_array_equal(attributes.pose, rows[:, [224, 225, 226, 254, 255, 256]])
     np.testing.assert_allclose(identity.identity, rows[:, :80].mean(axis=0), atol=1e-6)
+    np.testing.assert_array_equal(read_frame_identity(path), rows[:, :80])
     light = rows[:, 227:254].mean(axis=0)
     np.testing.assert_allclose(identity.illumination.reshape(-1), light, atol=1e-6)
 

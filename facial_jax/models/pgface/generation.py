@@ -26,7 +26,7 @@ from facial_jax.models.layers.parameters import (
     module_from_config,
     save_variables,
 )
-from facial_jax.models.pgface.network import PgFaceGenerator, speech_feature_count
+from facial_jax.models.pgface.network import FACE_SIZE, PgFaceGenerator, speech_feature_count
 from facial_jax.models.pgface.statistics import PgFaceStatistics, Statistics
 
 CHUNK_FRAMES = 256
@@ -102,6 +102,13 @@ def load_pgface(path: str | Path) -> PgFace:
         features = speech_feature_count(arrays)
     except KeyError as error:
         raise ValueError(f"The weights file {path} lacks the layer {error}.") from error
+    for name, n in (("features", features), ("pose", POSE_SIZE), ("face", FACE_SIZE)):
+        one = getattr(statistics, name)
+        if one.mean.shape != (n,) or one.std.shape != (n,):
+            raise ValueError(
+                f"The weights file {path} does not fit: statistics of {name}: expected {n} "
+                f"numbers, got shapes {one.mean.shape} and {one.std.shape}."
+            )
     expected = jax.eval_shape(
         generator.init,
         jax.random.key(0),
@@ -128,7 +135,7 @@ def face_of(
 def generate_face(
     model: PgFace,
     features: Float[Array | np.ndarray, "t features"],
-    pose: Float[Array | np.ndarray, "t 6"],
+    pose: Float[Array | np.ndarray, "poses 6"],
     *,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> FaceShape:

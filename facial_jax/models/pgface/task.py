@@ -63,8 +63,8 @@ class PgFaceTask(Task):
         self.steps = steps if config.max_steps is None else min(steps, config.max_steps)
         self.seed, self.batch_size = config.seed, config.batch
         self.save_every = config.checkpoint_steps
-        # Ten of these in a training: an epoch of one person's clips is short.
-        self.validate_every = max(self._epoch, self.steps // 10)
+        # Five of these in a training: an epoch of one person's clips is short.
+        self.validate_every = max(self._epoch, self.steps // 5)
 
     @property
     def fixed(self) -> Any:

@@ -21,9 +21,11 @@ class PoseGanTrainingConfig:
     max_steps: int | None = None
     """Fewer than the epochs have, if given."""
     learning_rate: float = 1e-4
-    """Adam's, for both networks."""
-    final_learning_rate: float = 1e-4
-    """Reached along half a cosine; the paper's stays as it is."""
+    """Adam's, for the generator."""
+    discriminator_learning_rate: float = 1e-4
+    """Adam's, for the discriminator."""
+    final_learning_rates: float = 1.0
+    """The share of both that half a cosine leads to; the paper's stay as they are."""
     weights: PoseWeights = field(default_factory=PoseWeights)
     """Of Eq. 6."""
     smoothing_frames: float = SMOOTHING_FRAMES

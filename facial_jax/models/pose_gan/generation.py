@@ -33,6 +33,7 @@ from facial_jax.models.pose_gan.rest_frame import (
     pose_from_rest,
 )
 
+GENERATOR_FILE = "pose_gan.safetensors"
 WINDOW_FRAMES = 256
 """T: how many poses the generator makes at once."""
 SEAM_FADE_FRAMES = 8.0

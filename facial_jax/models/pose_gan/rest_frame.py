@@ -4,8 +4,6 @@ Cameras stand anywhere, and people sit anywhere before them. Seen from where the
 clips of a person are alike: the head turns and moves about zero.
 """
 
-from collections.abc import Iterable
-
 import flax.struct
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -81,7 +79,7 @@ def pose_statistics(
     clips: ClipSource, smoothing_frames: float = SMOOTHING_FRAMES
 ) -> PoseStatistics:
     """Over the valid frames of all of these clips."""
-    seen = [poses_from_rest(clip, smoothing_frames)[clip.valid] for clip in _each(clips)]
+    seen = [poses_from_rest(clip, smoothing_frames)[clip.valid] for clip in clips]
     seen = np.concatenate(seen).astype(np.float64)
     return PoseStatistics(
         mean=seen.mean(axis=0).astype(np.float32),
@@ -91,7 +89,7 @@ def pose_statistics(
 
 def resting_pose(clips: ClipSource) -> Float[np.ndarray, "6"]:
     """Where the head rests, before the camera: the mean of the clips' middles."""
-    middles = [middle_pose(clip.pose, clip.valid) for clip in _each(clips)]
+    middles = [middle_pose(clip.pose, clip.valid) for clip in clips]
     return np.mean(middles, axis=0).astype(np.float32)
 
 
@@ -101,7 +99,3 @@ def standardized_poses(
     """What PoseGAN learns of a clip; meaningless where its frames are not valid."""
     seen = poses_from_rest(clip, smoothing_frames)
     return ((seen - statistics.mean) / statistics.std).astype(np.float32)
-
-
-def _each(clips: ClipSource) -> Iterable[Clip]:
-    return (clips[index] for index in range(len(clips)))

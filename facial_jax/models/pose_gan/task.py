@@ -32,6 +32,7 @@ from facial_jax.models.layers.parameters import load_variables, module_config, s
 from facial_jax.models.pose_gan.batch import PoseBatch, generate_valid, pose_batch
 from facial_jax.models.pose_gan.config import PoseGanTrainingConfig
 from facial_jax.models.pose_gan.generation import (
+    GENERATOR_FILE,
     WINDOW_FRAMES,
     PoseGan,
     load_pose_gan,
@@ -52,7 +53,6 @@ from facial_jax.training.layout import keep_gradients_layout
 from facial_jax.training.parallel import AXIS
 from facial_jax.training.task import Losses, Report, Task, Variables
 
-GENERATOR_FILE = "pose_gan.safetensors"
 BEST_FILE = "best.safetensors"
 CURVES_FILE = "curves.html"
 _GENERATOR, _DISCRIMINATOR = "generator", "discriminator"
@@ -76,7 +76,7 @@ class PoseGanTask(Task):
         self.config, self.generator, self._folder = config, generator, folder
         self._clips, self._validation = clips, validation
         self._with_generator = generator.clone(axis_name=AXIS)
-        self._discriminator = discriminator
+        self.discriminator = discriminator
         self._adversarial = config.weights.gan > 0
         self.statistics = pose_statistics(clips, config.smoothing_frames)
         self._rest = resting_pose(clips)
@@ -101,16 +101,23 @@ class PoseGanTask(Task):
         generator_key, discriminator_key = jax.random.split(key)
         networks = {_GENERATOR: self.generator.begin(generator_key, batch.rows, batch.initial_pose)}
         if self._adversarial:
-            networks[_DISCRIMINATOR] = jax.jit(self._discriminator.init)(
+            networks[_DISCRIMINATOR] = jax.jit(self.discriminator.init)(
                 discriminator_key, batch.poses, batch.rows, batch.initial_pose
             )
         return networks
 
     def optimizers(self) -> dict[str, optax.GradientTransformation]:
         """Adam for both networks."""
-        rate, final = self.config.learning_rate, self.config.final_learning_rate
-        adam = optax.adam(optax.cosine_decay_schedule(rate, self.steps, final / rate))
-        return {_GENERATOR: adam} | ({_DISCRIMINATOR: adam} if self._adversarial else {})
+        config = self.config
+        rates = {_GENERATOR: config.learning_rate}
+        if self._adversarial:
+            rates[_DISCRIMINATOR] = config.discriminator_learning_rate
+        return {
+            name: optax.adam(
+                optax.cosine_decay_schedule(rate, self.steps, config.final_learning_rates)
+            )
+            for name, rate in rates.items()
+        }
 
     def losses(self, variables: Variables, batch: PoseBatch, **_) -> Losses:
         """Eq. 6 for the generator, the other side of Eq. 5 for the discriminator."""
@@ -127,7 +134,7 @@ class PoseGanTask(Task):
         objectives = {_GENERATOR: found.regression}
         metrics = {"pose": found.pose, "motion": found.motion}
         if self._adversarial:
-            judge = functools.partial(self._discriminator.apply, variables[_DISCRIMINATOR])
+            judge = functools.partial(self.discriminator.apply, variables[_DISCRIMINATOR])
             real_logits, fake_logits = judge(real, rows, initial), judge(fake, rows, initial)
             gan = log_generator_loss(fake_logits)
             objectives = {

@@ -1,0 +1,104 @@
+"""Tables of how well PGFace does on clips that it never saw, and how its faces go with the pose.
+
+    python -m experiments.evaluate_pgface --data FOLDER --models RUNS --expression-only RUNS
+
+RUNS are the folders that train_pgface wrote, `--expression-only` with `--fixed-identity`. The first
+table has root mean square errors of vertices in mm on the test clips, beside a fixed identity with
+generated expression; the second how far the same speech's face is moved by tilting the head 18
+degrees up and down (personalized pose dynamics, Fig. 7), which the picture shows.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+
+from data_specs.clips import PersonClips, open_people
+from facial_jax.metrics.face_shape import (
+    Method,
+    constant_face,
+    measure_methods,
+    pgface_method,
+    with_fixed_identity,
+)
+from facial_jax.metrics.pose_dependence import PITCHES_RAD, displacement, tilted_faces
+from facial_jax.models.pgface.generation import FaceShape, PgFace, load_pgface
+from facial_jax.models.pgface.task import FILE
+from facial_jax.pictures import save_png
+from facial_jax.rendering.shape_difference import draw_tilted
+from facial_jax.subject import FACE_MODELS
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured, and on what."""
+
+    data: Path
+    """What the networks were trained on: train_pgface's `--data`."""
+    models: Path
+    """The folder of the runs, each named as its person."""
+    expression_only: Path | None = None
+    """The folder of the runs that learnt the expression alone, if any."""
+    subject: str | None = None
+    """Only this person."""
+    face_model: Literal["procedural", "bfm"] = "procedural"
+    """Of the clips' coefficients."""
+    picture: Path | None = None
+    """The .png file to write: a row for each person."""
+
+
+def main(config: Config) -> None:
+    """Prints both tables."""
+    face_model = FACE_MODELS[config.face_model]()
+    errors, moved, tilted = {}, {}, []
+    for name, clips in open_people(config.data, config.subject):
+        model = load_pgface(config.models / name / FILE)
+        methods = baselines(model, clips)
+        if config.expression_only is not None:
+            only = load_pgface(config.expression_only / name / FILE)
+            methods["expression learnt alone"] = pgface_method(only)
+        for method, found in measure_methods(methods, clips.test, face_model).items():
+            errors.setdefault(method, []).append(found)
+        clip = clips.test[0]
+        faces = tilted_faces(model, clip)
+        for pitch, face in zip(PITCHES_RAD, faces, strict=True):
+            if pitch:
+                row = f"{name}, {np.degrees(pitch):+.0f} degrees"
+                moved[row] = [displacement(face_model, face, faces[1])]
+        tilted.append((clip, faces))
+    print(f"errors of vertices on test clips, mm; mean of {len(tilted)} people")
+    print(text_table(errors))
+    print("\nfaces of the same speech, from the one at rest, mm")
+    print(text_table(moved), flush=True)
+    if config.picture is not None:
+        rows = [draw_tilted(face_model, *one, PITCHES_RAD) for one in tilted]
+        save_png(config.picture, np.concatenate(rows))
+
+
+def baselines(model: PgFace, clips: PersonClips) -> dict[str, Method]:
+    """PGFace, and what it must be better than."""
+    mean = np.asarray(model.statistics.face.mean)[None]
+    face = FaceShape(identity=mean[:, :80], expression=mean[:, 80:])
+    generated = pgface_method(model)
+    return {
+        "mean face": constant_face(face),
+        "fixed identity, PGFace's expression": with_fixed_identity(generated, face.identity[0]),
+        "PGFace": generated,
+    }
+
+
+def text_table(table: dict[str, list]) -> str:
+    """One line for each row: means of dataclasses of numbers."""
+    names = list(vars(next(iter(table.values()))[0]))
+    lines = [f"{'':38s}" + "".join(f"{name:>10s}" for name in names)]
+    for row, found in table.items():
+        means = [float(np.mean([getattr(one, name) for one in found])) for name in names]
+        lines.append(f"{row:38s}" + "".join(f"{mean:10.3f}" for mean in means))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    enable_compilation_cache()
+    main(tyro.cli(Config))
