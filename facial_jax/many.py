@@ -15,6 +15,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from facial_jax.credentials import Signature
+from facial_jax.motion import load_motion
 from facial_jax.provenance import Provenance, as_json, file_hash, tree_hash
 from facial_jax.subject import Subject, load_subject
 from facial_jax.synthesis import synthesize
@@ -50,6 +51,8 @@ def synthesize_folder(
     output: str | os.PathLike,
     *,
     subject: str | os.PathLike | Subject = "demo",
+    pose_from: str | os.PathLike | None = None,
+    blink_from: str | os.PathLike | None = None,
     signature: Signature | None = None,
     progress: bool = True,
     **options: Any,
@@ -64,7 +67,9 @@ def synthesize_folder(
       audio: the folder of recordings.
       output: the folder of videos; made where it is missing.
       subject: as in `facial_jax.synthesize`.
-      signature: likewise.
+      pose_from: a video or clip.npz whose head motion to take; it is tracked once.
+      blink_from: likewise, whose blinks.
+      signature: as in `facial_jax.synthesize`.
       progress: show a progress bar of recordings.
       options: further arguments of `facial_jax.synthesize` that JSON can hold, such as `fps`.
 
@@ -82,6 +87,10 @@ def synthesize_folder(
     subject = subject if isinstance(subject, Subject) else load_subject(subject)
     subject.check_renders()
     made_with = as_json({**_made_with(subject, bool(options.get("full_frame"))), **options})
+    sources = {"pose_from": pose_from, "blink_from": blink_from}
+    sources = {name: path for name, path in sources.items() if path is not None}
+    motion = {name: load_motion(path, name) for name, path in sources.items()}
+    made_with |= {name: file_hash(path) for name, path in sources.items()}
     if signature is not None:
         signature.check(f"any{VIDEO}")
         made_with["certificate"] = file_hash(signature.certificate)
@@ -101,6 +110,7 @@ def synthesize_folder(
                     output=video,
                     signature=signature,
                     progress=False,
+                    **motion,
                     **options,
                 )
                 _add_to_record(output / RECORD, name, made_from)

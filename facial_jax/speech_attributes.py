@@ -6,7 +6,7 @@ speech ─▶ features ─▶ FACIAL-GAN ─────────────
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import numpy as np
@@ -23,12 +23,16 @@ from facial_jax.editing import gaussian_filter
 from facial_jax.frame_rate import FrameRate, count_frames, parse_frame_rate, resample_frames
 from facial_jax.models.facial_gan.generation import blink_when_due, generate_attributes
 from facial_jax.models.facial_gan.takes import generate_take
+from facial_jax.models.pgface.generation import generate_face
+from facial_jax.models.pose_gan.generation import generate_poses
+from facial_jax.models.pose_gan.takes import generate_pose_take
 from facial_jax.progress_bar import progress_bar
 from facial_jax.subject import Subject
 
 POSE_SMOOTHING_S = 0.06  # standard deviation of the Gaussian filter
 Method = Literal["facial", "pose_gan"]
 """What makes attributes: FACIAL-GAN (ICCV 2021), or PoseGAN with PGFace (CVM 2021)."""
+METHODS = get_args(Method)
 
 
 def attributes_from_speech(
@@ -60,11 +64,17 @@ def attributes_from_speech(
     Raises:
         ValueError: features that do not fit, or a method whose networks the subject does not have.
     """
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if method == "pose_gan":
+        subject.check_pose_gan()
     features = listen(
         source, subject, speech_features=speech_features, phones=phones, progress=progress
     )
     draw = None if seed is None else np.random.default_rng(seed)
     attributes = _by_facial_gan(subject, features, draw, progress)
+    if method == "pose_gan":
+        attributes = _with_pose_gan(subject, features, attributes, draw, progress)
     count = count_frames(source.duration, fps)
     return jax.tree.map(lambda x: resample_frames(x, subject.fps, fps, count), attributes)
 
@@ -112,9 +122,34 @@ def _by_facial_gan(
     else:
         attributes = generate_take(model, features, draw, progress=bar)
         first = int(draw.integers(1, 1000))
-    # As smooth as the tracked poses that it was learnt from.
-    pose = gaussian_filter(np.asarray(attributes.pose), POSE_SMOOTHING_S * float(subject.fps))
+    pose = _smooth(np.asarray(attributes.pose), subject)
     blink = attributes.blink
     if model.blink_habits is None:
         blink = blink_when_due(blink, float(subject.fps), first=first)
     return attributes.replace(pose=pose, blink=blink)
+
+
+def _with_pose_gan(
+    subject: Subject,
+    features: Float[np.ndarray, "t features"],
+    attributes: Attributes,
+    draw: np.random.Generator | None,
+    progress: bool,
+) -> Attributes:
+    """FACIAL-GAN's attributes, of which the blinks stay: PoseGAN and PGFace make none."""
+    bar = progress_bar("moving the head", progress)
+    if draw is None:
+        pose = generate_poses(subject.pose_gan, features, progress=bar)
+    else:
+        pose = generate_pose_take(subject.pose_gan, features, draw, progress=bar)
+    pose = _smooth(pose, subject)
+    bar = progress_bar("shaping the face", progress)
+    face = generate_face(subject.pgface, features, pose, progress=bar)
+    return Attributes(
+        pose=pose, expression=face.expression, identity=face.identity, blink=attributes.blink
+    )
+
+
+def _smooth(pose: Float[np.ndarray, "t 6"], subject: Subject) -> Float[np.ndarray, "t 6"]:
+    """As smooth as the tracked poses that the networks were learnt from."""
+    return gaussian_filter(pose, POSE_SMOOTHING_S * float(subject.fps))

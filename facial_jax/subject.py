@@ -34,6 +34,8 @@ from facial_jax.models.layers.parameters import (
     module_from_config,
     save_variables,
 )
+from facial_jax.models.pgface.generation import PgFace, load_pgface, save_pgface
+from facial_jax.models.pose_gan.generation import PoseGan, load_pose_gan, save_pose_gan
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
 from facial_jax.readers.json_object import json_object
 from facial_jax.rendering.surroundings import (
@@ -52,6 +54,8 @@ RENDERING_TO_VIDEO = "rendering_to_video.safetensors"
 MAX_SIZE = 4096
 """Of the frames, in pixels."""
 _MAX_WINDOW_HALF = 64
+POSE_GAN = "pose_gan.safetensors"
+PGFACE = "pgface.safetensors"
 GENERATORS = {"GlobalGenerator": GlobalGenerator, "LocalEnhancer": LocalEnhancer}
 
 
@@ -87,6 +91,10 @@ class Subject:
     # its `acoustic_model_hash` when the subject was trained with it; None: not remembered
     full_frame: FullFrameReference | None = None
     # whole frames of the reference video, in which the head can be shown
+    pose_gan: PoseGan | None = None
+    # speech to head poses; None: not trained
+    pgface: PgFace | None = None
+    # speech and poses to the face's shape; None: not trained
 
     def __repr__(self) -> str:
         shows = "attributes only" if self.rendering_to_video is None else f"{self.size}×{self.size}"
@@ -129,6 +137,19 @@ class Subject:
                 "head can be shown; make the subject with experiments.personalize from a video, "
                 "which writes one, or leave full_frame out"
             )
+
+    def check_pose_gan(self) -> None:
+        """Raises ValueError where the subject has no PoseGAN or no PGFace."""
+        for model, file, script in (
+            (self.pose_gan, POSE_GAN, "experiments.train_pose_gan"),
+            (self.pgface, PGFACE, "experiments.train_pgface"),
+        ):
+            if model is None:
+                raise ValueError(
+                    f"method: subject {self.name} has no {file} in its folder, which pose_gan "
+                    f"needs; train one with {script} on clips of the person and put it there, or "
+                    "use the method facial"
+                )
 
 
 def bundled_subjects() -> list[str]:
@@ -193,7 +214,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
     "procedural" is the built-in model. "bfm" is the user's Basel Face Model, of which nothing is
     stored: whoever loads the subject must have it (see `facial_jax.face.bfm.bfm_path`).
 
-    Full frames are copied; where the subject has none, those in the folder stay as they are.
+    Of full frames, PoseGAN and PGFace, what the subject does not have stays in the folder as it is.
 
     A folder with a description is whole: an old one is removed before the other files are replaced,
     which happens once all the new ones are written, and the new description comes last. Of another
@@ -211,6 +232,10 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
         write_text(partial(DESCRIPTION), json.dumps(fields, indent=1) + "\n")
         if subject.full_frame is not None:
             copy_file(subject.full_frame.path, partial(FULL_FRAME))
+        if subject.pgface is not None:
+            save_pgface(partial(PGFACE), subject.pgface)
+        if subject.pose_gan is not None:
+            save_pose_gan(partial(POSE_GAN), subject.pose_gan)
         if subject.rendering_to_video is not None:
             save_rendering_to_video(
                 partial(RENDERING_TO_VIDEO),
@@ -221,7 +246,8 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
                 surroundings=subject.surroundings,
             )
         save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)
-        others = (RENDERING_TO_VIDEO, FULL_FRAME) if _is_of_another(folder, fields) else ()
+        others = (RENDERING_TO_VIDEO, FULL_FRAME, POSE_GAN, PGFACE)
+        others = others if _is_of_another(folder, fields) else ()
         for name in (DESCRIPTION, *others):
             (folder / name).unlink(missing_ok=True)
 
@@ -316,6 +342,10 @@ def load_subject(name: str | os.PathLike) -> Subject:
     video = {}
     if fields.get("renders", True) or (folder / RENDERING_TO_VIDEO).is_file():
         video = load_rendering_to_video(folder / RENDERING_TO_VIDEO)
+    pose_gan, pgface = (
+        load(folder / file) if (folder / file).is_file() else None
+        for load, file in ((load_pose_gan, POSE_GAN), (load_pgface, PGFACE))
+    )
     return Subject(
         fps=fps,
         size=size,
@@ -323,6 +353,8 @@ def load_subject(name: str | os.PathLike) -> Subject:
         face_model=make_face_model(),
         facial_gan=load_facial_gan(folder / FACIAL_GAN),
         full_frame=load_full_frame_reference(folder),
+        pose_gan=pose_gan,
+        pgface=pgface,
         **texts,
         **video,
     )

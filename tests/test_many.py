@@ -115,6 +115,18 @@ def test_a_second_run_makes_what_is_missing_or_has_changed(recordings, demo, ins
     assert run(fps="30")[0] == []
 
 
+def test_motion_of_another_recording_is_read_once(recordings, demo, instead, monkeypatch, tmp_path):
+    read = []
+    monkeypatch.setattr(many, "load_motion", lambda path, name: read.append((path, name)) or name)
+    clip = tmp_path / "clip.npz"
+    clip.write_bytes(b"a clip")
+    options = dict(subject=demo, pose_from=clip, progress=False)
+    kept = [o.kept for o in synthesize_folder(recordings, tmp_path / "out", **options)]
+    assert (kept, read) == ([False] * 3, [(clip, "pose_from")])
+    clip.write_bytes(b"another")
+    assert not any(o.kept for o in synthesize_folder(recordings, tmp_path / "out", **options))
+
+
 def test_an_interrupt_ends_it_and_keeps_what_was_made(recordings, demo, monkeypatch, tmp_path):
     def synthesize(audio, *, output, **options):
         if audio.name == "b.wav":

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from facial_jax.attributes import Attributes
+from facial_jax.metrics.pose_seams import measure_seams
 from facial_jax.models.pose_gan.generation import (
+    GENERATOR_FILE,
     WINDOW_FRAMES,
     PoseGan,
     _generate_window,
@@ -27,6 +29,7 @@ from facial_jax.models.pose_gan.rest_frame import (
     resting_pose,
 )
 from facial_jax.rendering.camera import pose_vertices
+from facial_jax.subject import BUNDLED_SUBJECTS
 from tests.random_clips import clip_source, random_clip
 
 GENERATOR = PoseGenerator(encoder_features=(1, 1, 2, 2), unet_features=(2, 2), fusion_features=(3,))
@@ -103,12 +106,24 @@ def test_the_head_goes_on_over_a_seam_as_it_does_after_it():
 
 def test_without_the_initial_pose_windows_know_nothing_of_one_another(model):
     blind = GENERATOR.clone(with_initial_pose=False)
-    variables = blind.init(jax.random.key(0), jnp.zeros((1, 256, 5)), jnp.zeros((1, 6)))
+    variables = jax.jit(blind.init)(jax.random.key(0), jnp.zeros((1, 256, 5)), jnp.zeros((1, 6)))
     model = model.replace(variables=variables, generator=blind)
     x = features(512)
     np.testing.assert_allclose(
         generate_poses(model, x)[256:], generate_poses(model, x[256:]), atol=1e-6
     )
+
+
+def test_the_bundled_heads_move_and_do_not_jump_where_windows_meet():
+    model = load_pose_gan(BUNDLED_SUBJECTS / "demo" / GENERATOR_FILE)
+    rng = np.random.default_rng(0)
+    # Something like phonemes, each held for some frames.
+    sounds = np.eye(model.speech_features, dtype=np.float32)[rng.integers(40, size=500)]
+    poses = generate_poses(model, np.repeat(sounds, 5, axis=0))
+    seams = measure_seams(poses, model.statistics.std)
+    assert seams.largest_at_seams <= seams.largest_elsewhere
+    assert (poses.std(axis=0) > 0.2 * np.asarray(model.statistics.std)).all()
+    np.testing.assert_allclose(poses.mean(axis=0), model.rest_pose, atol=0.15)
 
 
 def test_memory_does_not_grow_with_the_length_but_for_the_poses(model):

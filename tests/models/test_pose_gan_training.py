@@ -60,13 +60,22 @@ def test_a_window_that_starts_elsewhere_costs_motion():
     assert float(motion_loss(real, real + 2.0, initial)) == pytest.approx(1.0)  # 2² in one of four
 
 
-@pytest.mark.parametrize("frames", [32, 64])
+@pytest.mark.parametrize("frames", [32, 64, 256])
 def test_shapes_of_both_networks(frames):
-    rows, initial = jnp.ones((3, frames, 5)), jnp.zeros((3, 6))
-    poses, _ = GENERATOR.init_with_output(jax.random.key(0), rows, initial)
+    def both(rows, initial):
+        poses, _ = PoseGenerator().init_with_output(jax.random.key(0), rows, initial)
+        return poses, PoseDiscriminator().init_with_output(jax.random.key(0), poses, rows, initial)[
+            0
+        ]
+
+    shapes = (
+        jax.ShapeDtypeStruct((3, frames, 5), jnp.float32),
+        jax.ShapeDtypeStruct((3, 6), jnp.float32),
+    )
+    poses, logits = jax.eval_shape(both, *shapes)
     assert poses.shape == (3, frames, 6)
-    logits, _ = DISCRIMINATOR.init_with_output(jax.random.key(0), poses, rows, initial)
-    assert logits.shape == (3, frames // 2)
+    assert logits.shape == (3, frames // 4)
+    assert poses.dtype == logits.dtype == jnp.float32
 
 
 def test_the_initial_pose_moves_first_and_last_poses_and_the_ablation_ignores_it():
@@ -74,7 +83,8 @@ def test_the_initial_pose_moves_first_and_last_poses_and_the_ablation_ignores_it
 
     def change(generator):
         variables = generator.begin(jax.random.key(0), rows, jnp.zeros((1, 6)))
-        a, b = (generator.apply(variables, rows, jnp.full((1, 6), x)) for x in (0.0, 1.0))
+        apply = jax.jit(generator.apply)
+        a, b = (apply(variables, rows, jnp.full((1, 6), x)) for x in (0.0, 1.0))
         return np.abs(np.asarray(a - b))[0].max(axis=1)
 
     assert (change(GENERATOR) > 1e-4).all()
@@ -84,10 +94,11 @@ def test_the_initial_pose_moves_first_and_last_poses_and_the_ablation_ignores_it
 def test_the_discriminator_hears_the_speech_and_sees_the_motion():
     key, rows, poses = jax.random.key(0), jnp.ones((1, 32, 5)), jnp.zeros((1, 32, 6))
     initial = jnp.zeros((1, 6))
-    variables = DISCRIMINATOR.init(key, poses, rows, initial)
+    variables = jax.jit(DISCRIMINATOR.init)(key, poses, rows, initial)
+    apply = jax.jit(DISCRIMINATOR.apply)
 
     def judge(poses, rows):
-        return np.asarray(DISCRIMINATOR.apply(variables, poses, rows, initial))
+        return np.asarray(apply(variables, poses, rows, initial))
 
     shaken = poses.at[:, ::2].set(0.01)
     assert np.abs(judge(poses, rows) - judge(poses, -rows)).max() > 1e-4

@@ -30,7 +30,8 @@ def read_glb(data):
         described = document["accessors"][number]
         view = document["bufferViews"][described["bufferView"]]
         raw = binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
-        array = np.frombuffer(raw, {5126: "<f4", 5125: "<u4"}[described["componentType"]])
+        types = {5126: "<f4", 5125: "<u4", 5123: "<u2"}
+        array = np.frombuffer(raw, types[described["componentType"]])
         array = array.reshape(-1, {"SCALAR": 1, "VEC3": 3}[described["type"]])
         assert len(array) == described["count"]
         return array

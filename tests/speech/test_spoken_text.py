@@ -88,7 +88,7 @@ def test_the_command_speaks_a_text(tmp_path, capsys):
     command.main(command.Config(text="Papa!", output=output))
     assert output.is_file()
     assert "frames" in capsys.readouterr().out
-    for config in (command.Config(), command.Config(text="Papa!", audio=tmp_path)):
+    for config in (command.Config(), command.Config(text="Papa!", audio=output)):
         with pytest.raises(SystemExit, match=r"error: audio, text: expected one of them"):
             command.main(config)
 

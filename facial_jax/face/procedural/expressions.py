@@ -102,7 +102,9 @@ def expression_basis(template: Template, mean_shape: np.ndarray) -> Float[np.nda
         column = np.rint((s + 1) / 2 * (len(seam) - 1)).astype(int)
         follow = (1.0 - geometry.smoothstep(0.05, 0.75, t))[:, None, None]
         basis[own] = basis[seam[column]] * follow
-        inner = (1.0 - follow[..., 0]) * share * (1.0 - t[:, None] ** 2)
+        # At its sides the sheet stays with the other one: there would be a hole between them.
+        inside = 1.0 - s[:, None] ** 8
+        inner = (1.0 - follow[..., 0]) * share * inside * (1.0 - t[:, None] ** 2)
         for index, motion in jaw.items():
             basis[own, :, index] += inner * motion[own]
     for part, share in ((LOWER_TEETH, 1.0), (TONGUE, 0.85)):

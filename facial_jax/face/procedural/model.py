@@ -46,6 +46,11 @@ def procedural_face_model() -> FaceModel:
     )
 
 
+def is_built_in(model: FaceModel) -> bool:
+    """Whether a face model is the built-in one, if need be with another mean texture."""
+    return model.expression_basis is procedural_face_model().expression_basis
+
+
 def mean_face_shape(template: Template) -> Float[np.ndarray, "n 3"]:
     """Positions of all vertices of the average face, in dm around the middle of the face."""
     label = template.label
