@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 
 from data_specs.clips import PersonClips, open_people
+from facial_jax.cache import enable_compilation_cache
 from facial_jax.metrics.face_shape import (
     Method,
     constant_face,
