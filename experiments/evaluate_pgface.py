@@ -16,15 +16,20 @@ import numpy as np
 import tyro
 
 from data_specs.clips import PersonClips, open_people
-from facial_jax.metrics.face_shape import (
-    Method,
-    constant_face,
-    measure_methods,
-    pgface_method,
-    with_fixed_identity,
+from data_specs.synthetic_talking_head.soft_tissue import (
+    USUAL_PITCH_RAD,
+    softness,
+    tissue_directions,
 )
-from facial_jax.metrics.pose_dependence import PITCHES_RAD, displacement, tilted_faces
-from facial_jax.models.pgface.generation import FaceShape, PgFace, load_pgface
+from facial_jax.cache import enable_compilation_cache
+from facial_jax.metrics.face_shape import measure_methods, methods_beside, pgface_method
+from facial_jax.metrics.pose_dependence import (
+    PITCHES_RAD,
+    displacement,
+    likeness,
+    tilted_faces,
+)
+from facial_jax.models.pgface.generation import load_pgface
 from facial_jax.models.pgface.task import FILE
 from facial_jax.pictures import save_png
 from facial_jax.rendering.shape_difference import draw_tilted
@@ -38,7 +43,7 @@ class Config:
     data: Path
     """What the networks were trained on: train_pgface's `--data`."""
     models: Path
-    """The folder of the runs, each named as its person."""
+    """The folder of the runs, each named as its person; people without one are left out."""
     expression_only: Path | None = None
     """The folder of the runs that learnt the expression alone, if any."""
     subject: str | None = None
@@ -54,8 +59,10 @@ def main(config: Config) -> None:
     face_model = FACE_MODELS[config.face_model]()
     errors, moved, tilted = {}, {}, []
     for name, clips in open_people(config.data, config.subject):
+        if not (config.models / name / FILE).is_file():
+            continue
         model = load_pgface(config.models / name / FILE)
-        methods = baselines(model, clips)
+        methods = methods_beside(model)
         if config.expression_only is not None:
             only = load_pgface(config.expression_only / name / FILE)
             methods["expression learnt alone"] = pgface_method(only)
@@ -67,6 +74,11 @@ def main(config: Config) -> None:
             if pitch:
                 row = f"{name}, {np.degrees(pitch):+.0f} degrees"
                 moved[row] = [displacement(face_model, face, faces[1])]
+                if (truth := animators_change(name, clips, pitch)) is not None:
+                    own = faces[1].replace(identity=faces[1].identity + truth)
+                    moved[f"{row}, the animator's"] = [displacement(face_model, own, faces[1])]
+                    cosine = likeness(face_model, face, faces[1], truth)
+                    print(f"{row}: cosine to the animator's change {cosine:.3f}")
         tilted.append((clip, faces))
     print(f"errors of vertices on test clips, mm; mean of {len(tilted)} people")
     print(text_table(errors))
@@ -77,16 +89,13 @@ def main(config: Config) -> None:
         save_png(config.picture, np.concatenate(rows))
 
 
-def baselines(model: PgFace, clips: PersonClips) -> dict[str, Method]:
-    """PGFace, and what it must be better than."""
-    mean = np.asarray(model.statistics.face.mean)[None]
-    face = FaceShape(identity=mean[:, :80], expression=mean[:, 80:])
-    generated = pgface_method(model)
-    return {
-        "mean face": constant_face(face),
-        "fixed identity, PGFace's expression": with_fixed_identity(generated, face.identity[0]),
-        "PGFace": generated,
-    }
+def animators_change(name: str, clips: PersonClips, pitch_rad: float) -> np.ndarray | None:
+    """By how much such a pitch truly changes the identity coefficients, where one knows it."""
+    made_from = clips.train.metadata.get("made_from", {})
+    if not made_from.get("soft_tissue"):
+        return None
+    size = softness(made_from["seed"], int(name.removeprefix("speaker")))
+    return np.float32(size * pitch_rad / USUAL_PITCH_RAD) * tissue_directions()[0].astype("f")
 
 
 def text_table(table: dict[str, list]) -> str:

@@ -40,10 +40,7 @@ class Config:
     """The run's folder."""
     file: Path = BUNDLED_SUBJECTS / NAME / FILE
     """Where the network goes."""
-    training: PgFaceTrainingConfig = field(
-        # There are forty voices to learn, not one.
-        default_factory=lambda: dataclasses.replace(PRESETS["demo"].training, max_steps=1500)
-    )
+    training: PgFaceTrainingConfig = field(default_factory=lambda: PRESETS["demo"].training)
 
 
 def demo_clips(clips: ClipSource, identity: np.ndarray) -> ClipSource:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from facial_jax.data.clips import Clip, ClipSource
+from facial_jax.data.clips import IDENTITY_SIZE, Clip, ClipSource
 from facial_jax.face.lower_face import lower_face
 from facial_jax.face.model import FaceModel
 from facial_jax.models.pgface.generation import FaceShape, PgFace, generate_face
@@ -126,6 +126,18 @@ def constant_face(face: FaceShape) -> Method:
         return jax.tree.map(lambda x: np.broadcast_to(x, (len(clip), x.shape[1])), face)
 
     return method
+
+
+def methods_beside(model: PgFace) -> dict[str, Method]:
+    """PGFace, and what it must be better than: its person's mean face, and a fixed identity."""
+    mean = np.asarray(model.statistics.face.mean)[None]
+    face = FaceShape(identity=mean[:, :IDENTITY_SIZE], expression=mean[:, IDENTITY_SIZE:])
+    generated = pgface_method(model)
+    return {
+        "mean face": constant_face(face),
+        "fixed identity, PGFace's expression": with_fixed_identity(generated, face.identity[0]),
+        "PGFace": generated,
+    }
 
 
 def _packed(face: FaceShape) -> np.ndarray:
