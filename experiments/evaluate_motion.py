@@ -62,7 +62,7 @@ def main(config: Config) -> None:
             for folder in config.clips
         ]
     table = measure_motion(methods, clips, procedural_face_model())
-    print(f"{len(clips)} clips\n{text_table(table)}")
+    print(f"of {len(clips)} clips those in which somebody speaks\n{text_table(table)}")
     if config.output is not None:
         write_text(config.output, json.dumps(table, indent=1) + "\n")
 

@@ -102,7 +102,7 @@ def _measure(speak: Speak, clips: Sequence[Clip], face_model: FaceModel) -> dict
         distances.append((landmark_distance(*points), mouth_landmark_distance(*points)))
         found = _sound_delay(made, clip, face_model)
         if found is not None:
-            delays.append(abs(found.sound_delay_frames))
+            delays.append(float(abs(found.sound_delay_frames)))
             confidences.append(found.confidence)
         fps, seen = float(clip.frame_rate), clip.valid
         blinks.append(blink_statistics([made.blink[seen]], fps))

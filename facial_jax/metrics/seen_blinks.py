@@ -25,7 +25,7 @@ CLIP_S = 4.0
 ASKED = "asked for"
 WITH, ZERO, WITHOUT, REAL = "with map", "map set to zero", "trained without", "real"
 
-SeeBlinks = Callable[[Sequence[UInt8[np.ndarray, "t h w 3"]], float], list[np.ndarray]]
+SeeBlinks = Callable[[Sequence[UInt8[np.ndarray, "_ h w 3"]], float], list[np.ndarray]]
 """From clips and their rate to each one's AU45 intensities (t,)."""
 
 
@@ -41,7 +41,7 @@ def speech_clips(paths: Iterable[Path], count: int) -> Iterator[Float[np.ndarray
             yield samples[first : first + size]
 
 
-def see_blinks(clips: Sequence[UInt8[np.ndarray, "t h w 3"]], fps: float) -> list[np.ndarray]:
+def see_blinks(clips: Sequence[UInt8[np.ndarray, "_ h w 3"]], fps: float) -> list[np.ndarray]:
     """AU45 of each clip by MediaPipe; the open eye is what it is over all of them together.
 
     Raises:
@@ -68,13 +68,13 @@ def see_blinks(clips: Sequence[UInt8[np.ndarray, "t h w 3"]], fps: float) -> lis
 
 def count_seen_blinks(
     subject: Subject,
-    speech: Iterable[Float[np.ndarray, "n"]],
+    speech: Iterable[Float[np.ndarray, "_"]],
     *,
     without_attention: Path | None = None,
     real: Float[np.ndarray, "t"] | None = None,
     real_fps: float = 25.0,
     see: SeeBlinks = see_blinks,
-) -> dict[str, Int[np.ndarray, "n"]]:
+) -> dict[str, Int[np.ndarray, "_"]]:
     """Blinks in each clip of four seconds: asked for by the attributes, seen, and real.
 
     Args:
@@ -118,7 +118,7 @@ def _counts(blinks: Sequence[np.ndarray], fps: float) -> np.ndarray:
     return blinks_per_clip(blinks, fps, seconds=CLIP_S)
 
 
-def text_table(counts: dict[str, Int[np.ndarray, "n"]]) -> str:
+def text_table(counts: dict[str, Int[np.ndarray, "_"]]) -> str:
     """The histogram and mean of each row, and how far it is from the real or the asked-for one."""
     best = counts.get(REAL, counts[ASKED])
     most = max(int(x.max(initial=0)) for x in counts.values())

@@ -9,11 +9,12 @@ import pytest
 
 from facial_jax.attributes import Attributes
 from facial_jax.audio.waveform import AudioSource
-from facial_jax.evaluation import evaluate, report
+from facial_jax.evaluation import evaluate, measures, report
 from facial_jax.evaluation.alignment import STEADY, align, common_pictures, similarity
-from facial_jax.evaluation.measures import video_measures
+from facial_jax.evaluation.measures import Given, video_measures
 from facial_jax.evaluation.observation import Observation
 from facial_jax.evaluation.playable import is_playable, write_playable
+from facial_jax.models.syncnet.use import SyncNetScore
 from facial_jax.pictures import opencv
 from facial_jax.tracking.frames import open_frames
 from facial_jax.video import write_video
@@ -205,6 +206,26 @@ def test_what_cannot_be_measured_is_said(video):
     numbers, missing = video_measures(silent)
     assert "MouthSync confidence" not in numbers
     assert any("no sound" in text for text in missing)
+
+
+def test_syncnet_is_shown_the_face_at_its_own_rate(video, monkeypatch):
+    given, shown = Given(syncnet=video.with_name("syncnet_v2.model")), {}
+
+    def score(model, faces, samples):
+        shown.update(faces=faces, seconds=len(samples) / 16000)
+        return SyncNetScore(-1, 7.0, 3.0)
+
+    monkeypatch.setattr(measures, "load_syncnet", lambda path: path)
+    monkeypatch.setattr(measures, "syncnet_score", score)
+    twice = observation(video, fps=50)
+    numbers = measures._syncnet(twice, given.syncnet)
+    assert numbers == {
+        "SyncNet AV offset, 1/25 s": -1.0,
+        "SyncNet LSE-D": 7.0,
+        "SyncNet LSE-C": 3.0,
+    }
+    assert shown["faces"].shape == (FRAMES, 224, 224, 3)
+    assert shown["seconds"] == pytest.approx(FRAMES / 25)
 
 
 def test_means_over_pairs_leave_out_what_failed(video, tmp_path, monkeypatch):
