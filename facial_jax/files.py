@@ -27,7 +27,7 @@ def whole_or_nothing(path: str | os.PathLike) -> Iterator[Path]:
     writers of several formats choose one.
 
     Raises:
-        OSError: the folder does not exist, or nothing can be written in it.
+        OSError: the folder does not exist, is removed, or nothing can be written in it.
     """
     path = Path(os.path.realpath(path))
     # Short, whatever the name is: the longest name is one that can be written.
@@ -37,6 +37,14 @@ def whole_or_nothing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(
+                f"{path}: its folder was removed while it was written"
+            ) from error
+        if error.filename is None and error.errno is not None:  # libraries do not say which
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

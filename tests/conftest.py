@@ -1,6 +1,11 @@
-"""What every test has: strict promotion, what GPUs need, and the reference files that are there."""
+"""What every test has: strict promotion, what GPUs need, and the reference files that are there.
 
+At the end the tests that were skipped are counted by reason.
+"""
+
+import collections
 import os
+import re
 from pathlib import Path
 
 # Read when JAX starts, here and in the processes that tests start.
@@ -38,3 +43,23 @@ def shared():
         return SHARED / name
 
     return path
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says how many tests were skipped, and why."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = collections.Counter(_reason(report) for report in reports)
+    if reasons:
+        terminalreporter.section(f"{len(reports)} skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count:4d}  {reason}")
+
+
+def _reason(report) -> str:
+    """Why a test was skipped, without its parameters; of a whole file, which one."""
+    if isinstance(report.longrepr, tuple):
+        path, _, reason = report.longrepr
+    else:
+        path, reason = report.nodeid, str(report.longrepr)
+    reason = re.sub(r"^Skipped: ", "", reason)
+    return f"{reason}  ({Path(path).name})"

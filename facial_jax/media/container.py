@@ -50,6 +50,17 @@ _EXAMPLES = {
 }
 
 
+class _File(io.FileIO):
+    """A file that answers a place which cannot be, as damaged files name it, as FFmpeg expects."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """The new place; −1 where there is no such."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, OverflowError):
+            return -1
+
+
 def _open_file(path: Path, argument: str) -> io.FileIO:
     try:
         if not path.exists():
@@ -58,7 +69,7 @@ def _open_file(path: Path, argument: str) -> io.FileIO:
             raise ValueError(f"{argument}: {path} is a folder; give one file")
         if not path.is_file():
             raise ValueError(f"{argument}: {path} is a device or a pipe; give a file")
-        file = io.FileIO(path)
+        file = _File(path)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -1,7 +1,9 @@
 """A path names a file, whatever it looks like, and a file is read alone."""
 
+import contextlib
 import os
 import shutil
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.media.container import _File
 from facial_jax.tracking.frames import open_frames
 from facial_jax.video import write_video
 from tests.media.recordings import encoded_pictures, encoded_sound, grey, sound_at, write
@@ -95,3 +98,16 @@ def test_what_is_no_file_is_refused_in_words(tmp_path):
             AudioSource(path)
         with pytest.raises(ValueError, match=message):
             open_frames(path)
+
+
+def test_a_place_that_cannot_be_is_answered_and_not_printed(tmp_path, capfd):
+    path = write(tmp_path / "a.mkv", sound=encoded_sound([(0.0, 0.5)]))
+    data = bytearray(path.read_bytes())
+    with _File(path) as file:
+        assert file.seek(-5) == file.seek(1 << 70) == -1
+        assert file.seek(5) == 5
+    for place in range(40, 400, 12):  # among them are the places of other parts
+        path.write_bytes(data[:place] + b"\xff" * 8 + data[place + 8 :])
+        with contextlib.suppress(ValueError), warnings.catch_warnings(action="ignore"):
+            list(AudioSource(path).blocks())
+    assert "exception being dropped" not in capfd.readouterr().err
