@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash
 from facial_jax.face.bfm import user_bfm
-from facial_jax.face.model import FaceModel, person_face_model
+from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import copy_file, whole_or_nothing, write_text
 from facial_jax.formats import NewerFormatError, check_format
@@ -36,6 +36,7 @@ from facial_jax.models.layers.parameters import (
 )
 from facial_jax.models.pgface.generation import PgFace, load_pgface, save_pgface
 from facial_jax.models.pose_gan.generation import PoseGan, load_pose_gan, save_pose_gan
+from facial_jax.models.rendering_to_video.conditioning import Scene, make_scene
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
 from facial_jax.readers.json_object import json_object
 from facial_jax.rendering.surroundings import (
@@ -103,9 +104,19 @@ class Subject:
             f"{self.acoustic_model})"
         )
 
-    def rendered_face(self) -> tuple[FaceModel, Identity]:
-        """What the rendering-to-video network has seen rendered."""
-        return person_face_model(self.face_model, self.identity, self.vertex_texture)
+    def scene(self) -> Scene:
+        """What the rendering-to-video network has seen rendered.
+
+        Raises ValueError where the texture is another face model's, or the background of another
+        size.
+        """
+        return make_scene(
+            self.face_model,
+            self.identity,
+            (self.size, self.size),
+            vertex_texture=self.vertex_texture,
+            surroundings=self.surroundings,
+        )
 
     def check_renders(self) -> None:
         """Raises ValueError where the subject has no rendering-to-video network."""
@@ -164,7 +175,7 @@ def save_rendering_to_video(
     *,
     window_half: int,
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
-    surroundings: Surroundings | None,
+    surroundings: Surroundings | None = None,
 ) -> None:
     """Writes a rendering-to-video network, with the texture of the faces and what is around them.
 

@@ -227,7 +227,7 @@ def test_subjects_made_with_the_basel_model_find_the_users_files(small, monkeypa
     monkeypatch.setenv("FACIAL_JAX_BFM", str(folder))
     other = dataclasses.replace(load_subject("demo"), face_model=FACE_MODELS["bfm"]())
     with pytest.raises(ValueError, match="expected one colour for each of 100 vertices"):
-        other.rendered_face()
+        other.scene()
     subject = dataclasses.replace(other, vertex_texture=None)
     save_subject(tmp_path / "subject", subject, face_model="bfm")
     stored = {path.name for path in (tmp_path / "subject").iterdir()}

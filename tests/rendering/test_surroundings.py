@@ -10,11 +10,10 @@ from facial_jax.rendering.camera import (
     transform_vertices,
 )
 from facial_jax.rendering.surroundings import (
-    HeadShell,
     Surroundings,
     check_surroundings,
     draw_surroundings,
-    shell_points,
+    shell_height,
     shell_seen,
     shown_before,
     surroundings_arrays,
@@ -22,9 +21,9 @@ from facial_jax.rendering.surroundings import (
 )
 
 SIZE = (64, 64)
-SHELL = HeadShell(
-    center=np.array([0.0, 0.15, -0.65], np.float32), radii=np.array([0.86, 1.3, 0.85], np.float32)
-)
+EXTENT = np.array([[-2.2, 2.2], [2.2, -2.6]], np.float32)
+X, Y = np.meshgrid(np.linspace(-2.2, 2.2, 90), np.linspace(2.2, -2.6, 97))
+HEIGHT = (-0.6 + 0.8 * np.exp(-(X**2) - (Y - 0.2) ** 2)).astype(np.float32)
 POSES = np.array(
     [[0, 0, 0, 0, 0, -4.5], [-0.2, 0.3, 0.1, 0.2, -0.1, -4], [0.15, -0.4, 0, 0, 0.2, -5]],
     np.float32,
@@ -36,30 +35,35 @@ def surroundings(texture=None):
     if texture is None:
         texture = rng.integers(0, 256, (50, 46, 4), np.uint8)
     return Surroundings(
-        shell=SHELL,
-        extent=np.array([[-2.2, 2.2], [2.2, -2.6]], np.float32),
+        extent=EXTENT,
+        height=HEIGHT,
         texture=texture,
         background=rng.integers(0, 256, (*SIZE, 3), np.uint8),
     )
 
 
+def seen_points(pose):
+    seen = shell_seen(jnp.asarray(HEIGHT), jnp.asarray(EXTENT), pose, pinhole_camera(SIZE), SIZE)
+    z = shell_height(jnp.asarray(HEIGHT), jnp.asarray(EXTENT), seen[..., 0], seen[..., 1])
+    return jnp.concatenate([seen, z[..., None]], axis=-1)
+
+
 @pytest.mark.parametrize("pose", POSES)
 def test_a_pixel_shows_the_shells_point_that_is_projected_to_it(pose):
-    camera = pinhole_camera(SIZE)
-    seen = shell_seen(SHELL, jnp.asarray(pose), camera, SIZE)
-    points = shell_points(SHELL, seen[..., 0], seen[..., 1]).reshape(-1, 3)
-    pose = jnp.asarray(pose)
+    pose, camera = jnp.asarray(pose), pinhole_camera(SIZE)
+    points = seen_points(pose).reshape(-1, 3)
     posed = transform_vertices(points, rotation_from_euler(pose[:3]), pose[3:])
     pixels = project_to_pixels(camera, camera_vertices(camera, posed)).reshape(*SIZE, 2)
     column, row = np.meshgrid(np.arange(SIZE[1]) + 0.5, np.arange(SIZE[0]) + 0.5)
-    # At the ellipsoid's silhouette a root of nearly nothing is taken.
-    np.testing.assert_allclose(pixels, np.stack([column, row], axis=-1), atol=0.05)
+    # Between the rays that are followed the shell is taken to be flat.
+    np.testing.assert_allclose(pixels, np.stack([column, row], axis=-1), atol=0.15)
 
 
-def test_the_shell_is_an_ellipsoids_front_on_a_plane():
-    x, y = (jnp.array(v, jnp.float32) for v in ([0.0, 0.86, 2.0], [0.15, 0.15, 0.0]))
-    points = np.asarray(shell_points(SHELL, x, y))
-    np.testing.assert_allclose(points[:, 2], [0.2, -0.65, -0.65], atol=1e-6)
+def test_heights_are_read_between_the_grids_points_and_end_at_its_edge():
+    height = jnp.array([[0.0, 1.0], [2.0, 3.0]])
+    extent = jnp.array([[-1.0, 1.0], [1.0, -1.0]])  # y falls
+    x, y = jnp.array([-1.0, 1.0, 0.0, 9.0]), jnp.array([1.0, -1.0, 0.5, 0.0])
+    np.testing.assert_allclose(shell_height(height, extent, x, y), [0, 3, 1, 2], atol=1e-6)
 
 
 def test_the_background_is_seen_where_the_head_is_transparent_or_ends():
@@ -85,7 +89,7 @@ def test_an_opaque_texture_is_read_between_its_texels():
     texture[..., 3] = 255
     pose, camera = jnp.asarray(POSES[1:2]), pinhole_camera(SIZE)
     drawn = np.asarray(draw_surroundings(surroundings(texture), pose, camera))[0] * 255
-    seen = np.asarray(shell_seen(SHELL, pose[0], camera, SIZE))
+    seen = np.asarray(seen_points(pose[0]))
     np.testing.assert_allclose(drawn[..., 0], 2 * (seen[..., 0] + 2.2) / 4.4 * 88, atol=0.02)
     np.testing.assert_allclose(drawn[..., 1], 3 * (2.2 - seen[..., 1]) / 4.8 * 80, atol=0.02)
 
@@ -106,7 +110,8 @@ def test_arrays_become_the_same_surroundings():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("center", np.zeros(2, np.float32), r"center: expected shape \(3,\), got \(2,\)"),
+        ("extent", np.zeros(2, np.float32), r"extent: expected shape \(2, 2\), got \(2,\)"),
+        ("height", np.zeros((1, 4), np.float32), "height: expected at least 2×2 numbers"),
         ("texture", np.zeros((4, 4, 3), np.uint8), r"texture: expected uint8 .* got uint8 of"),
         ("background", np.zeros((4, 4, 3), np.float32), "background: expected uint8 .* float32"),
     ],

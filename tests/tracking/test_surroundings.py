@@ -8,7 +8,6 @@ from facial_jax.rendering.surroundings import Surroundings, draw_surroundings
 from facial_jax.tracking.surroundings import (
     EXTENT_DM,
     MAX_FRAMES,
-    head_shell,
     surroundings_frames,
     video_surroundings,
 )
@@ -36,8 +35,8 @@ def moving_head(count):
     x, y = np.meshgrid(np.linspace(left, right, 110), np.linspace(top, bottom, 120))
     texture[..., 3] = np.where((x / 0.9) ** 2 + (y / 1.2) ** 2 < 1, 255, 0)
     around = Surroundings(
-        shell=head_shell(SHAPE),
         extent=np.array([[left, top], [right, bottom]], np.float32),
+        height=(-0.7 + 0.9 * np.sqrt(np.maximum(1 - x**2 - (y / 1.3) ** 2, 0))).astype(np.float32),
         texture=texture,
         background=smooth(rng, *SIZE),
     )

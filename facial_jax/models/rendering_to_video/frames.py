@@ -12,11 +12,7 @@ from jaxtyping import Array, Float, UInt8
 from facial_jax.attributes import Attributes
 from facial_jax.backend import on_cpu
 from facial_jax.compilation import jit
-from facial_jax.models.rendering_to_video.conditioning import (
-    Scene,
-    conditioning_pictures,
-    make_scene,
-)
+from facial_jax.models.rendering_to_video.conditioning import Scene, conditioning_pictures
 from facial_jax.subject import Subject
 
 
@@ -34,16 +30,9 @@ def frame_chunks(
     params = jax.tree.map(lambda x: jnp.asarray(x, dtype), subject.rendering_to_video_params)
     count, half = len(attributes), subject.window_half
     chunk = -(-max(chunk_frames, 1) // batch) * batch
-    size = (subject.size, subject.size)
-    scene = make_scene(
-        subject.face_model,
-        subject.identity,
-        size,
-        vertex_texture=subject.vertex_texture,
-        surroundings=subject.surroundings,
-    )
+    scene = subject.scene()
     attributes = jax.tree.map(np.asarray, attributes)
-    carry = jnp.zeros((2 * half - 1, *size, 4), jnp.float32)
+    carry = jnp.zeros((2 * half - 1, *scene.size, 4), jnp.float32)
     pending = None
     # Picture i of the stream belongs to frame i - half, and completes the window of frame
     # i - 2 * half + 1: the first windows lie before the first frame and are dropped.
