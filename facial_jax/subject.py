@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash
 from facial_jax.face.bfm import user_bfm
-from facial_jax.face.model import FaceModel
+from facial_jax.face.model import FaceModel, person_face_model
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import copy_file, whole_or_nothing, write_text
 from facial_jax.formats import NewerFormatError, check_format
@@ -103,6 +103,10 @@ class Subject:
             f"Subject({self.name!r}, {shows} at {float(self.fps):g} per second, listens with "
             f"{self.acoustic_model})"
         )
+
+    def rendered_face(self) -> tuple[FaceModel, Identity]:
+        """The face model in the person's own colours, and whose face it is."""
+        return person_face_model(self.face_model, self.identity, self.vertex_texture)
 
     def scene(self) -> Scene:
         """What the rendering-to-video network has seen rendered.
