@@ -27,13 +27,17 @@ from pathlib import Path
 import tyro
 from tqdm.auto import tqdm
 
-from data_specs.clips import open_clips
 from experiments import Preset, ends_in_one_line, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.splits import TRAIN, VALIDATION
-from facial_jax.personalization.config import PRESETS, PersonalizationConfig
-from facial_jax.personalization.pipeline import personalize_clips, personalize_video
-from facial_jax.tracking.landmarker import LandmarkerMissingError
+
+try:
+    from data_specs.clips import open_clips
+    from facial_jax.personalization.config import PRESETS, PersonalizationConfig
+    from facial_jax.personalization.pipeline import personalize_clips, personalize_video
+    from facial_jax.tracking.landmarker import LandmarkerMissingError
+except ImportError as error:
+    sys.exit(f"error: {error}; install what it needs with pip install 'facial_jax[tracking]'")
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,8 @@ def outcome_table(outcomes: list[Outcome]) -> str:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     kept = sum(outcome.kept for outcome in outcomes)
     made = len(outcomes) - len(failed) - kept
-    lines = [f"{len(outcomes)} recordings: {made} made, {kept} made before, {len(failed)} failed"]
+    noun = "recording" if len(outcomes) == 1 else "recordings"
+    lines = [f"{len(outcomes)} {noun}: {made} made, {kept} made before, {len(failed)} failed"]
     width = max((len(str(outcome.audio)) for outcome in failed), default=0)
     lines += [f"  {outcome.audio!s:<{width}}  {outcome.error}" for outcome in failed]
     return "\n".join(lines)

@@ -170,5 +170,5 @@ def test_the_command_prints_the_table_and_fails_where_one_failed(
 
 def test_a_table_of_successes_is_one_line(tmp_path):
     assert outcome_table([Outcome(tmp_path / "a.wav", tmp_path / "a.mp4")]) == (
-        "1 recordings: 1 made, 0 made before, 0 failed"
+        "1 recording: 1 made, 0 made before, 0 failed"
     )

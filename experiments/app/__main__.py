@@ -46,13 +46,17 @@ def main(config: Config) -> None:
             ) from error
         page = build_page(config.subjects, config.voices, keep_s=config.keep_s)
         with stop_on_request():  # so that the folder is deleted
-            page.launch(
+            _, address, _ = page.launch(
                 server_name=config.host,
                 server_port=config.port,
                 max_file_size=f"{config.max_upload_mb}mb",
                 show_error=True,
+                prevent_thread_lock=True,
+                quiet=True,
                 **LOOK,
             )
+            print(f"{address} (Ctrl-C ends it)", flush=True)
+            page.block_thread()
 
 
 if __name__ == "__main__":
