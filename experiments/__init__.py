@@ -12,6 +12,7 @@ import facial_jax
 from facial_jax.curves import check_curves, write_curves
 from facial_jax.interrupts import stop_on_request
 from facial_jax.streamed_video import StreamedVideo
+from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 Preset = Literal["demo", "paper"]
 
@@ -63,7 +64,7 @@ def make_video(
         except BaseException as error:
             if stop.came:  # whatever JAX made of it
                 sys.exit("interrupted: no video was written")
-            if isinstance(error, ValueError | OSError | ImportError):
+            if isinstance(error, ValueError | OSError | ImportError | LandmarkerMissingError):
                 sys.exit(f"error: {error}")
             raise
     return video
