@@ -95,13 +95,21 @@ def make_motion(
         motion, motion_fps = load_motion(pose_from, "pose_from", progress=progress)
         attributes = take_pose(attributes, motion, fps=fps, motion_fps=motion_fps)
     if blink_from is not None:
-        motion, motion_fps = load_motion(blink_from, "blink_from", progress=progress)
+        # One video for both is tracked once.
+        if pose_from is None or not _is_same(blink_from, pose_from):
+            motion, motion_fps = load_motion(blink_from, "blink_from", progress=progress)
         attributes = transfer_attributes(
             attributes, motion, fields=["blink"], fps=fps, source_fps=motion_fps
         )
     if head_motion != 1.0:
         attributes = scale_attributes(attributes, pose=head_motion)
     return attributes
+
+
+def _is_same(one: MotionSource, other: MotionSource) -> bool:
+    if isinstance(one, tuple) or isinstance(other, tuple):
+        return one is other
+    return Path(one) == Path(other)
 
 
 def take_pose(
@@ -165,7 +173,8 @@ def load_motion(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, holds no face, or the attributes are malformed.
-        ImportError: a video is to be tracked, and MediaPipe is not installed.
+        ImportError, LandmarkerMissingError: a video is to be tracked, and MediaPipe or its model is
+            missing.
     """
     if isinstance(motion, tuple):
         attributes, fps = motion
@@ -180,7 +189,7 @@ def load_motion(
         except ValueError as error:
             raise ValueError(f"{name}: {path}: {error}") from error
         return longest_seen(clip.attributes, clip.valid), clip.frame_rate
-    from facial_jax.tracking.tracker import track  # imports MediaPipe, which few need
+    from facial_jax.tracking.tracker import track  # synthesis does without what tracking needs
 
     tracked = track(path, progress=progress_bar(f"tracking {path.name}", progress))
     return longest_seen(tracked.attributes, tracked.valid), tracked.fps
