@@ -77,8 +77,10 @@ def main(config: Config) -> None:
                 if (truth := animators_change(name, clips, pitch)) is not None:
                     own = faces[1].replace(identity=faces[1].identity + truth)
                     moved[f"{row}, the animator's"] = [displacement(face_model, own, faces[1])]
-                    cosine = likeness(face_model, face, faces[1], truth)
-                    print(f"{row}: cosine to the animator's change {cosine:.3f}")
+                    shape = face.replace(expression=faces[1].expression)
+                    cosine = likeness(face_model, shape, faces[1], truth)
+                    moved[f"{row}, identity alone"] = [displacement(face_model, shape, faces[1])]
+                    print(f"{row}: identity's change, cosine to the animator's {cosine:.3f}")
         tilted.append((clip, faces))
     print(f"errors of vertices on test clips, mm; mean of {len(tilted)} people")
     print(text_table(errors))

@@ -67,10 +67,10 @@ def displacement(model: FaceModel, face: FaceShape, other: FaceShape) -> Displac
     squares = (vertex_displacement(model, face, other) ** 2).sum(axis=1).mean(axis=1)
     lower = np.asarray(lower_face(model.mean_shape, model.landmarks))
     return Displacement(
-        whole=np.sqrt(squares.mean()),
-        lower=np.sqrt(squares[lower].mean()),
-        upper=np.sqrt(squares[~lower].mean()),
-        largest=np.sqrt(squares.max()),
+        whole=np.array(np.sqrt(squares.mean())),
+        lower=np.array(np.sqrt(squares[lower].mean())),
+        upper=np.array(np.sqrt(squares[~lower].mean())),
+        largest=np.array(np.sqrt(squares.max())),
     )
 
 

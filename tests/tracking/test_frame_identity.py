@@ -6,7 +6,7 @@ import pytest
 
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.tracking import fitting
-from facial_jax.tracking.frame_identity import fit_frame_identities
+from facial_jax.tracking.frame_identity import FRAME_IDENTITY_DEVIATION, fit_frame_identities
 
 FRAMES = 40
 
@@ -50,7 +50,8 @@ def test_what_landmarks_show_of_a_changing_shape_is_found_in_part(landmarks):
     assert 0.02 < np.polyfit(amount, along, 1)[0] < 1.0
 
 
-def test_a_shape_that_does_not_change_stays_as_it_is(landmarks):
+def test_a_shape_that_does_not_change_moves_by_less_than_a_third_of_its_prior(landmarks):
     common = np.random.default_rng(1).standard_normal(80).astype(np.float32)
     found, _ = fit(landmarks, np.tile(common, (FRAMES, 1)))
-    assert np.abs(found - common).max() < 0.1
+    # The expression's prior holds the mouth back a little, and the shape takes up the rest.
+    assert np.abs(found - common).max() < FRAME_IDENTITY_DEVIATION / 3

@@ -110,7 +110,7 @@ class PgFaceTask(Task):
     def validate(self, variables: Variables, step: int) -> Report:
         """Vertex errors on the clips that are not trained on."""
         errors = generated_errors(self.model(variables), self._validation, self._face_model)
-        numbers = dict(vars(errors))
+        numbers = {name: float(value) for name, value in vars(errors).items()}
         shown = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
         return Report(numbers, [f"epoch {step / self._epoch:.1f}, validation in mm: {shown}"])
 
