@@ -188,19 +188,21 @@ def _bins(counts: dict[str, np.ndarray], labels: Iterable[str]) -> dict[str, dic
 def _video(folder: Path, name: str, x: Observation) -> str:
     """The video in the page, or beside it where it is large; re-encoded if browsers cannot play it.
 
-    A copy that lies beside the page is called as its column.
+    What lies beside the page is called `report_NAME`, so that no video of the user's is replaced.
     """
     path, said = x.video.path, ""
     if not is_playable(path):
-        path, said = folder / f"{name}.mp4", ", as H.264"
+        path, said = folder / f"report_{name}.mp4", ", as H.264"
         write_playable(path, x.video)
     caption = f"<figcaption>{_text(name)}: {_text(x.name)}{said}</figcaption>"
-    suffix = path.suffix.lower()
+    beside = folder / f"report_{name}{path.suffix.lower()}"
     if path.stat().st_size <= MAX_INLINE_BYTES:
-        source = f"data:{MIME[suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+        data = base64.b64encode(path.read_bytes()).decode()
+        source = f"data:{MIME[path.suffix.lower()]};base64,{data}"
+        if beside.resolve() != x.video.path.resolve():
+            beside.unlink(missing_ok=True)  # re-encoded now, or left by an earlier report
     else:
-        beside = folder / f"{name}{suffix}"
-        if not (beside.exists() and beside.samefile(path)):
+        if path != beside:
             copy_file(path, beside)
         source = html.escape(beside.name)
     return f'<figure><video controls playsinline src="{source}"></video>{caption}</figure>'

@@ -116,12 +116,8 @@ def _question(text: str, pairs: bool) -> str:
 
 
 def _rating_choices() -> dict[int, str]:
-    return {
-        value: f"{value:+d} <small>{_RATING_WORDS[value]}</small>"
-        if value in _RATING_WORDS
-        else f"{value:+d}"
-        for value in RATINGS
-    }
+    words = {value: f" <small>{text}</small>" for value, text in _RATING_WORDS.items()}
+    return {x: (f"{x:+d}" if x else "0") + words.get(x, "") for x in RATINGS}
 
 
 def _text(value: str) -> str:

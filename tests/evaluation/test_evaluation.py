@@ -170,9 +170,9 @@ def test_large_videos_lie_beside_the_page(video, tmp_path, monkeypatch):
     page = report.write_evaluation(
         tmp_path, "a < b", {"video": seen}, report.Evaluation({"video": {"x": np.nan}}, (), ())
     )
-    assert 'src="video.mp4"' in page.read_text()
+    assert 'src="report_video.mp4"' in page.read_text()
     assert "<h1>a &lt; b</h1>" in page.read_text()
-    assert (tmp_path / "video.mp4").read_bytes() == video.read_bytes()
+    assert (tmp_path / "report_video.mp4").read_bytes() == video.read_bytes()
     assert json.loads((tmp_path / report.NUMBERS).read_text())["rows"]["video"]["x"] is None
 
 

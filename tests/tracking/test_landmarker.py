@@ -86,6 +86,13 @@ def test_the_face_of_a_real_clip_is_found_and_nothing_on_a_grey_wall(model_in_ca
     assert (found.points[:, 8, 1] > found.points[:, 33, 1]).all()
     assert ((found.blink_scores >= 0) & (found.blink_scores <= 1)).all()
     assert (relative_opening(found.points) > 0.5).all()
+    # Each iris is between the corners of its eye, and less than half a width above or below them.
+    for eye, first, last in ((0, 36, 39), (1, 42, 45)):
+        iris, corners = found.irises[:, eye], found.points[:, [first, last]]
+        assert (corners[:, 0, 0] < iris[:, 0]).all()
+        assert (iris[:, 0] < corners[:, 1, 0]).all()
+        width = corners[:, 1, 0] - corners[:, 0, 0]
+        assert (np.abs(iris[:, 1] - corners[:, :, 1].mean(axis=1)) < width / 2).all()
     assert nothing.seen.tolist() == [False] * 3
     assert np.isnan(nothing.points).all()
 
