@@ -24,7 +24,7 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.faults.scenarios"])
 
 
-def _in_child(name: str, folder: Path, moment: int, results: Path, file_bytes: int | None) -> None:
+def _in_child(name: str, folder: Path, moment: int, results: Path) -> None:
     """Runs a scenario, and writes its result and how much it did; or dies at a moment."""
     from tests.faults.scenarios import SCENARIOS
 
@@ -45,30 +45,10 @@ def _in_child(name: str, folder: Path, moment: int, results: Path, file_bytes: i
     scenario = SCENARIOS[name]
     scenario.check(folder)
     count = 0
-    if file_bytes is None:
-        scenario.run(folder)
-    else:
-        _run_on_full_disk(scenario.run, folder, results, file_bytes)
-        return
+    scenario.run(folder)
     done = count
     scenario.check(folder)
     results.write_text(f"{done}\n{scenario.result(folder)}")
-
-
-def _run_on_full_disk(work, folder: Path, results: Path, file_bytes: int) -> None:
-    """Runs where no file can become longer, and writes what it says."""
-    import resource
-
-    results.touch()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard))
-    try:
-        work(folder)
-        said = ""
-    except Exception as error:
-        said = f"{type(error).__name__}: {error}"
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    results.write_text(f"0\n{said}")
 
 
 def run(
@@ -77,7 +57,6 @@ def run(
     *,
     moment: int = 0,
     seconds: float | None = None,
-    file_bytes: int | None = None,
 ) -> tuple[int, str] | None:
     """Runs a scenario in a process of its own; its count of moments and result, None if killed.
 
@@ -86,15 +65,13 @@ def run(
         folder: for all that it writes.
         moment: at which it is killed; 0: it is not.
         seconds: after which it is killed.
-        file_bytes: no file can become longer, as on a full disk; what the run then says is its
-            result.
 
     Raises:
         RuntimeError: it failed.
     """
     results = folder.with_name(f"{folder.name}.result")
     results.unlink(missing_ok=True)
-    child = _context.Process(target=_in_child, args=(name, folder, moment, results, file_bytes))
+    child = _context.Process(target=_in_child, args=(name, folder, moment, results))
     child.start()
     child.join(seconds)
     if child.is_alive():
