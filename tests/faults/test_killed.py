@@ -1,6 +1,6 @@
 """Killed in the middle of saving, a run goes on and ends the same; nothing half is taken as whole.
 
-`python -m tests.faults.killing` kills at many more moments.
+`python -m tests.faults.killing` kills at many more.
 """
 
 import sys
@@ -22,4 +22,4 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
     ],
 )
 def test_a_killed_run_goes_on_and_ends_the_same(name, moments, tmp_path):
-    assert kill_and_go_on(name, tmp_path, moments=moments) > 0
+    assert kill_and_go_on(name, tmp_path, moments) > 0
