@@ -42,7 +42,8 @@ def whole_or_nothing(path: str | os.PathLike) -> Iterator[Path]:
             raise FileNotFoundError(
                 f"{path}: its folder was removed while it was written"
             ) from error
-        if error.filename is None and error.errno is not None:  # libraries do not say which
+        # What libraries say of the file is nothing, or its temporary name.
+        if error.errno is not None and partial.name in str(error.filename or partial.name):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:

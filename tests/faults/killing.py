@@ -1,6 +1,6 @@
 """Kills runs at chosen moments, and starts them again.
 
-    python -m tests.faults.killing --moments 20
+    python -m tests.faults.killing --kills 20
 
 A moment is the number of something that the process does in its folder (a file is opened, renamed,
 removed, a folder made), at which it gets SIGKILL before it is done; or a share of the time that the
@@ -10,10 +10,12 @@ whole run takes, for what libraries do by themselves.
 import argparse
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.faults.scenarios"])
 
 
-def _in_child(name: str, folder: Path, moment: int, results: Path, file_bytes: int | None) -> None:
+def _in_child(name: str, folder: Path, moment: int, results: Path) -> None:
     """Runs a scenario, and writes its result and how much it did; or dies at a moment."""
     from tests.faults.scenarios import SCENARIOS
 
@@ -45,30 +47,10 @@ def _in_child(name: str, folder: Path, moment: int, results: Path, file_bytes: i
     scenario = SCENARIOS[name]
     scenario.check(folder)
     count = 0
-    if file_bytes is None:
-        scenario.run(folder)
-    else:
-        _run_on_full_disk(scenario.run, folder, results, file_bytes)
-        return
+    scenario.run(folder)
     done = count
     scenario.check(folder)
     results.write_text(f"{done}\n{scenario.result(folder)}")
-
-
-def _run_on_full_disk(work, folder: Path, results: Path, file_bytes: int) -> None:
-    """Runs where no file can become longer, and writes what it says."""
-    import resource
-
-    results.touch()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard))
-    try:
-        work(folder)
-        said = ""
-    except Exception as error:
-        said = f"{type(error).__name__}: {error}"
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    results.write_text(f"0\n{said}")
 
 
 def run(
@@ -77,7 +59,6 @@ def run(
     *,
     moment: int = 0,
     seconds: float | None = None,
-    file_bytes: int | None = None,
 ) -> tuple[int, str] | None:
     """Runs a scenario in a process of its own; its count of moments and result, None if killed.
 
@@ -86,15 +67,13 @@ def run(
         folder: for all that it writes.
         moment: at which it is killed; 0: it is not.
         seconds: after which it is killed.
-        file_bytes: no file can become longer, as on a full disk; what the run then says is its
-            result.
 
     Raises:
         RuntimeError: it failed.
     """
     results = folder.with_name(f"{folder.name}.result")
     results.unlink(missing_ok=True)
-    child = _context.Process(target=_in_child, args=(name, folder, moment, results, file_bytes))
+    child = _context.Process(target=_in_child, args=(name, folder, moment, results))
     child.start()
     child.join(seconds)
     if child.is_alive():
@@ -108,43 +87,63 @@ def run(
     return int(count), result
 
 
-def kill_and_go_on(name: str, folder: Path, *, moments=(), seconds=()) -> int:
+def kill_and_go_on(name: str, folder: Path, shares: Sequence[float]) -> int:
     """A whole run beside one that is killed each time it is started; they must end alike.
 
-    Returns how many times it was killed.
+    Args:
+        name: of the scenario.
+        folder: for both.
+        shares: of the moments of a whole run, at which it is killed.
+
+    Returns:
+        How many times it was killed; a run that goes on may end before its moment.
     """
     (folder / "whole").mkdir(parents=True)
     (folder / "killed").mkdir()
-    begin = time.monotonic()
     count, expected = run(name, folder / "whole")
-    taken = time.monotonic() - begin
     killed = 0
-    for share in moments:
+    for share in shares:
         killed += run(name, folder / "killed", moment=1 + int(share * count)) is None
-    for share in seconds:
-        killed += run(name, folder / "killed", seconds=share * taken) is None
     _, result = run(name, folder / "killed")
     assert result == expected, f"{result} after {killed} kills, {expected} without"
     return killed
 
 
+def kill_many(name: str, folder: Path, kills: int) -> None:
+    """Kills at random moments, by number and by time in turn, until so many have hit.
+
+    Each run goes on from what the one before has left; one that comes to its end must end as a
+    whole one, and the next begins from nothing.
+    """
+    rng, killed = np.random.default_rng(0), folder / "killed"
+    (folder / "whole").mkdir(parents=True)
+    killed.mkdir()
+    begin = time.monotonic()
+    count, expected = run(name, folder / "whole")
+    taken = time.monotonic() - begin
+    done = 0
+    while done < kills:
+        share = rng.uniform()
+        moment = {"moment": 1 + int(share * count)} if done % 2 else {"seconds": share * taken}
+        ended = run(name, killed, **moment)
+        if ended is None:
+            done += 1
+            continue
+        assert ended[1] == expected, f"{ended[1]} after {done} kills, {expected} without"
+        shutil.rmtree(killed)
+        killed.mkdir()
+    assert run(name, killed)[1] == expected
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--moments", type=int, default=20)
-    parser.add_argument(
-        "--only", nargs="*", default=["training", "prepare", "personalize", "synthesize"]
-    )
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--only", nargs="*", default=NAMES)
     arguments = parser.parse_args()
     for name in arguments.only:
-        rng, killed = np.random.default_rng(0), 0
-        # From the beginning each time, and going on from what the one before has left.
-        for again in range(2):
-            half = arguments.moments // 2
-            moments, seconds = rng.uniform(size=half - half // 2), rng.uniform(size=half // 2)
-            with tempfile.TemporaryDirectory() as folder:
-                shares = (np.sort(moments), np.sort(seconds)) if again else (moments, seconds)
-                killed += kill_and_go_on(name, Path(folder), moments=shares[0], seconds=shares[1])
-        print(f"{name}: killed {killed} times, ends the same", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            kill_many(name, Path(folder), arguments.kills)
+        print(f"{name}: killed {arguments.kills} times, ends the same", flush=True)
 
 
 if __name__ == "__main__":

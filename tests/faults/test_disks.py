@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,25 +10,43 @@ import numpy as np
 import pytest
 
 from experiments import personalize as script
-from facial_jax.files import whole_or_nothing
+from facial_jax.files import whole_or_nothing, write_bytes
 from facial_jax.video import write_video
-from tests.faults.killing import run
 from tests.test_video import tone
 from tests.training.test_fit import assert_same, train
 from tests.training.toy_task import ToyTask
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-@pytest.mark.parametrize("name", ["training", "synthesize"])
-def test_a_full_disk_is_said_and_leaves_nothing_half(name, tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    _, said = run(name, folder, file_bytes=600)
-    assert "File too large" in said, said
-    if name == "synthesize":
-        assert str(folder / "talk.mp4") in said
-    _, result = run(name, folder)
-    assert result
+@contextlib.contextmanager
+def full_disk(file_bytes):
+    """No file can become longer."""
+    resource = pytest.importorskip("resource", reason="Windows has no limit on the size of files")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_said_with_the_files_name_and_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"old")
+    noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8)
+    options = {"size": (128, 128), "fps": Fraction(25), "audio": tone(1, 16000)}
+    with full_disk(60_000), pytest.raises(OSError, match=r"File too large: .*/a\.mp4"):
+        write_video(path, iter([noise]), **options)
+    with full_disk(60_000), pytest.raises(OSError, match=r"File too large: .*/a\.npz"):
+        write_bytes(tmp_path / "a.npz", bytes(100_000))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_training_on_a_full_disk_says_so_and_goes_on_later(tmp_path):
+    with full_disk(600), pytest.raises((OSError, ValueError), match="File too large"):
+        train(tmp_path / "run")
+    assert not (tmp_path / "run" / "line.safetensors").exists()
+    assert_same(train(tmp_path / "run"), train(None))
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder nobody can write in")
