@@ -16,8 +16,8 @@ from facial_jax.audio.waveform import AudioSource
 from facial_jax.metrics.motion import blinks_per_clip, distribution_distance
 from facial_jax.metrics.rendering_to_video import LANDMARKER_SIZE, generate, with_network
 from facial_jax.pictures import resize
+from facial_jax.speech_attributes import attributes_from_speech
 from facial_jax.subject import Subject
-from facial_jax.synthesis import attributes_from_speech
 from facial_jax.tracking.blink import blink_intensity
 from facial_jax.tracking.landmarker import Landmarker
 

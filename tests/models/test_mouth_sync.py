@@ -5,7 +5,6 @@ from fractions import Fraction
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from data_specs.synthetic_talking_head.espeak import speak
 
 from data_specs.synthetic_talking_head.animation import animate
 from facial_jax.audio.waveform import AudioSource
@@ -17,6 +16,7 @@ from facial_jax.models.sync.network import CONTEXT, MouthSyncNetwork
 from facial_jax.models.sync.speech import speech_rows
 from facial_jax.models.sync.task import MouthSyncTrainingConfig, train_mouth_sync
 from facial_jax.models.sync.use import load_mouth_sync, measure_mouth_sync
+from facial_jax.speech.espeak import speak
 from tests.random_clips import clip_source, random_clip
 
 TEXT = "Papa may bring a map of the farm. We want to move both of these boats before five."
