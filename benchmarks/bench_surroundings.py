@@ -1,0 +1,102 @@
+"""How near a person's head and room, as the network is shown them, come to held-out frames.
+
+    python -m benchmarks.bench_surroundings --clips runs/tracked/*
+
+`--clips` are folders that experiments.prepare wrote. The head's shell, the background and the
+face's texture are found in the first four fifths of each clip; in the last fifth nothing but the
+attributes is known. No network is in it. Also: what a picture takes to draw, with and without.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from benchmarks.measure import measure
+from facial_jax.attributes import EXPRESSION_SIZE
+from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
+from facial_jax.face.model import face_shape
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
+from facial_jax.personalization.clip import CROP, first_held_out, shown_frames
+from facial_jax.pictures import resize
+from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
+from facial_jax.tracking.texture import texture_frames, video_texture
+
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured."""
+
+    clips: tuple[Path, ...]
+    """Folders of tracked clips."""
+    size: int = 192
+    """Height and width of the frames."""
+
+
+def psnr(pictures: np.ndarray, real: np.ndarray) -> float:
+    """Mean of the frames' PSNR in dB; both (t, h, w, 3), 0 to 255."""
+    errors = np.square(pictures.astype(np.float32) - real).mean(axis=(1, 2, 3))
+    return float(-10 * np.log10(errors / 255**2).mean())
+
+
+def run(folder: Path, size: int) -> None:
+    """Prints one clip's row."""
+    clip, _ = load_tracked_clip(folder / FILE_NAME)
+    with av.open(str(folder / CROP)) as container:
+        whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    frames = np.stack([resize(frame, size) for frame in whole])
+    shown, first, model = shown_frames(clip), first_held_out(clip), procedural_face_model()
+    before, after = shown[shown < first], shown[shown >= first]
+    neutral = face_shape(model, jnp.asarray(clip.identity), jnp.zeros(EXPRESSION_SIZE))
+    seen = before[surroundings_frames(len(before))]
+    around = video_surroundings(np.asarray(neutral), clip.pose[seen], frames[seen])
+    telling = before[texture_frames(clip.blink[before])]
+    face = jax.tree.map(jnp.asarray, clip.face)
+    texture = video_texture(
+        model, face, clip.attributes[telling], np.stack([whole[i] for i in telling])
+    )
+    scenes = {
+        name: make_scene(
+            model, face, (size, size), vertex_texture=texture, surroundings=surroundings
+        )
+        for name, surroundings in (("with", around), ("without", None))
+    }
+    draw = jax.jit(conditioning_pictures)
+
+    def pictures(scene):
+        parts = []
+        for start in range(0, len(after), BATCH):
+            index = np.minimum(np.arange(start, start + BATCH), len(after) - 1)
+            parts.append(np.asarray(draw(scene, clip.attributes[after[index]]))[..., :3] * 255)
+        return np.concatenate(parts)[: len(after)]
+
+    real, mean = frames[after], frames[before].mean(axis=0, dtype=np.float64)
+    some = clip.attributes[after[np.zeros(BATCH, int)]]
+    times = {
+        name: measure(name, lambda scene=scene: draw(scene, some), repeats=20, items=BATCH)
+        for name, scene in scenes.items()
+    }
+    milliseconds = {name: 1e3 * row.wall_s / BATCH for name, row in times.items()}
+    print(
+        f"{folder.name:16s} mean frame {psnr(np.broadcast_to(mean, real.shape), real):6.2f} dB   "
+        f"shell, room and face {psnr(pictures(scenes['with']), real):6.2f} dB   a picture takes "
+        f"{milliseconds['with']:.1f} ms, without surroundings {milliseconds['without']:.1f} ms",
+        flush=True,
+    )
+
+
+def main(config: Config) -> None:
+    """Prints a row for each clip."""
+    for folder in config.clips:
+        run(folder, config.size)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
