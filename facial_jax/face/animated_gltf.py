@@ -11,7 +11,6 @@ from fractions import Fraction
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from facial_jax.attributes import MAX_BLINK, Attributes, Identity
 from facial_jax.face.gltf import HeadAnimation, encode_glb
@@ -84,6 +83,8 @@ def head_quaternions(angles_rad: Float[np.ndarray, "t 3"]) -> Float[np.ndarray, 
     Of the two quaternions of a rotation it is the one nearer to the frame before, so that programs
     which interpolate them plainly turn the head the short way.
     """
+    from scipy.spatial.transform import Rotation  # slow to import, and seldom needed
+
     quaternions = Rotation.from_euler("xyz", angles_rad).as_quat()
     flips = np.sum(quaternions[1:] * quaternions[:-1], axis=1) < 0
     sign = np.where(np.cumsum(np.concatenate([[0], flips])) % 2, -1.0, 1.0)

@@ -254,9 +254,9 @@ def speak(
     *,
     voice: str = "en-us",
     variant: str | None = None,
-    rate_wpm: float = 165,
-    pitch: float = 50,
-    pitch_range: float = 50,
+    rate_wpm: int | float = 165,
+    pitch: int | float = 50,
+    pitch_range: int | float = 50,
     ipa: bool = False,
 ) -> Utterance:
     """Speak `text` with espeak-ng.

@@ -388,7 +388,7 @@ def fit_frames(
 
 def in_batches(
     function: Callable[..., Array], *rows: Float[np.ndarray, "t ..."]
-) -> Float[np.ndarray, "t n"]:
+) -> Float[np.ndarray, "t ..."]:
     """What a function of `BATCH` frames gives for each of t frames; one shape is compiled."""
     results = []
     for first in range(0, len(rows[0]), BATCH):

@@ -240,7 +240,7 @@ MALFORMED = {
     "float64": (broken(GOOD, pose=GOOD.pose.astype(np.float64)), "pose: expected an array of fl"),
     "blink": (broken(GOOD, blink=GOOD.blink + 1), "blink: expected AU45 intensities from 0 to 5"),
     "faceless": (broken(GOOD, valid=np.zeros(40, bool)), "valid: expected a face"),
-    "rate": (broken(GOOD, fps="fast"), "fps must be a positive number"),
+    "rate": (broken(GOOD, fps="fast"), "fps must be a number from"),
     "nobody": (broken(GOOD, subject=""), "subject: expected a text"),
 }
 

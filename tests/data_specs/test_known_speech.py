@@ -21,6 +21,7 @@ from data_specs.synthetic_talking_head.speaker import NaturalVoice, make_speaker
 from data_specs.synthetic_talking_head.text import make_sentences
 from data_specs.synthetic_talking_head.visemes import JAW_OPEN
 from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.data.splits import FACIAL_RATIO
 from facial_jax.metrics.lips import Phone
 from facial_jax.speech.espeak import (
     Phoneme,
@@ -214,9 +215,10 @@ def test_a_clip_of_a_natural_voice_moves_with_it_and_depends_on_its_numbers_alon
 def test_no_recording_is_in_two_splits(voices):
     recordings = known_voices(voices)["ann"]
     train, test, validation = (
-        {known.path for known in corpus._of_split(recordings, index)} for index in (0, 1, 2)
+        {known.path for known in corpus._of_split(recordings, index, FACIAL_RATIO)}
+        for index in (0, 1, 2)
     )
     assert min(map(len, (train, test, validation))) > 0
     assert not train & test | train & validation | test & validation
     with pytest.raises(ValueError, match="at least ten recordings"):
-        corpus._of_split(recordings[:2], 2)
+        corpus._of_split(recordings[:2], 2, FACIAL_RATIO)

@@ -231,7 +231,8 @@ def test_subjects_made_with_the_basel_model_find_the_users_files(small, monkeypa
     subject = dataclasses.replace(other, vertex_texture=None)
     save_subject(tmp_path / "subject", subject, face_model="bfm")
     stored = {path.name for path in (tmp_path / "subject").iterdir()}
-    assert stored == {"subject.json", "facial_gan.safetensors", "rendering_to_video.safetensors"}
+    networks = ("facial_gan", "pgface", "pose_gan", "rendering_to_video")
+    assert stored == {"subject.json", *(f"{name}.safetensors" for name in networks)}
     loaded = load_subject(tmp_path / "subject")
     assert loaded.face_model.mean_shape.shape == (100, 3)
     video = synthesize((np.zeros(1600, np.float32), 16000), subject=loaded)

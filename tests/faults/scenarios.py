@@ -106,6 +106,7 @@ def tracked(frames, *_, size: int, **__) -> TrackedVideo:
         seen=np.ones(FRAMES, bool),
         landmarks=points,
         fitted_landmarks=points,
+        irises=np.full((FRAMES, 2, 2), np.nan, np.float32),
         fit_error=np.full(FRAMES, 0.02, np.float32),
         photometric_error=(0.2, 0.1),
         video=frames,

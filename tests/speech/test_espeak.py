@@ -95,7 +95,7 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     monkeypatch.setattr(espeak, "_engine", espeak._Engine)
-    with pytest.raises(ImportError, match=r"facial_jax\[train\]"):
+    with pytest.raises(ImportError, match=r"facial_jax\[text\]"):
         espeak.speak("Hello")
 
 

@@ -7,7 +7,6 @@ clips of a person are alike: the head turns and moves about zero.
 import flax.struct
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.spatial.transform import Rotation
 
 from facial_jax.attributes import POSE_SIZE
 from facial_jax.data.clips import Clip, ClipSource, clip_entry
@@ -37,8 +36,8 @@ def pose_from_rest(
     """
     pose, rest = np.asarray(pose, np.float64), np.asarray(rest, np.float64)
     flat = pose.reshape(-1, POSE_SIZE)
-    back = Rotation.from_euler("xyz", rest[:3]).inv()
-    angles = (back * Rotation.from_euler("xyz", flat[:, :3])).as_euler("xyz")
+    back = _rotation(rest[:3]).inv()
+    angles = (back * _rotation(flat[:, :3])).as_euler("xyz")
     seen = np.concatenate([angles, back.apply(flat[:, 3:] - rest[3:])], axis=1)
     return seen.reshape(pose.shape).astype(np.float32)
 
@@ -49,8 +48,8 @@ def pose_before_camera(
     """The inverse of `pose_from_rest`."""
     seen, rest = np.asarray(seen, np.float64), np.asarray(rest, np.float64)
     flat = seen.reshape(-1, POSE_SIZE)
-    there = Rotation.from_euler("xyz", rest[:3])
-    angles = (there * Rotation.from_euler("xyz", flat[:, :3])).as_euler("xyz")
+    there = _rotation(rest[:3])
+    angles = (there * _rotation(flat[:, :3])).as_euler("xyz")
     pose = np.concatenate([angles, there.apply(flat[:, 3:]) + rest[3:]], axis=1)
     return pose.reshape(seen.shape).astype(np.float32)
 
@@ -99,3 +98,10 @@ def standardized_poses(
     """What PoseGAN learns of a clip; meaningless where its frames are not valid."""
     seen = poses_from_rest(clip, smoothing_frames)
     return ((seen - statistics.mean) / statistics.std).astype(np.float32)
+
+
+def _rotation(angles_rad):
+    """SciPy's rotations by pitch, yaw and roll."""
+    from scipy.spatial.transform import Rotation  # slow to import, and seldom needed
+
+    return Rotation.from_euler("xyz", angles_rad)
