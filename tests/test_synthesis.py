@@ -355,7 +355,8 @@ def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
         f"sound = (np.load({str(long)!r}), {RATE})\n"
         "make = facial_jax.synthesize\n"
         "facial_jax.synthesize = lambda audio, **options: make(sound, **options)\n"
-        f"command.main(command.Config(audio=Path('sound'), output=Path({str(folder / 'talk.mp4')!r})))\n"
+        f"output = Path({str(folder / 'talk.mp4')!r})\n"
+        "command.main(command.Config(audio=Path('sound'), output=output))\n"
     )
     written, said = 0, tmp_path / "stderr.txt"
     # To a file: a GPU's warnings fill a pipe that nobody reads, and the process waits for ever.
