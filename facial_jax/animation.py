@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import Attributes
-from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.face.animated_gltf import encode_animated_head
 from facial_jax.face.procedural import EXPRESSION_NAMES, is_built_in
@@ -25,7 +24,7 @@ from facial_jax.files import whole_or_nothing
 from facial_jax.frame_rate import FrameRate, parse_frame_rate
 from facial_jax.motion import MotionSource, make_motion
 from facial_jax.rendering.head import frame_head, head_chunks
-from facial_jax.speech.spoken_text import SpokenText
+from facial_jax.speech.spoken_text import SpokenText, source_and_phones
 from facial_jax.speech_attributes import Method
 from facial_jax.streamed_video import CHUNK_FRAMES, StreamedVideo, check_chunk_frames
 from facial_jax.subject import Subject, load_subject
@@ -83,8 +82,7 @@ def animate(
     output = None if output is None else check_outputs(output, read=read)
     subject = subject if isinstance(subject, Subject) else load_subject(subject)
     fps = subject.fps if fps is None else parse_frame_rate(fps)
-    phones = audio.phones if isinstance(audio, SpokenText) else None
-    source = audio.audio if isinstance(audio, SpokenText) else AudioSource(audio)
+    source, phones = source_and_phones(audio)
     attributes = make_motion(
         source,
         subject,

@@ -15,14 +15,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facial_jax.attributes import Attributes
-from facial_jax.audio.waveform import AudioSource
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.credentials import Signature
 from facial_jax.frame_rate import FrameRate, parse_frame_rate
 from facial_jax.full_frame import full_frame_chunks
 from facial_jax.models.rendering_to_video.frames import frame_chunks
 from facial_jax.motion import MotionSource, make_motion
-from facial_jax.speech.spoken_text import SpokenText
+from facial_jax.speech.spoken_text import SpokenText, source_and_phones
 from facial_jax.speech_attributes import Method
 from facial_jax.streamed_video import CHUNK_FRAMES, StreamedVideo, check_chunk_frames
 from facial_jax.subject import Subject, load_subject
@@ -102,8 +101,7 @@ def synthesize(
     if full_frame:
         subject.check_full_frame()
     fps = subject.fps if fps is None else parse_frame_rate(fps)
-    phones = audio.phones if isinstance(audio, SpokenText) else None
-    source = audio.audio if isinstance(audio, SpokenText) else AudioSource(audio)
+    source, phones = source_and_phones(audio)
     attributes = make_motion(
         source,
         subject,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, UInt8
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import Camera, rotation_from_euler
 from facial_jax.rendering.mapping import map_frames
+from facial_jax.rendering.sampling import sample_bilinear
 
 _MIN_SLOPE = 0.05
 """Of a ray against the plane of the face: no head is turned so far that one looks along it."""
@@ -46,19 +47,17 @@ def shell_height(
     y: Float[Array, "*b"],
 ) -> Float[Array, "*b"]:
     """z of the shell at these x and y, head space, decimetres; beyond its edge that of the edge."""
-    rows, columns = height.shape
-    across = jnp.clip((x - extent[0, 0]) / (extent[1, 0] - extent[0, 0]), 0, 1) * (columns - 1)
-    down = jnp.clip((y - extent[0, 1]) / (extent[1, 1] - extent[0, 1]), 0, 1) * (rows - 1)
-    column = jnp.minimum(across.astype(jnp.int32), columns - 2)
-    row = jnp.minimum(down.astype(jnp.int32), rows - 2)
-    right, low = across - column.astype(across.dtype), down - row.astype(down.dtype)
-    index, flat = row * columns + column, height.reshape(-1)
+    place = _grid_place(jnp.stack([x, y], axis=-1), extent, height.shape)
+    return sample_bilinear(height[..., None], place)[..., 0]
 
-    def at(step):
-        return flat.at[index + step].get(mode="promise_in_bounds")
 
-    above = at(0) * (1 - right) + at(1) * right
-    return above * (1 - low) + (at(columns) * (1 - right) + at(columns + 1) * right) * low
+def _grid_place(
+    point: Float[Array, "*b 2"], extent: Float[Array, "2 2"], shape: tuple[int, ...]
+) -> Float[Array, "*b 2"]:
+    """Column and row, in a grid of this shape over the extent, of points in head space."""
+    first, last = (end.reshape((1,) * (point.ndim - 1) + (2,)) for end in extent)
+    ends = jnp.array([shape[1] - 1, shape[0] - 1], jnp.float32).reshape(first.shape)
+    return (point - first) / (last - first) * ends
 
 
 @full_precision
@@ -113,29 +112,14 @@ def draw_surroundings(
     """
     background = jnp.asarray(surroundings.background).astype(jnp.float32) / 255
     texture = jnp.asarray(surroundings.texture)
-    size, (rows, columns) = background.shape[:2], texture.shape[:2]
-    end = jnp.array([[[columns - 1, rows - 1]]], jnp.float32)
+    size, end = background.shape[:2], jnp.array([x - 1 for x in texture.shape[1::-1]], jnp.float32)
     height, extent = jnp.asarray(surroundings.height), jnp.asarray(surroundings.extent)
-    first, last = extent[:, None, None]
-    scale = end / (last - first)
-    texels = texture.reshape(-1, 4)
 
     def draw(pose):
-        place = (shell_seen(height, extent, pose, camera, size) - first) * scale
-        within = ((place >= 0) & (place <= end)).all(axis=-1, keepdims=True)
-        place = jnp.clip(place, 0.0, end)
-        corner = jnp.minimum(place.astype(jnp.int32), end.astype(jnp.int32) - 1)
-        share = place - corner.astype(jnp.float32)
-        index = corner[..., 1] * columns + corner[..., 0]
-
-        def at(step):
-            rows = texels.at[index + step].get(mode="promise_in_bounds")
-            return rows.astype(jnp.float32) / 255
-
-        right, down = share[..., :1], share[..., 1:]
-        above = at(0) * (1 - right) + at(1) * right
-        below = at(columns) * (1 - right) + at(columns + 1) * right
-        color = above * (1 - down) + below * down
+        seen = shell_seen(height, extent, pose, camera, size)
+        place = _grid_place(seen, extent, texture.shape)
+        within = ((place >= 0) & (place <= end[None, None])).all(axis=-1, keepdims=True)
+        color = sample_bilinear(texture, place) / 255
         opacity = jnp.where(within, color[..., 3:], 0.0)
         return opacity * color[..., :3] + (1 - opacity) * background
 

@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -42,6 +43,13 @@ class SpokenText:
     def audio(self) -> AudioSource:
         """The sound."""
         return AudioSource((self.samples, self.sample_rate))
+
+
+def source_and_phones(audio: Any) -> tuple[AudioSource, tuple[KnownPhone, ...] | None]:
+    """The sound of what `facial_jax.synthesize` takes for `audio`; its phones, where known."""
+    if isinstance(audio, SpokenText):
+        return audio.audio, audio.phones
+    return AudioSource(audio), None
 
 
 def speak_text(text: str, *, voice: str | os.PathLike = VOICE) -> SpokenText:

@@ -120,17 +120,18 @@ def _find_height(
     blurred = [cv2.GaussianBlur(frame, (0, 0), len(frame) / 192) for frame in frames[::2]]
     place = [cv2.GaussianBlur(background, (0, 0), len(background) / 192)] * len(pose)
 
-    def varies(pictures, offset, about=None):
-        """Mean difference of a point from its median, or from `about`, where it is in the frame."""
-        seen, within = _seen_from_head(first + offset, pose, pictures, camera)
-        about = np.median(seen, axis=0) if about is None else about
-        off = np.abs(seen.astype(np.float32) - about).mean(axis=-1)
-        return (off * within).sum(axis=0) / np.maximum(within.sum(axis=0), 1), within, seen
+    def off(seen, within, about):
+        """Mean difference of a point from `about`, where it is in the frame; smooth."""
+        apart = np.abs(seen.astype(np.float32) - about).mean(axis=-1)
+        mean = (apart * within).sum(axis=0) / np.maximum(within.sum(axis=0), 1)
+        return gaussian_filter(mean, smoothing)
 
-    costs = np.stack([gaussian_filter(varies(blurred, o)[0], smoothing) for o in _OFFSETS_DM])
-    behind, within, _ = varies(blurred, 0.0, about=_seen_from_head(first, pose, place, camera)[0])
+    sweep = [_seen_from_head(first + offset, pose, blurred, camera) for offset in _OFFSETS_DM]
+    costs = np.stack([off(seen, within, np.median(seen, axis=0)) for seen, within in sweep])
+    seen, within = sweep[_OFFSETS_DM.index(0.0)]
+    behind = off(seen, within, _seen_from_head(first, pose, place, camera)[0])
     # Where the frames are unlike the background, and some height explains them: there is the head.
-    is_head = np.maximum(gaussian_filter(behind, smoothing) ** 2 - costs.min(axis=0) ** 2, 0)
+    is_head = np.maximum(behind**2 - costs.min(axis=0) ** 2, 0)
     is_head = is_head * (within.mean(axis=0) > _MIN_DRAWN_SHARE)
     offsets = np.array(_OFFSETS_DM)
     likely = int(((costs * is_head).sum(axis=(1, 2)) / max(is_head.sum(), 1e-9)).argmin())

@@ -25,6 +25,7 @@ from facial_jax.rendering.camera import (
 from facial_jax.rendering.lighting import irradiance
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.rasterizer import rasterize
+from facial_jax.rendering.sampling import sample_bilinear
 
 MAX_FRAMES = 128
 OPEN_EYES = 1.0
@@ -115,24 +116,8 @@ def _sample(
         x, y, z = placed[:, 0], placed[:, 1], -placed[:, 2]
         cosine = -(normals * jnp.stack([x, y, z], axis=-1)).sum(-1) / jnp.sqrt(x**2 + y**2 + z**2)
         light = jnp.maximum(irradiance(normals, identity.illumination), _MIN_LIGHT)
-        color = _bilinear(frame, pixels) / light
+        # Pixels' centres lie at +0.5.
+        color = sample_bilinear(frame, pixels - 0.5) / 255.0 / light
         return jnp.where((inside & in_front & (cosine > _MIN_COSINE))[:, None], color, jnp.nan)
 
     return map_frames(one, vertices, normals, frames)
-
-
-def _bilinear(frame: UInt8[Array, "h w 3"], pixels: Float[Array, "n 2"]) -> Float[Array, "n 3"]:
-    """The frame's colours in [0, 1] at pixel positions, whose centres lie at +0.5."""
-    position = pixels - 0.5
-    corner = jnp.floor(position)
-    share = (position - corner)[..., None]
-    first: Int[Array, "n 2"] = corner.astype(jnp.int32)
-
-    def at(right, down):
-        row = (first[:, 1] + down).clip(0, frame.shape[0] - 1)
-        column = (first[:, 0] + right).clip(0, frame.shape[1] - 1)
-        return frame[row, column].astype(jnp.float32) / 255.0
-
-    above = at(0, 0) * (1 - share[:, 0]) + at(1, 0) * share[:, 0]
-    below = at(0, 1) * (1 - share[:, 0]) + at(1, 1) * share[:, 0]
-    return above * (1 - share[:, 1]) + below * share[:, 1]

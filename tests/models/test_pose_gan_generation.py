@@ -9,12 +9,12 @@ import pytest
 
 from facial_jax.attributes import Attributes
 from facial_jax.metrics.pose_seams import measure_seams
+from facial_jax.models.layers.seams import continue_motion
 from facial_jax.models.pose_gan.generation import (
     GENERATOR_FILE,
     WINDOW_FRAMES,
     PoseGan,
     _generate_window,
-    continue_motion,
     generate_poses,
     load_pose_gan,
     save_pose_gan,

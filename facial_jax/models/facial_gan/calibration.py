@@ -19,7 +19,8 @@ from facial_jax.attributes import (
     standardize,
     unstandardize,
 )
-from facial_jax.models.facial_gan.generation import SEAM_FADE_FRAMES, FacialGan, generate_attributes
+from facial_jax.models.facial_gan.generation import FacialGan, generate_attributes
+from facial_jax.models.layers.seams import SEAM_FADE_FRAMES
 
 MAX_FACTOR = 4.0
 """What moves less than a quarter as far as it should is noise that must not be made louder."""

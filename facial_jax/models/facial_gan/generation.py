@@ -38,11 +38,10 @@ from facial_jax.models.layers.parameters import (
     module_from_config,
     save_variables,
 )
+from facial_jax.models.layers.seams import continue_motion
 
 WINDOW_FRAMES = 128
 """T: how many frames the generator makes at once."""
-SEAM_FADE_FRAMES = 8.0
-"""In so many frames, the head's way back from where a window starts shrinks to 1/e."""
 BLINK_DUE_S = (5.0, 8.0)
 """Eyes that have been open for so long blink, whatever the speech."""
 _BLINK_PHASES_S = (0.09, 0.04, 0.17)  # closing, closed, opening
@@ -189,13 +188,10 @@ def generate_attributes(
 def continue_pose(window: Float[Array, "t 71"], before: Float[Array, "71"]) -> Float[Array, "t 71"]:
     """The window with its head going on from where it was in the frame before.
 
-    The head's first step is made as large as the second one; the difference fades over the frames.
+    See `continue_motion`.
     """
     attributes, last = unpack_attributes(window), unpack_attributes(before)
-    pose = attributes.pose
-    jump = (pose[0] - last.pose) - (pose[1] - pose[0])
-    fade = jnp.exp(-jnp.arange(len(pose), dtype=jnp.float32) / SEAM_FADE_FRAMES)
-    return pack_attributes(attributes.replace(pose=pose - fade[:, None] * jump[None]))
+    return pack_attributes(attributes.replace(pose=continue_motion(attributes.pose, last.pose)))
 
 
 def blink_when_due(

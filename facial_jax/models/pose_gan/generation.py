@@ -26,6 +26,7 @@ from facial_jax.models.layers.parameters import (
     module_from_config,
     save_variables,
 )
+from facial_jax.models.layers.seams import continue_motion
 from facial_jax.models.pose_gan.network import PoseGenerator, speech_feature_count
 from facial_jax.models.pose_gan.rest_frame import (
     PoseStatistics,
@@ -36,8 +37,6 @@ from facial_jax.models.pose_gan.rest_frame import (
 GENERATOR_FILE = "pose_gan.safetensors"
 WINDOW_FRAMES = 256
 """T: how many poses the generator makes at once."""
-SEAM_FADE_FRAMES = 8.0
-"""In so many frames, the head's way back from where a window starts shrinks to 1/e."""
 
 
 @flax.struct.dataclass
@@ -142,16 +141,6 @@ def generate_poses(
         made = pose_before_camera(np.asarray(window), rest)
         poses[start : start + len(heard)] = made[: len(heard)]
     return poses
-
-
-def continue_motion(window: Float[Array, "t 6"], before: Float[Array, "6"]) -> Float[Array, "t 6"]:
-    """The window with the head going on from where it was in the frame before.
-
-    The first step is made as large as the second one; the difference fades over the frames.
-    """
-    jump = (window[0] - before) - (window[1] - window[0])
-    fade = jnp.exp(-jnp.arange(len(window), dtype=jnp.float32) / SEAM_FADE_FRAMES)
-    return window - fade[:, None] * jump[None]
 
 
 @functools.lru_cache(maxsize=4)

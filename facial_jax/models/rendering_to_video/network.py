@@ -361,7 +361,8 @@ def _output(
     if generator.skip_input:
         features = jnp.concatenate([features, inputs], axis=-1)
     channels, pixels = generator.out_channels + generator.blend_input, generator.packing**2
-    bias_init = _first_shares if generator.blend_input else nn.initializers.zeros_init()
+    blends, zeros = generator.blend_input, nn.initializers.zeros_init()
+    bias_init = partial(_first_shares, channels) if blends else zeros
     conv = ReflectConv(channels * pixels, generator.kernel_size, bias_init, name="output")
     x = unfold_pixels(conv(features), generator.packing)
     if not generator.blend_input:
@@ -372,10 +373,13 @@ def _output(
     return share * rendered + (1 - share) * jnp.tanh(x[..., :-1])
 
 
-def _first_shares(key, shape, dtype=jnp.float32):
-    """Biases with which nearly all of the rendered picture shows through at first."""
-    bias = np.zeros((shape[0] // 4, 4), np.float32)
-    bias[:, 3] = _FIRST_SHARE
+def _first_shares(channels, key, shape, dtype=jnp.float32):
+    """Biases with which nearly all of the rendered picture shows through at first.
+
+    Of each pixel's `channels` the last is the share.
+    """
+    bias = np.zeros((shape[0] // channels, channels), np.float32)
+    bias[:, -1] = _FIRST_SHARE
     return jnp.asarray(bias.reshape(shape), dtype)
 
 
