@@ -9,6 +9,7 @@ from jaxtyping import Float
 POSE_SIZE = 6
 EXPRESSION_SIZE = 64
 IDENTITY_SIZE = 80
+GAZE_SIZE = 2
 ATTRIBUTE_SIZE = POSE_SIZE + 1 + EXPRESSION_SIZE
 Array = jax.Array | np.ndarray
 MAX_BLINK = 5.0  # OpenFace gives AU45 as an intensity from 0 to 5
@@ -27,6 +28,9 @@ class Attributes:
     identity: Float[Array, "*t 80"] | None = None
     # shape coefficients of each frame, as PGFace makes them, in place of the person's; None: the
     # person's in all frames
+    gaze: Float[Array, "*t 2"] | None = None
+    # where the eyes look, relative to the head: pitch and yaw in radians, turning as the head's do;
+    # None: as the person usually looks
 
     def __len__(self) -> int:
         return self.blink.shape[0]
@@ -58,14 +62,14 @@ class AttributeStatistics:
 def pack_attributes(attributes: Attributes) -> Float[Array, "*t 71"]:
     """One 71-vector per frame, in the published order: pose (6), blink (1), expression (64).
 
-    An identity per frame has no place in it, and is left out.
+    An identity per frame and the gaze have no place in it, and are left out.
     """
     blink = attributes.blink[..., None]
     return jnp.concatenate([attributes.pose, blink, attributes.expression], axis=-1)
 
 
 def unpack_attributes(packed: Float[Array, "*t 71"]) -> Attributes:
-    """The inverse of `pack_attributes`, without an identity."""
+    """The inverse of `pack_attributes`, without an identity and a gaze."""
     return Attributes(
         pose=packed[..., :POSE_SIZE],
         blink=packed[..., POSE_SIZE],

@@ -1,8 +1,8 @@
 """Editing attributes before they are rendered: scale, shift, smooth, keyframe, or take from others.
 
 Each function returns new attributes of the same length and touches only what it is told to; an
-identity per frame, where there is one, stays as it is. Frames count from 0. Blinks stay within 0 to
-5. All is done on the host, in float32.
+identity per frame and a gaze, where there are, stay as they are. Frames count from 0. Blinks stay
+within 0 to 5. All is done on the host, in float32.
 
     video = facial_jax.synthesize("speech.wav")
     calmer = facial_jax.scale_attributes(video.attributes, pose=0.5)
@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from facial_jax.attributes import (
     EXPRESSION_SIZE,
+    GAZE_SIZE,
     IDENTITY_SIZE,
     MAX_BLINK,
     POSE_SIZE,
@@ -278,7 +279,15 @@ def host_attributes(attributes: Attributes) -> Attributes:
                 f"attributes: expected identity ({t}, {IDENTITY_SIZE}), one for each frame, got "
                 f"{identity.shape}"
             )
-    return Attributes(expression=expression, pose=pose, blink=blink, identity=identity)
+    gaze = attributes.gaze
+    if gaze is not None:
+        gaze = np.asarray(gaze, np.float32)
+        if gaze.shape != (t, GAZE_SIZE):
+            raise ValueError(
+                f"attributes: expected gaze ({t}, {GAZE_SIZE}), pitch and yaw in each frame, got "
+                f"{gaze.shape}"
+            )
+    return Attributes(expression=expression, pose=pose, blink=blink, identity=identity, gaze=gaze)
 
 
 def check_attributes(attributes: Attributes) -> None:

@@ -22,6 +22,7 @@ from facial_jax.editing import (
     transfer_attributes,
 )
 from facial_jax.frame_rate import FrameRate, count_frames, parse_frame_rate
+from facial_jax.gaze import make_gaze
 from facial_jax.progress_bar import progress_bar
 from facial_jax.speech_attributes import Method, attributes_from_speech
 from facial_jax.subject import Subject
@@ -103,6 +104,10 @@ def make_motion(
         )
     if head_motion != 1.0:
         attributes = scale_attributes(attributes, pose=head_motion)
+    if subject.eyes is not None and attributes.gaze is None:
+        own = host_attributes(attributes)
+        gaze = make_gaze(subject.eyes.habits, own.pose, own.blink, fps, seed=seed or 0)
+        attributes = own.replace(gaze=gaze)
     return attributes
 
 

@@ -27,6 +27,7 @@ from facial_jax.full_frame import (
     FullFrameReference,
     load_full_frame_reference,
 )
+from facial_jax.gaze import Eyes, eyes_arrays, eyes_from_arrays
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan, save_facial_gan
 from facial_jax.models.layers.parameters import (
     load_variables,
@@ -86,6 +87,8 @@ class Subject:
     # albedo of the rendered faces, in place of the statistical texture
     surroundings: Surroundings | None = None
     # what is around the rendered faces; None: nothing, they are on black
+    eyes: Eyes | None = None
+    # what looks out of the rendered faces; None: the texture's eyes, which do not move
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
     acoustic_sha256: str | None = None
@@ -120,6 +123,7 @@ class Subject:
             (self.size, self.size),
             vertex_texture=self.vertex_texture,
             surroundings=self.surroundings,
+            irises=None if self.eyes is None else self.eyes.irises,
         )
 
     def check_renders(self) -> None:
@@ -180,14 +184,17 @@ def save_rendering_to_video(
     window_half: int,
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
     surroundings: Surroundings | None = None,
+    eyes: Eyes | None = None,
 ) -> None:
-    """Writes a rendering-to-video network, with the texture of the faces and what is around them.
+    """Writes a rendering-to-video network, with the faces' texture, surroundings and eyes.
 
-    The network has seen both, and makes sense with them only.
+    The network has seen them, and makes sense with them only.
     """
     seen = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
     if surroundings is not None:
         seen["surroundings"] = surroundings_arrays(surroundings)
+    if eyes is not None:
+        seen["eyes"] = eyes_arrays(eyes)
     description = {
         "class": type(generator).__name__,
         "module": module_config(generator),
@@ -208,13 +215,14 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
         half = config["window_half"]
         if isinstance(half, bool) or not isinstance(half, int) or not 1 <= half <= _MAX_WINDOW_HALF:
             raise TypeError(f"window_half: {half!r}")
-        around = variables.get("surroundings")
+        around, eyes = variables.get("surroundings"), variables.get("eyes")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
             window_half=half,
             vertex_texture=variables.get("face", {}).get("texture"),
             surroundings=None if around is None else surroundings_from_arrays(around),
+            eyes=None if eyes is None else eyes_from_arrays(eyes),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
@@ -259,6 +267,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
                 window_half=subject.window_half,
                 vertex_texture=subject.vertex_texture,
                 surroundings=subject.surroundings,
+                eyes=subject.eyes,
             )
         save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)
         others = (RENDERING_TO_VIDEO, FULL_FRAME, POSE_GAN, PGFACE)

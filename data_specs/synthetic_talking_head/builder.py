@@ -22,7 +22,7 @@ from facial_jax.audio.acoustic import (
     default_acoustic_model,
     load_acoustic_model,
 )
-from facial_jax.data.clips import OPTIONAL_FIELDS, Clip, clip_entry
+from facial_jax.data.clips import Clip, clip_entry
 from facial_jax.data.splits import FACIAL_RATIO, RATIOS, SPLITS, split_of_index
 from facial_jax.frame_rate import parse_frame_rate
 
@@ -92,7 +92,7 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
 
     @property
     def _optional(self) -> tuple[str, ...]:
-        return OPTIONAL_FIELDS if self.builder_config.soft_tissue else ()
+        return ("frame_identity",) if self.builder_config.soft_tissue else ()
 
     def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config

@@ -13,6 +13,7 @@ from jaxtyping import Bool
 
 from facial_jax.attributes import (
     EXPRESSION_SIZE,
+    GAZE_SIZE,
     IDENTITY_SIZE,
     MAX_BLINK,
     POSE_SIZE,
@@ -58,6 +59,9 @@ class Clip:
     frame_identity: np.ndarray | None = None
     # (t, 80) float32, shape coefficients of every frame, as reconstructions of single frames give
     # them: around `identity`, and with pose and speech. None: the shape is `identity` throughout
+    gaze: np.ndarray | None = None
+    # (t, 2, 2) float32, pitch and yaw of either eye relative to the head in radians, the picture's
+    # left eye first. None: not measured
 
     def __len__(self) -> int:
         return len(self.blink)
@@ -70,7 +74,8 @@ class Clip:
     @property
     def attributes(self) -> Attributes:
         """What changes with every frame."""
-        return Attributes(expression=self.expression, pose=self.pose, blink=self.blink)
+        gaze = None if self.gaze is None else self.gaze.mean(axis=1)
+        return Attributes(expression=self.expression, pose=self.pose, blink=self.blink, gaze=gaze)
 
     @property
     def identities(self) -> np.ndarray:
@@ -88,7 +93,7 @@ class Clip:
 
 
 TEXT_FIELDS = ("clip", "subject", "fps")
-OPTIONAL_FIELDS = ("frame_identity",)
+OPTIONAL_FIELDS = ("frame_identity", "gaze")
 """Arrays that a clip may lack."""
 ARRAY_FIELDS = tuple(
     f.name for f in dataclasses.fields(Clip) if f.name not in (*TEXT_FIELDS, *OPTIONAL_FIELDS)
@@ -104,6 +109,7 @@ SHAPES = {
     "texture": (IDENTITY_SIZE,),
     "illumination": (3, 9),
     "frame_identity": ("t", IDENTITY_SIZE),
+    "gaze": ("t", 2, GAZE_SIZE),
 }
 DTYPES = {"waveform": np.int16, "valid": np.bool_}
 

@@ -18,6 +18,7 @@ A folder of tracked videos holds one folder for each clip, named as the clip, an
         texture        (80,)  float32  in standard deviations
         illumination   (3, 9) float32  spherical-harmonics light of red, green and blue
         frame_identity (t, 80) float32 identity of every frame; may be absent
+        gaze           (t, 2, 2) float32 pitch and yaw of either eye in radians; may be absent
 
 Where `valid` is False the other arrays may hold anything. Further arrays are ignored.
 

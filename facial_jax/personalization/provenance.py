@@ -52,7 +52,7 @@ def _fine_tuning(config: PersonalizationConfig) -> Provenance:
 
 def frames(config: PersonalizationConfig, clip: Clip, first: int, tracked: Path) -> Provenance:
     """Of the frames that rendering-to-video is trained on, whatever the person says in them."""
-    names = ("expression", "pose", "blink", "valid", "identity", "texture", "illumination")
+    names = ("expression", "pose", "blink", "valid", "identity", "texture", "illumination", "gaze")
     return {
         "clip": tree_hash({name: getattr(clip, name) for name in names}),
         "crop": file_hash(tracked / CROP),

@@ -13,11 +13,13 @@ from facial_jax.data.clips import Clip
 from facial_jax.face.model import face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
+from facial_jax.gaze import Eyes, gaze_habits
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
-from facial_jax.models.rendering_to_video.reference import save_surroundings
+from facial_jax.models.rendering_to_video.reference import save_eyes, save_surroundings
 from facial_jax.personalization.clip import CROP, shown_frames
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
+from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
 from facial_jax.tracking.texture import texture_frames, video_texture
 
@@ -55,9 +57,19 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     around = video_surroundings(np.asarray(neutral), pose, np.stack(frames[looked_at]))
     save_surroundings(data, around)
     identity = jax.tree.map(jnp.asarray, clip.face)
-    texture = video_texture(model, identity, clip.attributes[sorted(telling)], np.stack(whole))
+    seen, gaze = clip.attributes[sorted(telling)], None
+    if clip.gaze is not None:
+        gaze = clip.gaze[sorted(telling)]
+        looks = clip.gaze[shown[trained]].mean(axis=1)
+        usual = np.median(looks, axis=0)
+        irises = video_irises(model, identity, seen, gaze, np.stack(whole), usual_gaze=usual)
+        habits = gaze_habits(looks, clip.pose[shown[trained]], clip.frame_rate)
+        save_eyes(data, Eyes(irises, habits))
+    texture = video_texture(model, identity, seen, np.stack(whole), gaze=gaze)
     starts = np.flatnonzero(np.diff(shown, prepend=-2) != 1).astype(np.int32)
-    rows = {name: getattr(clip, name)[shown] for name in ("expression", "pose", "blink")}
+    attributes = clip.attributes[shown]
+    names = ("expression", "pose", "blink") + (() if clip.gaze is None else ("gaze",))
+    rows = {name: getattr(attributes, name) for name in names}
     face = {name: getattr(clip, name) for name in ("identity", "texture", "illumination")}
     with whole_or_nothing(data / "attributes.npz") as partial:
         np.savez(partial, clip_starts=starts, vertex_texture=texture, **rows, **face)

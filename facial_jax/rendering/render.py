@@ -5,7 +5,7 @@ import functools
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from facial_jax.attributes import MAX_BLINK, Attributes, Identity
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
@@ -30,6 +30,8 @@ class RenderedFace:
     # eye attention map: where the eye region (Eq. 9) is seen, in [0, 1], not scaled by the blink
     mask: Float[Array, "*t h w 1"]
     # 1 where the face is, else 0; in between on antialiased silhouettes, and as opaque as it is
+    eyeballs: Float[Array, "*t h w 1"] | None = None
+    # how much of a pixel is between the lids, where it was asked for
 
 
 @functools.partial(jax.jit, static_argnames=("size", "cull_backfaces", "antialiased", "rasterizer"))
@@ -41,6 +43,7 @@ def render(
     size: tuple[int, int],
     *,
     opacity: Float[Array, "n"] | None = None,
+    eyeballs: Bool[Array, "n"] | None = None,
     cull_backfaces: bool = True,
     antialiased: bool = False,
     rasterizer: str = "xla",
@@ -61,6 +64,8 @@ def render(
         camera: a camera for images of this size.
         size: (height, width) of the images.
         opacity: of each vertex, for the mask alone: what is behind the face is not drawn here.
+        eyeballs: the vertices between the lids (`face.eyes.eyeball_vertices`), to have their share
+            of each pixel.
         cull_backfaces: leave out triangles seen from inside the head, which in a closed face are
             hidden anyway; half the work.
         antialiased: blend all three pictures across silhouettes (see `antialias`). Off by default:
@@ -78,6 +83,7 @@ def render(
         camera,
         size,
         opacity=opacity,
+        eyeballs=eyeballs,
         cull_backfaces=cull_backfaces,
         antialiased=antialiased,
         rasterizer=rasterizer,
@@ -93,6 +99,7 @@ def render_vertices(
     size: tuple[int, int],
     *,
     opacity: Float[Array, "n"] | None = None,
+    eyeballs: Bool[Array, "n"] | None = None,
     cull_backfaces: bool = True,
     antialiased: bool = False,
     rasterizer: str = "xla",
@@ -107,6 +114,7 @@ def render_vertices(
         camera: as in `render`, and so are the others.
         size: (height, width).
         opacity: see `render`.
+        eyeballs: see `render`.
         cull_backfaces: see `render`.
         antialiased: see `render`.
         rasterizer: see `render`.
@@ -118,7 +126,9 @@ def render_vertices(
     def pictures(vertices, normals):
         colors = jnp.clip(shade(albedo, normals, illumination), 0.0, 1.0)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
-        fixed = eyes if opacity is None else jnp.concatenate([eyes, opacity[:, None]], axis=-1)
+        optional = [x for x in (opacity, eyeballs) if x is not None]
+        fixed = [eyes, *(x.astype(eyes.dtype)[:, None] for x in optional)]
+        fixed = jnp.concatenate(fixed, axis=-1)
         channels = [colors, jnp.broadcast_to(fixed, (*colors.shape[:-1], fixed.shape[-1]))]
         channels, options = jnp.concatenate(channels, axis=-1), {"cull_backfaces": cull_backfaces}
         if antialiased:
@@ -128,8 +138,12 @@ def render_vertices(
             rast = draw.rasterize(positions, model.triangles, size, **options)
             pixels = draw.interpolate(channels, rast, model.triangles)
             covered = (rast[..., 3:] > 0).astype(pixels.dtype)
-        mask = covered if opacity is None else pixels[..., 4:]
-        return RenderedFace(image=pixels[..., :3], attention=pixels[..., 3:4], mask=mask)
+        return RenderedFace(
+            image=pixels[..., :3],
+            attention=pixels[..., 3:4],
+            mask=covered if opacity is None else pixels[..., 4:5],
+            eyeballs=None if eyeballs is None else pixels[..., -1:],
+        )
 
     frames = vertices.shape[:-2]
     if not frames or draw is not backend("xla"):

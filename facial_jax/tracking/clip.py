@@ -87,6 +87,7 @@ def make_clip(tracked: TrackedVideo, *, name: str, subject: str, acoustic_model:
         texture=array(i.texture),
         illumination=array(i.illumination),
         frame_identity=None if tracked.frame_identity is None else array(tracked.frame_identity),
+        gaze=None if tracked.gaze is None else array(tracked.gaze),
     )
 
 

@@ -78,16 +78,21 @@ def skin_vertices(model: FaceModel) -> Bool[np.ndarray, "n"]:
     """
     shape = np.asarray(model.mean_shape)
     points = shape[np.asarray(model.landmarks)]
-    drawn = np.unique(np.asarray(_triangles_in_front(model)))
-    seen = np.zeros(len(shape), bool)
-    seen[np.asarray(model.triangles)[drawn[drawn > 0].astype(int) - 1].reshape(-1)] = True
     brow = points[17:27, 1].mean()
     top = brow + 0.8 * (brow - points[36:48, 1].mean())
     jaw = 0.93 * (points[:17, :2] - points[30, :2]) + points[30, :2]
     above = np.array([[jaw[16, 0], top], [jaw[0, 0], top]])
-    inside = _inside(shape[:, :2], np.concatenate([jaw, above]))
-    mouth = _inside(shape[:, :2], points[60:68, :2])
-    return seen & inside & ~mouth & ~np.asarray(model.eye_mask)
+    inside = inside_polygon(shape[:, :2], np.concatenate([jaw, above]))
+    mouth = inside_polygon(shape[:, :2], points[60:68, :2])
+    return seen_from_front(model) & inside & ~mouth & ~np.asarray(model.eye_mask)
+
+
+def seen_from_front(model: FaceModel) -> Bool[np.ndarray, "n"]:
+    """The vertices of the triangles that are seen of the mean face from the front."""
+    drawn = np.unique(np.asarray(_triangles_in_front(model)))
+    seen = np.zeros(len(model.mean_shape), bool)
+    seen[np.asarray(model.triangles)[drawn[drawn > 0].astype(int) - 1].reshape(-1)] = True
+    return seen
 
 
 @jit
@@ -100,7 +105,9 @@ def _triangles_in_front(model):
     return rasterize(positions, model.triangles, size)[..., 3]
 
 
-def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+def inside_polygon(
+    points: Float[np.ndarray, "n 2"], polygon: Float[np.ndarray, "m 2"]
+) -> Bool[np.ndarray, "n"]:
     """Whether points (n, 2) are within a polygon (m, 2): an odd number of edges to their right."""
     a, b = polygon, np.roll(polygon, -1, axis=0)
     y, x = points[:, 1:2], points[:, :1]

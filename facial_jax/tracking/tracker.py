@@ -16,10 +16,12 @@ from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.frame_rate import FrameRate
 from facial_jax.pictures import resize
+from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.tracking import fitting, photometric
 from facial_jax.tracking.blink import blink_intensity, relative_opening
 from facial_jax.tracking.frame_identity import fit_frame_identities
 from facial_jax.tracking.frames import VideoFrames, open_frames
+from facial_jax.tracking.gaze import measure_gaze, person_eyeballs
 from facial_jax.tracking.landmarker import Landmarker, Landmarks
 from facial_jax.tracking.shots import ShotDetector
 
@@ -107,6 +109,8 @@ class TrackedVideo:
     # the same in the picture's upper corners
     frame_identity: Float[np.ndarray, "t 80"] | None = None
     # shape of every frame, where it was asked for
+    gaze: Float[np.ndarray, "t 2 2"] | None = None
+    # of either eye, see `Clip.gaze`
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -210,13 +214,22 @@ def track(
     projected = project_in_batches(
         landmarks, identity if identities is None else identities, smooth
     )
+    irises = (found.irises - corner) / crop.side
+    gaze = measure_gaze(
+        person_eyeballs(model, identity), pose, irises, blink, pinhole_camera((1, 1))
+    )
     return TrackedVideo(
-        attributes=Attributes(expression=expression, pose=pose, blink=blink),
+        attributes=Attributes(
+            expression=expression,
+            pose=pose,
+            blink=blink,
+            gaze=None if gaze is None else gaze.mean(axis=1),
+        ),
         identity=photometric.appearance_identity(appearance),
         valid=bridged(found.seen, round(BRIDGED_S * fps_float)),
         seen=found.seen,
         landmarks=points * np.float32(size),
-        irises=(found.irises - corner) / crop.side * np.float32(size),
+        irises=irises * np.float32(size),
         fitted_landmarks=projected * np.float32(size),
         fit_error=fitting.landmark_error(projected, points).astype(np.float32),
         photometric_error=errors,
@@ -231,6 +244,7 @@ def track(
         changes=np.asarray(detector.changes, np.float32),
         border_changes=np.asarray(detector.border_changes, np.float32),
         frame_identity=identities,
+        gaze=gaze,
     )
 
 

@@ -5,11 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from facial_jax.attributes import Attributes, Identity
-from facial_jax.face.model import FaceModel, person_face_model
+from facial_jax.attributes import EXPRESSION_SIZE, Attributes, Identity
+from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
+from facial_jax.face.model import FaceModel, face_shape, person_face_model
 from facial_jax.face.rim import rim_opacity
 from facial_jax.rendering.camera import Camera, pinhole_camera
-from facial_jax.rendering.render import network_input, render
+from facial_jax.rendering.irises import Irises, draw_irises
+from facial_jax.rendering.mapping import map_frames
+from facial_jax.rendering.render import RenderedFace, network_input, render
 from facial_jax.rendering.surroundings import (
     Surroundings,
     check_surroundings,
@@ -32,6 +35,10 @@ class Scene:
     # behind the face; None: black
     opacity: Float[Array | np.ndarray, "n"] | None
     # of the face's vertices, before surroundings
+    irises: Irises | None
+    # the person's; None: those of the texture, which do not move
+    eyeballs: Float[Array, "2 3"] | None
+    # where their eyes are, for irises
     size: tuple[int, int] = flax.struct.field(pytree_node=False)
     # (height, width) of the frames
 
@@ -43,32 +50,59 @@ def make_scene(
     *,
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
     surroundings: Surroundings | None,
+    irises: Irises | None = None,
 ) -> Scene:
-    """The person of these coefficients, textures and surroundings in frames of this size.
+    """The person of these coefficients, textures, surroundings and irises in frames of this size.
 
     Raises:
         ValueError: the texture is another face model's, the background of another size.
     """
     face_model, identity = person_face_model(face_model, identity, vertex_texture)
-    opacity = None
+    opacity = eyeballs = None
+    if irises is not None:
+        still = jnp.zeros(EXPRESSION_SIZE, jnp.float32)
+        neutral = face_shape(face_model, jnp.asarray(identity.identity), still)
+        eyeballs = eyeball_centres(neutral, face_model.landmarks)
     if surroundings is not None:
         check_surroundings(surroundings, size)
         shape, triangles = np.asarray(face_model.mean_shape), np.asarray(face_model.triangles)
         opacity = jnp.asarray(rim_opacity(shape, triangles))
-    return Scene(face_model, identity, pinhole_camera(size), surroundings, opacity, size)
+    camera = pinhole_camera(size)
+    return Scene(face_model, identity, camera, surroundings, opacity, irises, eyeballs, size)
 
 
 def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 4"]:
     """Picture and scaled eye attention map of every frame, in [0, 1]."""
+    model, between_lids = scene.face_model, None
+    if scene.irises is not None:
+        between_lids = eyeball_vertices(model.mean_shape, model.landmarks)
     rendered = render(
-        scene.face_model,
+        model,
         scene.identity,
         attributes,
         scene.camera,
         scene.size,
         opacity=scene.opacity,
+        eyeballs=between_lids,
     )
+    if scene.irises is not None:
+        rendered = rendered.replace(image=_with_irises(scene, attributes, rendered))
     if scene.surroundings is not None:
         around = draw_surroundings(scene.surroundings, attributes.pose, scene.camera)
         rendered = rendered.replace(image=shown_before(rendered.image, rendered.mask, around))
     return network_input(rendered, attributes.blink)
+
+
+def _with_irises(
+    scene: Scene, attributes: Attributes, rendered: RenderedFace
+) -> Float[Array, "t h w 3"]:
+    """The pictures with the irises where they look, or usually look."""
+    gaze = attributes.gaze
+    if gaze is None:
+        usual = jnp.asarray(scene.irises.usual_gaze)[None]
+        gaze = jnp.broadcast_to(usual, (attributes.pose.shape[0], 2))
+
+    def draw(image, eyeballs, pose, gaze):
+        return draw_irises(image, eyeballs, scene.irises, scene.eyeballs, gaze, pose, scene.camera)
+
+    return map_frames(draw, rendered.image, rendered.eyeballs, attributes.pose, gaze)

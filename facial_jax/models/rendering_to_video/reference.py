@@ -4,7 +4,8 @@ A folder holds the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, a
 `attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
 illumination (3, 9), clip_starts where it holds more than one clip, and vertex_texture (n, 3) where
 faces are to be rendered with the person's own. Where there is `surroundings.npz`, they are rendered
-before what it holds (`facial_jax.rendering.surroundings`).
+before what it holds (`facial_jax.rendering.surroundings`). Where there is `eyes.npz`, its irises
+are drawn where `gaze` (t, 2) looks (`facial_jax.gaze`).
 """
 
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from facial_jax.compilation import jit
 from facial_jax.face.model import face_landmarks, face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
+from facial_jax.gaze import Eyes, eyes_arrays, eyes_from_arrays
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
@@ -33,7 +35,7 @@ from facial_jax.stages import stage
 from facial_jax.version import __version__
 from facial_jax.video import read_frames
 
-SURROUNDINGS = "surroundings.npz"
+SURROUNDINGS, EYES = "surroundings.npz", "eyes.npz"
 RENDERED_AT_ONCE = 16
 
 
@@ -67,6 +69,8 @@ class Reference(NamedTuple):
     # (n, 3) the person's own, where it is known
     surroundings: Surroundings | None
     # what is around the face, where it is known
+    eyes: Eyes | None
+    # the person's, where their gaze is known
 
 
 def load_reference(folder: Path) -> Reference:
@@ -77,10 +81,11 @@ def load_reference(folder: Path) -> Reference:
         ValueError: a file is damaged, lacks an array, or does not fit the others.
     """
     path = folder / "attributes.npz"
-    arrays = read_npz(path, (*_ROWS, *_FACE, "clip_starts", "vertex_texture"))
+    arrays = read_npz(path, (*_ROWS, *_FACE, "clip_starts", "vertex_texture", "gaze"))
     if missing := [name for name in (*_ROWS, *_FACE) if name not in arrays]:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
-    attributes = Attributes(**{k: arrays[k].astype(np.float32) for k in _ROWS})
+    optional = [name for name in ("gaze",) if name in arrays]
+    attributes = Attributes(**{k: arrays[k].astype(np.float32) for k in (*_ROWS, *optional)})
     identity = Identity(**{k: jnp.asarray(arrays[k], jnp.float32) for k in _FACE})
     clip_starts = arrays.get("clip_starts", np.zeros(1, np.int32))
     texture = arrays.get("vertex_texture")
@@ -93,13 +98,22 @@ def load_reference(folder: Path) -> Reference:
     surroundings = None
     if (folder / SURROUNDINGS).is_file():
         surroundings = surroundings_from_arrays(read_npz(folder / SURROUNDINGS))
-    return Reference(frames, attributes, identity, clip_starts, texture, surroundings)
+    eyes = None
+    if (folder / EYES).is_file():
+        eyes = eyes_from_arrays(read_npz(folder / EYES))
+    return Reference(frames, attributes, identity, clip_starts, texture, surroundings, eyes)
 
 
 def save_surroundings(folder: Path, surroundings: Surroundings) -> None:
     """Adds to the folder what is around the face."""
     with whole_or_nothing(folder / SURROUNDINGS) as partial:
         np.savez(partial, **surroundings_arrays(surroundings))
+
+
+def save_eyes(folder: Path, eyes: Eyes) -> None:
+    """Adds the person's eyes to the folder."""
+    with whole_or_nothing(folder / EYES) as partial:
+        np.savez(partial, **eyes_arrays(eyes))
 
 
 def _mapped_frames(path: Path) -> np.ndarray:
@@ -130,6 +144,7 @@ def renders_provenance(reference: Reference) -> Provenance:
         "identity": tree_hash(reference.identity),
         "vertex_texture": tree_hash(reference.vertex_texture),
         "surroundings": tree_hash(reference.surroundings),
+        "eyes": tree_hash(reference.eyes),
         "facial_jax": __version__,
     }
 
@@ -149,6 +164,7 @@ def write_renders(
         size,
         vertex_texture=reference.vertex_texture,
         surroundings=reference.surroundings,
+        irises=None if reference.eyes is None else reference.eyes.irises,
     )
 
     @jit

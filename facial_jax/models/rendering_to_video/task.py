@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from tqdm.auto import tqdm
 
 from facial_jax.compilation import jit
+from facial_jax.gaze import Eyes
 from facial_jax.models.rendering_to_video.batch import VideoBatch, from_uint8
 from facial_jax.models.rendering_to_video.config import (
     RenderingToVideoTrainingConfig,
@@ -77,6 +78,7 @@ class RenderingToVideoTask(Task):
         perceptual_variables: Any = None,
         vertex_texture: np.ndarray | None = None,
         surroundings: Surroundings | None = None,
+        eyes: Eyes | None = None,
         validate_every: int | None = None,
     ):
         """What is trained on a clip.
@@ -88,6 +90,7 @@ class RenderingToVideoTask(Task):
             perceptual_variables: its variables, which no step changes.
             vertex_texture: of the rendered faces, kept with the network.
             surroundings: of the rendered faces, kept with the network too.
+            eyes: of the rendered faces, kept with the network too.
             validate_every: steps between validations and checkpoints; a tenth of all if None, but
                 at least 500.
         """
@@ -98,7 +101,7 @@ class RenderingToVideoTask(Task):
         self.save_every = self.validate_every = every
         self._generator, self._discriminator = networks(config)
         self._perceptual = perceptual
-        self._vertex_texture, self._surroundings = vertex_texture, surroundings
+        self._vertex_texture, self._surroundings, self._eyes = vertex_texture, surroundings, eyes
         self._perceptual_variables = perceptual_variables
         self._dtype = jnp.dtype(config.compute_dtype)
 
@@ -234,6 +237,7 @@ class RenderingToVideoTask(Task):
             window_half=self.config.window_half,
             vertex_texture=self._vertex_texture,
             surroundings=self._surroundings,
+            eyes=self._eyes,
         )
 
 
@@ -274,6 +278,7 @@ def train_rendering_to_video(
         perceptual_variables=perceptual_variables,
         vertex_texture=reference.vertex_texture,
         surroundings=reference.surroundings,
+        eyes=reference.eyes,
         validate_every=validate_every,
     )
     provenance = settings(config) | {"reference": tree_hash(reference._asdict())}
