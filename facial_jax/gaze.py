@@ -24,10 +24,12 @@ BLINK_WAIT_S = 0.6
 COVERING_BLINK = 2.5
 """AU45 intensity from which on a blink hides a saccade."""
 _MIN_FIXATION_S = 0.12
+_LENGTHS = 0.75, 1.25
+"""Of a fixation that comes again, as shares of what it was."""
 _SHOWN = 1.0, 99.0
 """Percentiles of the turns of the eyes that count as shown."""
 _SACCADE_SHARE = 0.7
-"""Of a saccade's way is covered in its first frame."""
+"""Of its way, a saccade covers in its first frame; the rest in the next."""
 
 
 @flax.struct.dataclass
@@ -122,20 +124,21 @@ def make_gaze(
     """
     rng, count = np.random.default_rng(seed), len(pose)
     targets, durations = np.asarray(habits.targets), np.asarray(habits.durations)
-    # The place most looked at comes first.
-    place = targets[_typical(targets, durations)]
     in_world = np.empty((count, 2), np.float32)
-    frame = 0
+    # The place most looked at comes first.
+    frame, fixation = 0, _typical(targets, durations)
     while frame < count:
-        drawn = int(rng.integers(len(targets)))
-        stop = frame + max(round(float(durations[drawn]) * float(fps)), 1)
-        following = targets[int(rng.choice(len(targets), p=durations / durations.sum()))]
-        if np.linalg.norm(following - place) > LARGE_SACCADE_RAD:
+        place, length = targets[fixation], float(durations[fixation]) * rng.uniform(*_LENGTHS)
+        others = np.delete(np.arange(len(targets)), fixation)
+        fixation = int(rng.choice(others)) if len(others) else fixation
+        way = targets[fixation] - place
+        stop = frame + max(round(length * float(fps)), 1)
+        if np.linalg.norm(way) > LARGE_SACCADE_RAD:
             stop = _blink_from(blink, stop, round(BLINK_WAIT_S * float(fps)))
         in_world[frame:stop] = place
         if stop < count:
-            in_world[stop] = place + _SACCADE_SHARE * (following - place)
-        frame, place = stop + 1, following
+            in_world[stop] = place + _SACCADE_SHARE * way
+        frame = stop + 1
     gaze = _turned(in_world, pose, back=True)
     low, high = np.asarray(habits.limits)
     return gaze.clip(low, high).astype(np.float32)

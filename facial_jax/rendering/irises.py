@@ -140,7 +140,9 @@ def draw_irises(
             for m, n in ((middle[0], width), (middle[1], height))
         )
         pixel = jnp.arange(side, dtype=jnp.float32) + 0.5
-        column, row = pixel + left - middle[0], pixel + top - middle[1]
+        column, row = (
+            pixel + n.astype(pixel.dtype) - m for n, m in zip((left, top), middle, strict=True)
+        )
         offset = jnp.stack(jnp.broadcast_arrays(column[None, :], row[:, None]), axis=-1)
         disc = on_iris(offset, placed.facing[eye], pose[2])
         distance = jnp.linalg.norm(disc, axis=-1, keepdims=True)

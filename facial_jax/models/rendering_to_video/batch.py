@@ -16,6 +16,9 @@ class VideoBatch:
     """The real frame, RGB."""
     weight: Float[Array | np.ndarray, "b h w 1"]
     """How much a pixel counts in the L1 and the gradient term."""
+    warp: Float[Array | np.ndarray, "b 2 3"]
+    """From a pixel's place to where its value is taken from, both from the picture's middle, in
+    pixels: what training varies, see `augmentation`."""
 
 
 def from_uint8(batch: VideoBatch) -> tuple[Float[Array, "b h w k"], Float[Array, "b h w 3"]]:

@@ -60,6 +60,9 @@ class RenderingToVideoTrainingConfig:
     held_probability: float = 0.15
     """How often a window looks like the clip's beginning, and how often like its end; 0 in the
     paper."""
+    augmentation: float = 1.0
+    """How far pictures are turned, scaled, moved and mirrored in training, 0 to 1; 0 in the
+    paper."""
     held_out_fraction: float = 0.05
     """The clip's last part, only measured."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -88,6 +91,7 @@ PRESETS = {
         mouth_weight=0.0,
         eye_weight=0.0,
         held_probability=0.05,
+        augmentation=0.0,
         compute_dtype="bfloat16",
     ),
 }

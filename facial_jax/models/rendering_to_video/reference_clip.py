@@ -29,6 +29,8 @@ class FramePlaces:
     frame: Int[Array | np.ndarray, "b"]
     window: Int[Array | np.ndarray, "b n"]
     # the numbers of the pictures that the network sees
+    warp: Float[Array | np.ndarray, "b 2 3"]
+    # see `VideoBatch`
 
 
 def pixel_weights(mouth: float, eye: float) -> Float[np.ndarray, "256 256"]:
@@ -56,7 +58,8 @@ def frame_places(
     first = clip_starts[number]
     end = np.append(clip_starts[1:], frame_count)[number]
     window = window_indices(frames, first, end, window_half, held)
-    return FramePlaces(frames.astype(np.int32), window.astype(np.int32))
+    still = np.tile(np.eye(2, 3, dtype=np.float32), (len(frames), 1, 1))
+    return FramePlaces(frames.astype(np.int32), window.astype(np.int32), still)
 
 
 def cut_video_batch(clip: ReferenceClip, places: FramePlaces) -> VideoBatch:
@@ -69,4 +72,5 @@ def cut_video_batch(clip: ReferenceClip, places: FramePlaces) -> VideoBatch:
         condition=pictures.transpose(0, 2, 3, 1, 4).reshape(b, h, w, n * channels),
         frame=clip.frames[places.frame],
         weight=clip.pixel_weights[region[..., 0], region[..., 1]][..., None],
+        warp=places.warp,
     )

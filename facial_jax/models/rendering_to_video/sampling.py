@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from facial_jax.models.rendering_to_video.augmentation import draw_warps
 from facial_jax.models.rendering_to_video.batch import VideoBatch
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
 from facial_jax.models.rendering_to_video.reference import RenderedClip
@@ -56,7 +57,9 @@ def sample_places(
     rng, p = np.random.default_rng((config.seed, 1, step)), config.held_probability
     held = rng.choice([-1, 0, 1], config.batch_size, p=[p, 1 - 2 * p, p])
     frames = sample_frames(clip, step, config)
-    return frame_places(frames, held, clip.clip_starts, len(clip.frames), config.window_half)
+    places = frame_places(frames, held, clip.clip_starts, len(clip.frames), config.window_half)
+    height = clip.frames.shape[1]
+    return places.replace(warp=draw_warps(rng, config.batch_size, height, config.augmentation))
 
 
 def held_out_count(clip: RenderedClip, config: RenderingToVideoTrainingConfig) -> int:

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from facial_jax.compilation import jit
 from facial_jax.gaze import Eyes
+from facial_jax.models.rendering_to_video.augmentation import varied_batch
 from facial_jax.models.rendering_to_video.batch import VideoBatch, from_uint8
 from facial_jax.models.rendering_to_video.config import (
     RenderingToVideoTrainingConfig,
@@ -140,8 +141,11 @@ class RenderingToVideoTask(Task):
         What the discriminator computes of a frame serves both.
         """
         weights, form = self.config.weights, ADVERSARIAL_FORMS[self.config.objective]
-        condition, frame = from_uint8(batch)
-        weight = jnp.asarray(batch.weight)
+        if self.config.augmentation:
+            condition, frame, weight = varied_batch(batch)
+        else:
+            condition, frame = from_uint8(batch)
+            weight = jnp.asarray(batch.weight)
         generator = self._generator.clone(remat=self.config.remat)
         params = keep_gradients_layout(self._compute(variables[_GENERATOR]["params"]))
         fake = generator.apply({"params": params}, self._compute(condition)).astype(jnp.float32)
