@@ -25,7 +25,7 @@ from benchmarks.measure import Row, measure, print_table, random_variables
 from benchmarks.noise import noise_video
 from facial_jax.compilation import jit
 from facial_jax.models.layers.vgg import VggFeatures
-from facial_jax.models.rendering_to_video.batch import VideoBatch
+from facial_jax.models.rendering_to_video.batch import VideoBatch, unchanged
 from facial_jax.models.rendering_to_video.config import PRESETS, RenderingToVideoTrainingConfig
 from facial_jax.models.rendering_to_video.frames import generate_images
 from facial_jax.models.rendering_to_video.network import LocalEnhancer, MultiscaleDiscriminator
@@ -104,6 +104,7 @@ def _training(
         condition=rng.integers(0, 256, (count, size, size, channels), np.uint8),
         frame=rng.integers(0, 256, (count, size, size, 3), np.uint8),
         weight=np.ones((count, size, size, 1), np.float32),
+        warp=unchanged(count),
     )
     discriminator = MultiscaleDiscriminator(**config.discriminator)
     pair = jnp.zeros((1, size, size, channels + 3))

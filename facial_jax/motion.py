@@ -17,6 +17,7 @@ from facial_jax.editing import (
     check_attributes,
     gaussian_filter,
     host_attributes,
+    limit_pose,
     replace_attributes,
     scale_attributes,
     transfer_attributes,
@@ -50,6 +51,9 @@ def make_motion(
 ) -> Attributes:
     """What the face does in each of the round(duration · fps) frames.
 
+    Where the subject was learnt from a video, heads stay about where it showed them, unless the
+    attributes are given, and the eyes look about as they did in it.
+
     Args:
         source: the speech.
         subject: who speaks.
@@ -71,7 +75,8 @@ def make_motion(
     """
     if not 0.0 <= head_motion <= MAX_HEAD_MOTION:
         raise ValueError(f"head_motion: expected 0 to {MAX_HEAD_MOTION:g}, got {head_motion}")
-    if attributes is None:
+    given = attributes is not None
+    if not given:
         attributes = attributes_from_speech(
             source,
             subject,
@@ -104,6 +109,9 @@ def make_motion(
         )
     if head_motion != 1.0:
         attributes = scale_attributes(attributes, pose=head_motion)
+    if subject.pose_limits is not None and not given:
+        own = host_attributes(attributes)
+        attributes = own.replace(pose=limit_pose(own.pose, subject.pose_limits))
     if subject.eyes is not None and attributes.gaze is None:
         own = host_attributes(attributes)
         gaze = make_gaze(subject.eyes.habits, own.pose, own.blink, fps, seed=seed or 0)

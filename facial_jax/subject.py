@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from facial_jax.attributes import Identity
+from facial_jax.attributes import POSE_SIZE, Identity
 from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash
 from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel, person_face_model
@@ -89,6 +89,8 @@ class Subject:
     # what is around the rendered faces; None: nothing, they are on black
     eyes: Eyes | None = None
     # what looks out of the rendered faces; None: the texture's eyes, which do not move
+    pose_limits: Float[Array | np.ndarray, "2 6"] | None = None
+    # between which poses the network has seen faces, radians and decimetres; None: not known
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
     acoustic_sha256: str | None = None
@@ -185,6 +187,7 @@ def save_rendering_to_video(
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
     surroundings: Surroundings | None = None,
     eyes: Eyes | None = None,
+    pose_limits: Float[np.ndarray, "2 6"] | None = None,
 ) -> None:
     """Writes a rendering-to-video network, with the faces' texture, surroundings and eyes.
 
@@ -195,6 +198,8 @@ def save_rendering_to_video(
         seen["surroundings"] = surroundings_arrays(surroundings)
     if eyes is not None:
         seen["eyes"] = eyes_arrays(eyes)
+    if pose_limits is not None:
+        seen["motion"] = {"pose_limits": np.asarray(pose_limits, np.float32)}
     description = {
         "class": type(generator).__name__,
         "module": module_config(generator),
@@ -223,12 +228,23 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
             vertex_texture=variables.get("face", {}).get("texture"),
             surroundings=None if around is None else surroundings_from_arrays(around),
             eyes=None if eyes is None else eyes_from_arrays(eyes),
+            pose_limits=_pose_limits(variables.get("motion", {}).get("pose_limits")),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{path}: expected a rendering-to-video network, as train_rendering_to_video writes "
             f"it, got weights of something else ({error!r})"
         ) from error
+
+
+def _pose_limits(limits: np.ndarray | None) -> np.ndarray | None:
+    if limits is not None and (
+        limits.shape != (2, POSE_SIZE)
+        or not np.isfinite(limits).all()
+        or (limits[0] > limits[1]).any()
+    ):
+        raise ValueError(f"pose_limits: expected two rows of {POSE_SIZE} finite numbers that rise")
+    return limits
 
 
 def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str) -> None:
@@ -268,6 +284,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
                 vertex_texture=subject.vertex_texture,
                 surroundings=subject.surroundings,
                 eyes=subject.eyes,
+                pose_limits=subject.pose_limits,
             )
         save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)
         others = (RENDERING_TO_VIDEO, FULL_FRAME, POSE_GAN, PGFACE)

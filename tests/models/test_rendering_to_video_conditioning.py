@@ -5,9 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import facial_jax
 from facial_jax.attributes import Attributes
+from facial_jax.audio.waveform import AudioSource
+from facial_jax.gaze import Eyes, GazeHabits, eyes_arrays
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures
+from facial_jax.motion import make_motion
 from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.irises import Irises
 from facial_jax.rendering.render import network_input, render
 from facial_jax.rendering.surroundings import Surroundings, draw_surroundings, surroundings_arrays
 from facial_jax.subject import load_subject, save_subject
@@ -15,8 +20,18 @@ from facial_jax.subject import load_subject, save_subject
 SIZE = 64
 
 
-def subject(surroundings=None):
-    return dataclasses.replace(load_subject("demo"), size=SIZE, surroundings=surroundings)
+def subject(surroundings=None, **fields):
+    return dataclasses.replace(load_subject("demo"), size=SIZE, surroundings=surroundings, **fields)
+
+
+def eyes():
+    """Blue ones that usually look right."""
+    texture = np.zeros((2, 8, 8, 3), np.uint8)
+    texture[..., 2] = 255
+    irises = Irises(texture, np.zeros((2, 2), np.float32), np.array([0, 0.3], np.float32))
+    rest = np.array([[0.0, -0.1]], np.float32)
+    limits = np.array([[-1, -1], [1, 1]], np.float32)
+    return Eyes(irises, GazeHabits(rest, np.ones(1, np.float32), limits))
 
 
 def room():
@@ -67,6 +82,53 @@ def test_a_subject_remembers_its_surroundings(tmp_path):
         assert stored.dtype == array.dtype
         np.testing.assert_allclose(stored, array, rtol=1e-3)
     assert load_subject("demo").surroundings is None
+
+
+def blue(pictures):
+    """Columns of the pixels that are more blue than red."""
+    return np.nonzero(pictures[..., 2] > pictures[..., 0] + 0.2)[1]
+
+
+def test_irises_are_seen_where_the_eyes_look_or_usually_look():
+    size = 128
+    person = dataclasses.replace(subject(eyes=eyes()), size=size)
+    pose = np.array([[0, 0, 0, 0, 0, 2]], np.float32)
+    zeros = np.zeros((1, 64), np.float32)
+    attributes = Attributes(zeros, pose, np.zeros(1, np.float32))
+    columns = {}
+    for name, gaze in (("usual", None), ("right", [[0, 0.3]]), ("left", [[0, -0.3]])):
+        gaze = None if gaze is None else np.array(gaze, np.float32)
+        seen = jax.tree.map(jnp.asarray, attributes.replace(gaze=gaze))
+        columns[name] = blue(np.asarray(conditioning_pictures(person.scene(), seen))[0])
+    np.testing.assert_array_equal(columns["usual"], columns["right"])
+    assert columns["right"].mean() > columns["left"].mean() + 2
+
+
+def test_a_subject_remembers_its_eyes_and_where_it_was_seen(tmp_path):
+    limits = np.array([[-0.25] * 6, [0.5] * 6], np.float32)
+    person = subject(room(), eyes=eyes(), pose_limits=limits)
+    save_subject(tmp_path / "anna", person, face_model="procedural")
+    loaded = load_subject(tmp_path / "anna")
+    for name, array in eyes_arrays(eyes()).items():
+        np.testing.assert_allclose(eyes_arrays(loaded.eyes)[name], array, rtol=1e-3)
+    np.testing.assert_allclose(loaded.pose_limits, limits)
+    demo = load_subject("demo")
+    assert demo.eyes is None
+    assert demo.pose_limits is None
+
+
+def test_a_subject_with_eyes_looks_somewhere_and_stays_where_it_was_seen():
+    limits = np.array([[-0.01] * 6, [0.01] * 6], np.float32)
+    person = subject(eyes=eyes(), pose_limits=limits)
+    sound = facial_jax.sample_speech()
+    attributes = make_motion(AudioSource(sound), person, fps=person.fps)
+    assert attributes.gaze.shape == (len(attributes), 2)
+    assert np.abs(attributes.pose).max() < 0.013
+    # The only place that was looked at is held in the world.
+    np.testing.assert_allclose(attributes.gaze[:, 1] + attributes.pose[:, 1], -0.1, atol=2e-3)
+    turned = attributes.replace(gaze=None, pose=attributes.pose + 0.2)
+    given = make_motion(AudioSource(sound), person, fps=person.fps, attributes=turned)
+    np.testing.assert_array_equal(given.pose, turned.pose)
 
 
 def test_a_background_of_another_size_than_the_subjects_is_refused():

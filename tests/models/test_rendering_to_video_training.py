@@ -18,7 +18,12 @@ from facial_jax.models.layers.parameters import load_variables
 from facial_jax.models.rendering_to_video import config as library
 from facial_jax.models.rendering_to_video import losses, reference, sampling
 from facial_jax.models.rendering_to_video import task as training
-from facial_jax.models.rendering_to_video.batch import VideoBatch, from_uint8, window_indices
+from facial_jax.models.rendering_to_video.batch import (
+    VideoBatch,
+    from_uint8,
+    unchanged,
+    window_indices,
+)
 from facial_jax.models.rendering_to_video.network import LocalEnhancer, MultiscaleDiscriminator
 from facial_jax.models.rendering_to_video.perceptual import perceptual_network
 from facial_jax.models.rendering_to_video.task import RenderingToVideoTask
@@ -72,7 +77,7 @@ def batch():
     rng = np.random.default_rng(0)
     condition = rng.integers(0, 256, (2, 32, 32, 8), np.uint8)
     frame = condition[..., :3] // 2 + 40
-    return VideoBatch(condition, frame, np.ones((2, 32, 32, 1), np.float32))
+    return VideoBatch(condition, frame, np.ones((2, 32, 32, 1), np.float32), unchanged(2))
 
 
 def begin(batch, task=None):
@@ -254,6 +259,7 @@ def test_bytes_become_the_networks_ranges(batch):
         condition=np.array([0, 255], np.uint8).reshape(1, 1, 1, 2),
         frame=np.array([0, 255, 0], np.uint8).reshape(1, 1, 1, 3),
         weight=np.ones((1, 1, 1, 1), np.float32),
+        warp=unchanged(1),
     )
     condition, frame = from_uint8(edge)
     # A GPU multiplies by the rounded 1/255.
@@ -401,7 +407,7 @@ import jax
 import numpy as np
 import optax
 from facial_jax.training.parallel import data_mesh, data_parallel, replicate, split_batch
-from facial_jax.models.rendering_to_video.batch import VideoBatch
+from facial_jax.models.rendering_to_video.batch import VideoBatch, unchanged
 from tests.models.test_rendering_to_video_training import StepTask, begin
 from tests.one_device import device_step, one_device_step
 
@@ -409,7 +415,7 @@ assert len(jax.devices()) == 8
 rng = np.random.default_rng(0)
 condition = rng.integers(0, 256, (8, 16, 16, 8), np.uint8)
 weight = 1 + 5 * rng.random((8, 16, 16, 1), np.float32)
-batch = VideoBatch(condition, condition[..., :3] // 2 + 40, weight)
+batch = VideoBatch(condition, condition[..., :3] // 2 + 40, weight, unchanged(8))
 task = StepTask(optax.sgd(1e-3), perceptual_halvings=0)
 state = begin(batch, task)
 first = jax.tree.map(np.array, state.variables)

@@ -21,6 +21,11 @@ class VideoBatch:
     pixels: what training varies, see `augmentation`."""
 
 
+def unchanged(count: int) -> Float[np.ndarray, "b 2 3"]:
+    """`VideoBatch.warp` of pictures that stay as they are."""
+    return np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
+
+
 def from_uint8(batch: VideoBatch) -> tuple[Float[Array, "b h w k"], Float[Array, "b h w 3"]]:
     """The condition in [0, 1], as at synthesis, and the frame in [−1, 1], as generated."""
     condition = jnp.asarray(batch.condition).astype(jnp.float32) / 255.0

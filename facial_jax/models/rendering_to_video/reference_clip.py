@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from facial_jax.models.rendering_to_video.batch import VideoBatch, window_indices
+from facial_jax.models.rendering_to_video.batch import VideoBatch, unchanged, window_indices
 
 
 @flax.struct.dataclass
@@ -58,8 +58,7 @@ def frame_places(
     first = clip_starts[number]
     end = np.append(clip_starts[1:], frame_count)[number]
     window = window_indices(frames, first, end, window_half, held)
-    still = np.tile(np.eye(2, 3, dtype=np.float32), (len(frames), 1, 1))
-    return FramePlaces(frames.astype(np.int32), window.astype(np.int32), still)
+    return FramePlaces(frames.astype(np.int32), window.astype(np.int32), unchanged(len(frames)))
 
 
 def cut_video_batch(clip: ReferenceClip, places: FramePlaces) -> VideoBatch:

@@ -36,6 +36,7 @@ from facial_jax.models.rendering_to_video.losses import (
 )
 from facial_jax.models.rendering_to_video.perceptual import perceptual_network
 from facial_jax.models.rendering_to_video.reference import (
+    Reference,
     RenderedClip,
     load_reference,
     render_clip,
@@ -61,6 +62,8 @@ from facial_jax.training.progress import silent
 from facial_jax.training.task import Losses, Report, Task, Variables
 
 RENDERS = "renders"
+SHOWN_PERCENTILES = 2.0, 98.0
+"""Of a video's poses: between them many frames show a face."""
 AVERAGE_DECAY = 0.999
 """Of the running average of the generator's parameters, which is the one to use."""
 _GENERATOR, _AVERAGE, _DISCRIMINATOR = "generator", "average", "discriminator"
@@ -80,6 +83,7 @@ class RenderingToVideoTask(Task):
         vertex_texture: np.ndarray | None = None,
         surroundings: Surroundings | None = None,
         eyes: Eyes | None = None,
+        pose_limits: np.ndarray | None = None,
         validate_every: int | None = None,
     ):
         """What is trained on a clip.
@@ -92,6 +96,7 @@ class RenderingToVideoTask(Task):
             vertex_texture: of the rendered faces, kept with the network.
             surroundings: of the rendered faces, kept with the network too.
             eyes: of the rendered faces, kept with the network too.
+            pose_limits: between which the faces are seen, kept with the network too.
             validate_every: steps between validations and checkpoints; a tenth of all if None, but
                 at least 500.
         """
@@ -103,6 +108,7 @@ class RenderingToVideoTask(Task):
         self._generator, self._discriminator = networks(config)
         self._perceptual = perceptual
         self._vertex_texture, self._surroundings, self._eyes = vertex_texture, surroundings, eyes
+        self._pose_limits = pose_limits
         self._perceptual_variables = perceptual_variables
         self._dtype = jnp.dtype(config.compute_dtype)
 
@@ -242,7 +248,20 @@ class RenderingToVideoTask(Task):
             vertex_texture=self._vertex_texture,
             surroundings=self._surroundings,
             eyes=self._eyes,
+            pose_limits=self._pose_limits,
         )
+
+
+def shown_poses(reference: Reference, config: RenderingToVideoTrainingConfig) -> np.ndarray | None:
+    """Between which poses a video of a person shows them, (2, 6), without the rarest ones.
+
+    None where the reference has no surroundings: it was drawn, and its network knows all poses.
+    """
+    if reference.surroundings is None:
+        return None
+    poses = np.asarray(reference.attributes.pose)
+    trained = poses[: max(1, round(len(poses) * (1 - config.held_out_fraction)))]
+    return np.percentile(trained, SHOWN_PERCENTILES, axis=0).astype(np.float32)
 
 
 def train_rendering_to_video(
@@ -283,6 +302,7 @@ def train_rendering_to_video(
         vertex_texture=reference.vertex_texture,
         surroundings=reference.surroundings,
         eyes=reference.eyes,
+        pose_limits=shown_poses(reference, config),
         validate_every=validate_every,
     )
     provenance = settings(config) | {"reference": tree_hash(reference._asdict())}
