@@ -55,11 +55,18 @@ def main(config: Config) -> None:
         )
     }
     print(evaluation.table(found["pictures"], evaluation.MEASURES), flush=True)
+    real = frames[config.first :]
+    found["regions"] = evaluation.compare_regions(subject, held_out, real, generated)
+    columns = tuple(found["regions"]["generated"])
+    print("\n" + evaluation.table(found["regions"], columns), flush=True)
     try:
+        found["protocols"] = evaluation.compare_landmarks(subject, held_out, real, generated)
+        columns = tuple(found["protocols"]["whole"])
+        print("\n" + evaluation.table(found["protocols"], columns), flush=True)
         found["eyes"] = evaluation.compare_eyes(
             subject,
             held_out,
-            frames[config.first :],
+            real,
             generated,
             without_attention=config.without_attention,
         )

@@ -2,50 +2,80 @@
 
 Frames are made again from their own attributes, and PSNR, SSIM, perceptual distance and CPBD put
 beside those of two pictures that cost nothing: the mean of the frames before, and of these the one
-whose attributes are nearest. The eyes are measured by landmarks on what was made: how their closing
-goes with the blink that drove it, with the eye attention map, with the map set to zero, and by a
-network that was trained without it (the paper's ablation). And how a video of the subject trembles,
-beside the real clip.
+whose attributes are nearest. Face, mouth and eyes are also compared alone, beside what the network
+is shown, and so are specks and patterns that no real frame has. The protocol *pasted* has only the
+face generated. Landmarks of the same frames tell how far the lips, the eyes' opening and the gaze
+are off.
+
+The eyes are measured by landmarks on what was made: how their closing goes with the blink that
+drove it, with the eye attention map, with the map set to zero, and by a network that was trained
+without it (the paper's ablation). And how a video of the subject trembles, beside the real clip.
 """
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
+from facial_jax.compilation import jit
 from facial_jax.media.container import open_media
+from facial_jax.metrics.eyes import opening_error
 from facial_jax.metrics.jitter import landmark_jitter
+from facial_jax.metrics.landmarks import landmark_distance, mouth_landmark_distance
 from facial_jax.metrics.pictures import MEASURES as MEASURES
-from facial_jax.metrics.pictures import picture_measures, sharpness
+from facial_jax.metrics.pictures import PROTOCOLS, paste_face, picture_measures, sharpness
+from facial_jax.metrics.regions import region_psnr
+from facial_jax.metrics.specks import folding_energy, speck_share
+from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, face_regions
 from facial_jax.models.rendering_to_video.frames import frame_chunks
 from facial_jax.pictures import resize
+from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.render import render
 from facial_jax.subject import Subject, load_rendering_to_video
 from facial_jax.tracking.blink import relative_opening
+from facial_jax.tracking.gaze import MAX_BLINK_LOOKED, measure_gaze, person_eyeballs
 from facial_jax.tracking.landmarker import Landmarker
 from facial_jax.video import read_frames
 
 LANDMARKER_SIZE = 384
 """What smaller pictures are enlarged to before landmarks are looked for."""
+_SHOWN_AT_ONCE = 16
 MIN_STD = 1e-3
 """Attributes that move less are not compared."""
 
-FindLandmarks = Callable[[np.ndarray, float], np.ndarray]
-"""From frames (t, h, w, 3) uint8 and their rate to landmarks (t, 68, 2), NaN where unseen."""
+
+class Seen(NamedTuple):
+    """What landmarks were found in frames, in their pixels; NaN where no face was seen."""
+
+    points: np.ndarray
+    # (t, 68, 2)
+    irises: np.ndarray
+    # (t, 2, 2)
 
 
-def find_landmarks(frames: np.ndarray, fps: float) -> np.ndarray:
+FindLandmarks = Callable[[np.ndarray, float], Seen]
+"""From frames (t, h, w, 3) uint8 and their rate to their landmarks."""
+
+
+def find_landmarks(frames: np.ndarray, fps: float) -> Seen:
     """What MediaPipe sees in these frames.
 
     Raises:
         ImportError, LandmarkerMissingError: MediaPipe or its model is missing.
     """
+    scale = 1.0
     with Landmarker(fps) as landmarker:
         for frame in frames:
             small = frame.shape[0] == frame.shape[1] < LANDMARKER_SIZE
+            scale = frame.shape[0] / LANDMARKER_SIZE if small else 1.0
             landmarker.add(resize(frame, LANDMARKER_SIZE) if small else frame)
-        return landmarker.shot().points
+        found = landmarker.shot()
+    return Seen(found.points * np.float32(scale), found.irises * np.float32(scale))
 
 
 def generate(subject: Subject, attributes: Attributes) -> np.ndarray:
@@ -80,6 +110,81 @@ def compare_pictures(
     }
     measured = {name: picture_measures(pictures, real) for name, pictures in shown.items()}
     return measured | {"real": {"cpbd": sharpness(real)}}
+
+
+def compare_regions(
+    subject: Subject, attributes: Attributes, real: np.ndarray, generated: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """PSNR of the face, the mouth and the eyes alone, specks and the pattern of folded pixels.
+
+    The rows: what was generated; what the network is shown, without any network; the real frames.
+    """
+    scene = subject.scene()
+    shown, weights = [], []
+    for start in range(0, len(real), _SHOWN_AT_ONCE):
+        index = np.minimum(np.arange(start, start + _SHOWN_AT_ONCE), len(real) - 1)
+        batch = jax.device_get(_shown(scene, jax.tree.map(np.asarray, attributes)[index]))
+        kept = len(real) - start
+        shown.append(np.rint(batch[0][:kept, ..., :3] * 255).astype(np.uint8))
+        weights.append(batch[1][:kept])
+    weights = np.concatenate(weights)
+    pictures = {"generated": generated, "what the network sees": np.concatenate(shown)}
+    rows = {}
+    for name, made in pictures.items():
+        rows[name] = {
+            f"{region}_psnr_db": region_psnr(made, real, weights[..., k])
+            for k, region in enumerate(("whole", "face", "mouth", "eyes"))
+        }
+        rows[name] |= {
+            "specks_permille": 1000 * float(speck_share(made, real).mean()),
+            "folding": float(folding_energy(made).mean()),
+        }
+    return rows | {"real": {"folding": float(folding_energy(real).mean())}}
+
+
+@jit
+def _shown(scene, attributes):
+    pictures = conditioning_pictures(scene, attributes)
+    mask = render(scene.face_model, scene.identity, attributes, scene.camera, scene.size).mask
+    whole = jnp.ones_like(mask)
+    regions = face_regions(scene, attributes)
+    return pictures, jnp.concatenate([whole, mask, regions], axis=-1)
+
+
+def compare_landmarks(
+    subject: Subject,
+    attributes: Attributes,
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    landmarks: FindLandmarks = find_landmarks,
+) -> dict[str, dict[str, float]]:
+    """How far what is seen in the generated frames is off what is seen in the real ones.
+
+    LMD of all landmarks and of the mouth, the error of the eyes' opening, that of the gaze in
+    degrees; and the pictures' measures by both protocols.
+    """
+    fps = float(subject.fps)
+    made, truth = (landmarks(frames, fps) for frames in (generated, real))
+    pasted = np.stack([paste_face(*row) for row in zip(generated, real, truth.points, strict=True)])
+    rows = {
+        protocol: means({"": picture_measures(pictures, real)})[""]
+        for protocol, pictures in zip(PROTOCOLS, (generated, pasted), strict=True)
+    }
+    rows["whole"] |= {
+        "lmd_percent": landmark_distance(made.points, truth.points),
+        "mouth_lmd_percent": mouth_landmark_distance(made.points, truth.points),
+        "opening_error": opening_error(made.points, truth.points),
+    }
+    centres = person_eyeballs(subject.face_model, subject.identity.identity)
+    camera, blink = pinhole_camera(real.shape[1:3]), np.asarray(attributes.blink)
+    pose = np.asarray(attributes.pose)
+    looks = [measure_gaze(centres, pose, seen.irises, blink, camera) for seen in (made, truth)]
+    if all(look is not None for look in looks):
+        open_eyes = blink < MAX_BLINK_LOOKED
+        apart = np.linalg.norm(looks[0].mean(axis=1) - looks[1].mean(axis=1), axis=-1)
+        rows["whole"]["gaze_error_deg"] = float(np.degrees(apart[open_eyes].mean()))
+    return rows
 
 
 def eye_closing(points: np.ndarray, blink: np.ndarray) -> dict[str, float]:
@@ -140,7 +245,9 @@ def compare_eyes(
     if without_attention is not None:
         other = with_network(subject, without_attention)
         videos["trained without map"] = generate(other, open_eyes)
-    return {name: eye_closing(landmarks(video, fps), blink) for name, video in videos.items()}
+    return {
+        name: eye_closing(landmarks(video, fps).points, blink) for name, video in videos.items()
+    }
 
 
 def measure_jitter(
@@ -151,8 +258,8 @@ def measure_jitter(
         rate = float(container.streams.video[0].average_rate)
     made = read_frames(driven)
     found = {
-        "driven": landmark_jitter(landmarks(made, rate)),
-        "real": landmark_jitter(landmarks(frames, fps)),
+        "driven": landmark_jitter(landmarks(made, rate).points),
+        "real": landmark_jitter(landmarks(frames, fps).points),
     }
     return found | {"ratio": found["driven"] / found["real"]}
 

@@ -55,7 +55,12 @@ def evaluate(
     held_out, real = attributes[first:], frames[first:]
     generated = evaluation.generate(subject, held_out)
     measured = evaluation.compare_pictures(generated, frames, attributes, first)
-    tables = {"held-out frames, made again from their attributes": evaluation.means(measured)}
+    tables = {
+        "held-out frames, made again from their attributes": evaluation.means(measured),
+        "face, mouth and eyes alone, specks and patterns": evaluation.compare_regions(
+            subject, held_out, real, generated
+        ),
+    }
     curves = {
         "PSNR of the held-out frames, dB": {
             name: row["psnr_db"] for name, row in measured.items() if "psnr_db" in row
@@ -72,6 +77,9 @@ def evaluate(
         "size": f"{subject.size}×{subject.size}",
     } | {f"{name}, seconds": f"{value:.0f}" for name, value in seconds.items()}
     try:
+        tables["all pixels generated, and the face pasted over the real frame"] = (
+            evaluation.compare_landmarks(subject, held_out, real, generated)
+        )
         eyes = evaluation.compare_eyes(subject, held_out, real, generated)
         tables["eyes by landmarks, and the blink that drives them"] = eyes
         jitter = evaluation.measure_jitter(folder / SPOKEN, frames, float(subject.fps))

@@ -8,6 +8,7 @@ import pytest
 from facial_jax.attributes import Attributes
 from facial_jax.metrics import rendering_to_video as evaluation
 from facial_jax.metrics.jitter import landmark_jitter
+from facial_jax.subject import load_subject
 
 
 def attributes(t, **given):
@@ -98,3 +99,46 @@ def test_jitter_is_the_acceleration_in_widths_of_the_eyes():
     assert landmark_jitter(trembling) == pytest.approx(0.2)
     with pytest.raises(ValueError, match="three frames"):
         landmark_jitter(trembling[:4])
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    """The demo subject's frames of some attributes."""
+    subject = load_subject("demo")
+    pose = np.zeros((4, 6), np.float32)
+    pose[:, 5] = -2
+    moving = attributes(4, pose=pose)
+    return subject, moving, evaluation.generate(subject, moving)
+
+
+def test_regions_are_compared_alone_beside_what_the_network_sees(held_out):
+    subject, moving, real = held_out
+    made = real.copy()
+    made[:, :20, :20] = 255 - made[:, :20, :20]  # a corner, where no face is
+    rows = evaluation.compare_regions(subject, moving, real, made)
+    generated, shown = rows["generated"], rows["what the network sees"]
+    assert generated["whole_psnr_db"] < 40
+    for region in ("face", "mouth", "eyes"):
+        assert generated[f"{region}_psnr_db"] > 60
+        assert 5 < shown[f"{region}_psnr_db"] < 40
+    assert generated["specks_permille"] == pytest.approx(1000 * 400 / real[0, ..., 0].size, rel=0.3)
+    assert rows["real"]["folding"] > 0
+
+
+def test_landmarks_irises_and_the_pasted_face_are_compared(held_out):
+    subject, moving, real = held_out
+    points = face(4) * 8 + 80
+    points[:, 8] = [120, 160]
+    irises = np.stack([points[:, 36:42].mean(axis=1), points[:, 42:48].mean(axis=1)], axis=1)
+    made = real.copy()
+    made[:, :5] = 0
+    moved = points.copy()
+    moved[:, 48:68, 1] += np.arange(20)
+    videos = {id(made): evaluation.Seen(moved, irises + np.array([1.0, 0])), id(real): None}
+    videos[id(real)] = evaluation.Seen(points, irises)
+    rows = evaluation.compare_landmarks(
+        subject, moving, real, made, landmarks=lambda frames, _: videos[id(frames)]
+    )
+    assert rows["pasted"]["psnr_db"] > rows["whole"]["psnr_db"] + 10
+    assert rows["whole"]["mouth_lmd_percent"] > rows["whole"]["lmd_percent"] > 0
+    assert rows["whole"]["opening_error"] == pytest.approx(0, abs=1e-6)

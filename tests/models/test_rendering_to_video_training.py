@@ -15,8 +15,8 @@ import optax
 import pytest
 
 from facial_jax.models.layers.parameters import load_variables
+from facial_jax.models.rendering_to_video import conditioning, losses, reference, sampling
 from facial_jax.models.rendering_to_video import config as library
-from facial_jax.models.rendering_to_video import losses, reference, sampling
 from facial_jax.models.rendering_to_video import task as training
 from facial_jax.models.rendering_to_video.batch import (
     VideoBatch,
@@ -390,7 +390,7 @@ def test_a_steps_batch_depends_on_seed_and_step_alone_and_never_on_held_out_fram
 
 def test_regions_are_brightest_in_the_middle_of_their_landmarks():
     points = jnp.array([[[8.0, 12.0], [24.0, 12.0], [16.0, 8.0], [16.0, 16.0]]])
-    region = reference.blob(points, (32, 32))
+    region = conditioning.blob(points, (32, 32))
     assert region.shape == (1, 32, 32)
     assert np.unravel_index(region[0].argmax(), (32, 32)) in [
         (11, 15),

@@ -7,9 +7,15 @@ from jaxtyping import Array, Float
 
 from facial_jax.attributes import EXPRESSION_SIZE, Attributes, Identity
 from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
-from facial_jax.face.model import FaceModel, face_shape, person_face_model
+from facial_jax.face.model import FaceModel, face_landmarks, face_shape, person_face_model
 from facial_jax.face.rim import rim_opacity
-from facial_jax.rendering.camera import Camera, pinhole_camera
+from facial_jax.rendering.camera import (
+    Camera,
+    camera_vertices,
+    pinhole_camera,
+    pose_vertices,
+    project_to_pixels,
+)
 from facial_jax.rendering.irises import Irises, draw_irises
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.render import RenderedFace, network_input, render
@@ -106,3 +112,23 @@ def _with_irises(
         return draw_irises(image, eyeballs, scene.irises, scene.eyeballs, gaze, pose, scene.camera)
 
     return map_frames(draw, rendered.image, rendered.eyeballs, attributes.pose, gaze)
+
+
+def face_regions(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 2"]:
+    """How much each pixel of every frame belongs to the mouth, and to the eyes, in [0, 1]."""
+    model, camera = scene.face_model, scene.camera
+    shape = face_shape(model, scene.identity.identity, attributes.expression)
+    landmarks = face_landmarks(model, pose_vertices(shape, attributes))
+    pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
+    mouth = blob(pixels[:, 48:68], scene.size)
+    eyes = blob(pixels[:, 36:42], scene.size) + blob(pixels[:, 42:48], scene.size)
+    return jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
+
+
+def blob(points, size):
+    """A soft ellipse over 2-D landmarks (t, n, 2): 1 inside, fading out around them."""
+    middle = (points.max(axis=1) + points.min(axis=1)) / 2
+    extent = jnp.maximum((points.max(axis=1) - points.min(axis=1)) / 2, size[1] / 30)
+    x = (jnp.arange(0.5, size[1])[None] - middle[:, :1]) / (1.2 * extent[:, :1])
+    y = (jnp.arange(0.5, size[0])[None] - middle[:, 1:]) / (1.2 * extent[:, 1:])
+    return jnp.exp(-2 * (jnp.square(x)[:, None, :] + jnp.square(y)[:, :, None]) ** 2)

@@ -18,14 +18,16 @@ import numpy as np
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
-from facial_jax.face.model import face_landmarks, face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
 from facial_jax.gaze import Eyes, eyes_arrays, eyes_from_arrays
-from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
+from facial_jax.models.rendering_to_video.conditioning import (
+    conditioning_pictures,
+    face_regions,
+    make_scene,
+)
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
-from facial_jax.rendering.camera import camera_vertices, pose_vertices, project_to_pixels
 from facial_jax.rendering.surroundings import (
     Surroundings,
     surroundings_arrays,
@@ -169,14 +171,8 @@ def write_renders(
 
     @jit
     def render_batch(scene, attributes):
-        model, camera = scene.face_model, scene.camera
-        shape = face_shape(model, scene.identity.identity, attributes.expression)
-        landmarks = face_landmarks(model, pose_vertices(shape, attributes))
-        pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
-        mouth = blob(pixels[:, 48:68], size)
-        eyes = blob(pixels[:, 36:42], size) + blob(pixels[:, 42:48], size)
-        regions = jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
         pictures = conditioning_pictures(scene, attributes)
+        regions = face_regions(scene, attributes)
         return unit_range_to_uint8(pictures), unit_range_to_uint8(regions)
 
     n = len(attributes)
@@ -199,12 +195,3 @@ def write_renders(
 def unit_range_to_uint8(x):
     """[0, 1] as 0 to 255, rounded."""
     return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0).astype(jnp.uint8)
-
-
-def blob(points, size):
-    """A soft ellipse over 2-D landmarks (t, n, 2): 1 inside, fading out around them."""
-    middle = (points.max(axis=1) + points.min(axis=1)) / 2
-    extent = jnp.maximum((points.max(axis=1) - points.min(axis=1)) / 2, size[1] / 30)
-    x = (jnp.arange(0.5, size[1])[None] - middle[:, :1]) / (1.2 * extent[:, :1])
-    y = (jnp.arange(0.5, size[0])[None] - middle[:, 1:]) / (1.2 * extent[:, 1:])
-    return jnp.exp(-2 * (jnp.square(x)[:, None, :] + jnp.square(y)[:, :, None]) ** 2)
