@@ -1,4 +1,4 @@
-"""Turned, scaled, moved and mirrored pictures: one short clip has few frames to learn from.
+"""Turned, scaled and moved pictures: one short clip has few frames to learn from.
 
 What the network sees and what it is to make are changed alike. Else it learns by heart which frame
 a picture belongs to, strands of hair and looks included, and makes something between them of a pose
@@ -15,8 +15,8 @@ from facial_jax.rendering.sampling import sample_bilinear
 
 MAX_TURN_RAD, MAX_SCALE, MAX_SHIFT = 0.07, 0.06, 0.06
 """At most so far; shifts in heights of the picture."""
-_WARPED, _MIRRORED = 0.5, 0.5
-"""Shares of the pictures. Warping them blurs them a little: not all of them are."""
+_WARPED = 0.5
+"""Share of the pictures. Warping them blurs them a little: not all of them are."""
 
 
 def draw_warps(
@@ -27,14 +27,12 @@ def draw_warps(
     `strength`: 0 leaves them all as they are, 1 changes them as far as it goes.
     """
     turn, scale, *shift = rng.uniform(-1, 1, (4, count)) * strength
-    chosen = rng.random((2, count)) < np.array([[_WARPED], [_MIRRORED]])
-    warped, mirrored = chosen if strength else np.zeros_like(chosen)
+    warped = rng.random(count) < (_WARPED if strength else 0.0)
     angle = np.where(warped, MAX_TURN_RAD * turn, 0.0)
     factor = np.where(warped, np.exp(MAX_SCALE * scale), 1.0)
     across, down = np.where(warped, MAX_SHIFT * height * np.stack(shift), 0.0)
     cos, sin = factor * np.cos(angle), factor * np.sin(angle)
-    sign = np.where(mirrored, -1.0, 1.0)
-    rows = [[sign * cos, -sin, across], [sign * sin, cos, down]]
+    rows = [[cos, -sin, across], [sin, cos, down]]
     return np.moveaxis(np.array(rows, np.float32), -1, 0)
 
 

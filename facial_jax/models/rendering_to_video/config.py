@@ -61,7 +61,7 @@ class RenderingToVideoTrainingConfig:
     """How often a window looks like the clip's beginning, and how often like its end; 0 in the
     paper."""
     augmentation: float = 1.0
-    """How far pictures are turned, scaled, moved and mirrored in training, 0 to 1; 0 in the
+    """How far pictures are turned, scaled and moved in training, 0 to 1; 0 in the
     paper."""
     held_out_fraction: float = 0.05
     """The clip's last part, only measured."""

@@ -238,13 +238,14 @@ class ReflectConv(nn.Module):
 
     features: int
     kernel_size: int
+    kernel_init: nn.initializers.Initializer = _weight_init
     bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
         """The same height and width, `features` channels."""
         k = self.kernel_size
-        inits = dict(kernel_init=_weight_init, bias_init=self.bias_init)
+        inits = dict(kernel_init=self.kernel_init, bias_init=self.bias_init)
         conv = Conv(self.features, (k, k), 1, **inits, name="conv")
         return conv(reflect_pad(x, k // 2))
 
@@ -363,7 +364,10 @@ def _output(
     channels, pixels = generator.out_channels + generator.blend_input, generator.packing**2
     blends, zeros = generator.blend_input, nn.initializers.zeros_init()
     bias_init = partial(_first_shares, channels) if blends else zeros
-    conv = ReflectConv(channels * pixels, generator.kernel_size, bias_init, name="output")
+    kernel_init = partial(_alike_for_folded_pixels, channels)
+    conv = ReflectConv(
+        channels * pixels, generator.kernel_size, kernel_init, bias_init, name="output"
+    )
     x = unfold_pixels(conv(features), generator.packing)
     if not generator.blend_input:
         return jnp.tanh(x)
@@ -371,6 +375,13 @@ def _output(
     share = nn.sigmoid(x[..., -1:])
     rendered = 2 * pictures[..., own : own + generator.out_channels] - 1
     return share * rendered + (1 - share) * jnp.tanh(x[..., :-1])
+
+
+def _alike_for_folded_pixels(channels, key, shape, dtype=jnp.float32):
+    """Kernels that give all pixels of a folded block the same at first (as in ICNR, Aitken et al.
+    2017): else the blocks' pattern is in the pictures until it is learnt away."""
+    kernel = _weight_init(key, (*shape[:3], channels), dtype)
+    return jnp.tile(kernel, shape[3] // channels)
 
 
 def _first_shares(channels, key, shape, dtype=jnp.float32):
