@@ -3,9 +3,10 @@
 The built-in face's expressions are fitted by ARKit's shapes: of each frame, the weights from 0 to 1
 whose displacements of the vertices come nearest in least squares. `SHAPES` says which of our named
 expressions an ARKit shape is; shapes of one side are ours, faded at the middle line. Left and right
-are the person's in ARKit, the picture's in `EXPRESSION_NAMES`. The blink goes to both eyes.
-`NOT_DRIVEN` are always 0: no network here moves the gaze, and the built-in face has nothing like
-the others. An identity of each frame (PGFace) is not in the curves.
+are the person's in ARKit, the picture's in `EXPRESSION_NAMES`. The blink goes to both eyes, and so
+does the gaze, where the attributes have one: `FULL_LOOK_RAD` is a curve of 1. `NOT_DRIVEN` are
+always 0: the built-in face has nothing like them. An identity of each frame (PGFace) is not in the
+curves.
 """
 
 import csv
@@ -71,10 +72,12 @@ SHAPES = {
 OPPOSITES = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 """Of a shape, the one that is its negative."""
 NOT_DRIVEN = (
-    *(f"eye{what}{side}" for side in ("Left", "Right") for what in EYES[1:]),
+    *(f"eye{what}{side}" for side in ("Left", "Right") for what in ("Squint", "Wide")),
     "mouthShrugUpper",
     "tongueOut",
 )
+FULL_LOOK_RAD = np.pi / 6
+"""How far an eye turns at a curve of 1; ARKit does not say it."""
 HEAD_COLUMNS = (
     *("head_pitch_rad", "head_yaw_rad", "head_roll_rad"),
     *("head_x_m", "head_y_m", "head_z_m"),
@@ -99,8 +102,23 @@ def arkit_curves(attributes: Attributes) -> dict[str, Float[np.ndarray, "t"]]:
         curves |= {name: np.maximum(curves[name], 0), opposite: np.maximum(-curves[name], 0)}
     blink = np.clip(np.asarray(attributes.blink, np.float64) / MAX_BLINK, 0.0, 1.0)
     curves |= {"eyeBlinkLeft": blink, "eyeBlinkRight": blink}
+    if attributes.gaze is not None:
+        curves |= _gaze_curves(np.asarray(attributes.gaze, np.float64))
     still = np.zeros(len(blink))
     return {name: curves.get(name, still) for name in ARKIT_NAMES}
+
+
+def _gaze_curves(gaze: Float[np.ndarray, "t 2"]) -> dict[str, Float[np.ndarray, "t"]]:
+    """Where both eyes look; positive angles are down and to the picture's right, the person's left.
+
+    The person's left eye looks outwards then, and the right one towards the nose.
+    """
+    down, left = np.clip(gaze / FULL_LOOK_RAD, -1.0, 1.0).T
+    curves = {}
+    for side, outwards in (("Left", left), ("Right", -left)):
+        for name, turn in (("Down", down), ("Up", -down), ("Out", outwards), ("In", -outwards)):
+            curves[f"eyeLook{name}{side}"] = np.maximum(turn, 0.0)
+    return curves
 
 
 @functools.cache

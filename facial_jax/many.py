@@ -174,6 +174,9 @@ def _made_with(subject: Subject, full_frame: bool) -> Provenance:
         subject.identity,
         subject.face_model,
         subject.vertex_texture,
+        subject.surroundings,
+        subject.eyes,
+        subject.pose_limits,
     )
     made_with = {
         "facial_jax": __version__,

@@ -8,6 +8,7 @@ import pytest
 from facial_jax.attributes import Attributes
 from facial_jax.curves import (
     ARKIT_NAMES,
+    FULL_LOOK_RAD,
     HEAD_COLUMNS,
     NOT_DRIVEN,
     arkit_curves,
@@ -39,8 +40,24 @@ def test_there_are_arkits_52_names_and_each_is_driven_or_said_not_to_be():
     assert len(set(ARKIT_NAMES)) == len(ARKIT_NAMES) == 52
     assert list(arkit_curves(frames({}))) == list(ARKIT_NAMES)
     fitted = {*arkit_shapes()[0], "eyeBlinkLeft", "eyeBlinkRight", "jawRight", "mouthRight"}
+    ways, sides = ("Down", "In", "Out", "Up"), ("Left", "Right")
+    fitted |= {f"eyeLook{way}{side}" for way in ways for side in sides}
     assert fitted | set(NOT_DRIVEN) == set(ARKIT_NAMES)
     assert not fitted & set(NOT_DRIVEN)
+
+
+def test_the_gaze_goes_to_both_eyes():
+    looking = frames({}, {}).replace(
+        gaze=np.array([[0.5 * FULL_LOOK_RAD, FULL_LOOK_RAD], [-2 * FULL_LOOK_RAD, -0.1]])
+    )
+    curves = arkit_curves(looking)
+    # To the picture's right is to the person's left.
+    names = ("DownLeft", "DownRight", "OutLeft", "InRight")
+    expected = dict(zip((f"eyeLook{x}" for x in names), (0.5, 0.5, 1.0, 1.0), strict=True))
+    assert driven(curves, 0) == pytest.approx(expected)
+    assert curves["eyeLookUpLeft"][1] == 1
+    assert curves["eyeLookInLeft"][1] == curves["eyeLookOutRight"][1] > 0
+    assert not any(arkit_curves(frames({}))[f"eyeLook{x}"].any() for x in names)
 
 
 def test_an_expression_of_ours_is_the_curve_of_its_name():
