@@ -10,7 +10,6 @@ from fractions import Fraction
 import flax.struct
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.spatial.transform import Rotation
 
 from facial_jax.face.eyes import gaze_angles, gaze_direction
 from facial_jax.rendering.irises import Irises, irises_arrays, irises_from_arrays
@@ -58,6 +57,8 @@ def _turned(
     gaze: Float[np.ndarray, "t 2"], pose: Float[np.ndarray, "t 6"], *, back: bool = False
 ) -> Float[np.ndarray, "t 2"]:
     """Gazes from the head's space to the camera's, or back."""
+    from scipy.spatial.transform import Rotation  # takes long to import
+
     rotation = Rotation.from_euler("xyz", pose[:, :3])  # as `rotation_from_euler`
     return gaze_angles(rotation.apply(gaze_direction(np.asarray(gaze)), inverse=back))
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
-from scipy.ndimage import median_filter
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
@@ -68,6 +67,8 @@ def measure_gaze(
         blink: AU45 intensity.
         camera: for the pictures in which the irises were found.
     """
+    from scipy.ndimage import median_filter  # takes long to import
+
     looked = np.isfinite(irises).all(axis=(1, 2)) & (np.nan_to_num(blink) <= MAX_BLINK_LOOKED)
     if looked.sum() < MIN_LOOKS:
         return None

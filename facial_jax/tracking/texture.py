@@ -10,8 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt8
-from scipy.sparse import coo_matrix, diags
-from scipy.sparse.linalg import splu
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
@@ -142,6 +140,9 @@ def _spread(
 
     Minimizes Σ wᵢ |cᵢ − textureᵢ|² + Σ |cᵢ − cⱼ|² over the edges. The white of the eyes is smooth.
     """
+    from scipy.sparse import coo_matrix, diags  # takes long to import
+    from scipy.sparse.linalg import splu
+
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     edges = np.unique(np.sort(edges, axis=1), axis=0)
     n, (a, b) = len(texture), edges.T
