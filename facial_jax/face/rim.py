@@ -3,16 +3,25 @@
 import numpy as np
 from jaxtyping import Float
 
+from facial_jax.face.procedural.geometry import smoothstep
 from facial_jax.face.topology import opposite_vertices
 
 FADE_DM = 0.12
 """From the rim inwards, the face becomes opaque over so many decimetres."""
 
 
+OUTLINE_DM = 0.3, 0.6
+"""So far from the rim, a face seen edge-on begins to be opaque, and is."""
+
+
 def rim_opacity(
     shape: Float[np.ndarray, "n 3"], triangles: np.ndarray, *, fade: float = FADE_DM
-) -> Float[np.ndarray, "n"]:
+) -> Float[np.ndarray, "n 2"]:
     """0 at the outer rim of the mesh, rising smoothly to 1 at `fade` decimetres from it.
+
+    That is a vertex' opacity where it looks towards the camera. The second one is for where it is
+    seen edge-on: cheeks and temples, which are a face's outline then, fade out; nose, lips and eyes
+    do not.
 
     The holes of the eyes and the mouth are no rim: of the loops of edges that have a triangle on
     one side only, the rim is the one that reaches farthest.
@@ -24,13 +33,13 @@ def rim_opacity(
     """
     rim = _largest_loop(shape, triangles)
     if not len(rim):
-        return np.ones(len(shape), np.float32)
-    opacity = np.empty(len(shape), np.float32)
+        return np.ones((len(shape), 2), np.float32)
+    away = np.empty(len(shape), np.float32)
     for start in range(0, len(shape), 1024):
         apart = shape[start : start + 1024, None] - shape[None, rim]
-        opacity[start : start + 1024] = np.sqrt((apart**2).sum(-1)).min(axis=1)
-    opacity = np.clip(opacity / fade, 0, 1)
-    return (opacity**2 * (3 - 2 * opacity)).astype(np.float32)
+        away[start : start + 1024] = np.sqrt((apart**2).sum(-1)).min(axis=1)
+    facing, middle = smoothstep(0.0, fade, away), smoothstep(*OUTLINE_DM, away)
+    return np.stack([facing, facing * middle], axis=-1).astype(np.float32)
 
 
 def _largest_loop(shape: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -19,6 +19,9 @@ from facial_jax.rendering.camera import (
 from facial_jax.rendering.lighting import shade
 from facial_jax.rendering.mapping import map_frames
 
+_FACING_COSINE = 0.3
+"""Of the angle under which a surface is seen, from which on it counts as looking at the camera."""
+
 
 @flax.struct.dataclass
 class RenderedFace:
@@ -42,7 +45,7 @@ def render(
     camera: Camera,
     size: tuple[int, int],
     *,
-    opacity: Float[Array, "n"] | None = None,
+    opacity: Float[Array, "n 2"] | None = None,
     eyeballs: Bool[Array, "n"] | None = None,
     cull_backfaces: bool = True,
     antialiased: bool = False,
@@ -63,7 +66,8 @@ def render(
             their own; leading axes are those of the result.
         camera: a camera for images of this size.
         size: (height, width) of the images.
-        opacity: of each vertex, for the mask alone: what is behind the face is not drawn here.
+        opacity: of each vertex, seen from before it and seen edge-on (`face.rim.rim_opacity`), for
+            the mask alone: what is behind the face is not drawn here.
         eyeballs: the vertices between the lids (`face.eyes.eyeball_vertices`), to have their share
             of each pixel.
         cull_backfaces: leave out triangles seen from inside the head, which in a closed face are
@@ -98,7 +102,7 @@ def render_vertices(
     camera: Camera,
     size: tuple[int, int],
     *,
-    opacity: Float[Array, "n"] | None = None,
+    opacity: Float[Array, "n 2"] | None = None,
     eyeballs: Bool[Array, "n"] | None = None,
     cull_backfaces: bool = True,
     antialiased: bool = False,
@@ -126,10 +130,15 @@ def render_vertices(
     def pictures(vertices, normals):
         colors = jnp.clip(shade(albedo, normals, illumination), 0.0, 1.0)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
-        optional = [x for x in (opacity, eyeballs) if x is not None]
-        fixed = [eyes, *(x.astype(eyes.dtype)[:, None] for x in optional)]
-        fixed = jnp.concatenate(fixed, axis=-1)
-        channels = [colors, jnp.broadcast_to(fixed, (*colors.shape[:-1], fixed.shape[-1]))]
+        others = [eyes]
+        if opacity is not None:
+            facing = _facing_share(vertices, normals, camera)
+            seen = opacity[:, 1] + (opacity[:, 0] - opacity[:, 1]) * facing
+            others.append(seen[..., None])
+        if eyeballs is not None:
+            others.append(eyeballs.astype(eyes.dtype)[:, None])
+        frames = colors.shape[:-1]
+        channels = [colors, *(jnp.broadcast_to(x, (*frames, x.shape[-1])) for x in others)]
         channels, options = jnp.concatenate(channels, axis=-1), {"cull_backfaces": cull_backfaces}
         if antialiased:
             mesh = model.triangles, model.opposite_vertices
@@ -151,6 +160,17 @@ def render_vertices(
     # One frame through all the steps at a time, where that is the faster way.
     flat = map_frames(pictures, *(x.reshape(-1, *x.shape[-2:]) for x in (vertices, normals)))
     return jax.tree.map(lambda x: x.reshape(*frames, *x.shape[1:]), flat)
+
+
+def _facing_share(
+    vertices: Float[Array, "*t n 3"], normals: Float[Array, "*t n 3"], camera: Camera
+) -> Float[Array, "*t n"]:
+    """1 where the face looks towards the camera, falling to 0 where it is seen edge-on."""
+    place = jnp.stack([0 * camera.distance, 0 * camera.distance, camera.distance])
+    view = place.reshape((1,) * (vertices.ndim - 1) + (3,)) - vertices
+    cosine = (view * normals).sum(axis=-1) / jnp.linalg.norm(view, axis=-1)
+    share = jnp.clip(cosine / _FACING_COSINE, 0.0, 1.0)
+    return share**2 * (3 - 2 * share)
 
 
 def scale_attention(

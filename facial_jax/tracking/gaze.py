@@ -160,8 +160,8 @@ def _texels() -> Float[np.ndarray, "k k 2"]:
 def _sample(model, identity, attributes, gaze, frames, centres, camera):
     """What each frame shows at each texel, (b, 2, k, k, 3), NaN where the lids hide it."""
     size = frames.shape[1:3]
-    eyeballs = eyeball_vertices(model.mean_shape, model.landmarks).astype(jnp.float32)
-    rendered = render(model, identity, attributes, camera, size, opacity=eyeballs)
+    eyeballs = eyeball_vertices(model.mean_shape, model.landmarks)
+    rendered = render(model, identity, attributes, camera, size, eyeballs=eyeballs)
     disc = jnp.asarray(_texels())
 
     def one(pose, gaze, frame, mask):
@@ -174,7 +174,7 @@ def _sample(model, identity, attributes, gaze, frames, centres, camera):
             eyes.append(jnp.where(shown, sample_bilinear(frame, pixel), jnp.nan))
         return jnp.stack(eyes)
 
-    return map_frames(one, attributes.pose, gaze, frames, rendered.mask)
+    return map_frames(one, attributes.pose, gaze, frames, rendered.eyeballs)
 
 
 def _filled(

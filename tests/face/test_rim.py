@@ -19,7 +19,7 @@ def grid(n, hole=()):
 
 def test_opacity_rises_from_the_rim_and_holes_are_no_rim():
     shape, triangles = grid(9, hole=[(3, 3), (3, 4)])
-    opacity = rim_opacity(shape, triangles, fade=2.0).reshape(9, 9)
+    opacity = rim_opacity(shape, triangles, fade=2.0)[:, 0].reshape(9, 9)
     assert (opacity[[0, -1]] == 0).all()
     assert (opacity[:, [0, -1]] == 0).all()
     np.testing.assert_allclose(opacity[1, 1:-1], 0.5)
@@ -35,5 +35,14 @@ def test_a_mesh_without_a_rim_is_opaque():
 def test_eyes_and_lips_of_the_built_in_face_are_opaque():
     model = procedural_face_model()
     opacity = rim_opacity(np.asarray(model.mean_shape), np.asarray(model.triangles))
-    assert (opacity[np.asarray(model.landmarks)[17:]] == 1).all()
-    assert 0.02 < (opacity < 1).mean() < 0.2
+    assert (opacity[np.asarray(model.landmarks)[27:]] > 0.85).all()
+    assert (opacity[np.asarray(model.landmarks)[17:], 0] == 1).all()
+    assert 0.02 < (opacity[:, 0] < 1).mean() < 0.2
+
+
+def test_cheeks_that_are_the_outline_fade_out():
+    model = procedural_face_model()
+    facing, edge_on = rim_opacity(np.asarray(model.mean_shape), np.asarray(model.triangles)).T
+    assert (edge_on <= facing).all()
+    jaw = np.asarray(model.landmarks)[[2, 3, 13, 14]]
+    assert (edge_on[jaw] < 0.3).all()

@@ -39,7 +39,7 @@ class Scene:
     # for frames of `size`
     surroundings: Surroundings | None
     # behind the face; None: black
-    opacity: Float[Array | np.ndarray, "n"] | None
+    opacity: Float[Array | np.ndarray, "n 2"] | None
     # of the face's vertices, before surroundings
     irises: Irises | None
     # the person's; None: those of the texture, which do not move
