@@ -99,7 +99,8 @@ def test_every_file_beside_the_scripts_is_one(name):
 def test_importing_and_synthesizing_needs_no_heavy_package(tmp_path):
     code = (
         "import sys, numpy as np, facial_jax\n"
-        "heavy = ('mediapipe', 'torch', 'tensorflow', 'cv2', 'grain', 'orbax', 'matplotlib')\n"
+        "heavy = ('mediapipe', 'torch', 'tensorflow', 'cv2', 'grain', 'orbax', 'matplotlib',"
+        " 'chex', 'dm_pix', 'librosa')\n"
         "print([m for m in heavy if m in sys.modules])\n"
         "speech = np.zeros(1600, np.float32), 16000\n"
         "frame = next(iter(facial_jax.synthesize(speech, progress=False)))\n"

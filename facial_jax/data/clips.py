@@ -69,7 +69,11 @@ class Clip:
 
     @property
     def attributes(self) -> Attributes:
-        """What changes with every frame."""
+        """Expression, pose and blink of every frame: what FACIAL-GAN and PoseGAN learn.
+
+        Its identity is None, also if the clip has a `frame_identity`: fitted to single frames, it
+        has a noise with which a rendered face would shake. `identities` has it, for PGFace.
+        """
         return Attributes(expression=self.expression, pose=self.pose, blink=self.blink)
 
     @property

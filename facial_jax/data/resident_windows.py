@@ -15,6 +15,7 @@ from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.data.clips import ClipSource
 from facial_jax.data.windows import Draw, Perturbation, WindowCutter
 from facial_jax.models.facial_gan.batch import FacialBatch
+from facial_jax.training.checks import check_columns
 
 
 @flax.struct.dataclass
@@ -58,8 +59,13 @@ def resident_bytes(clips: ClipSource) -> int:
 def resident_clips(
     cutter: WindowCutter, perturbation: Perturbation | None
 ) -> tuple[ResidentClips, Int[np.ndarray, "clips_and_1"]]:
-    """Every clip's frames, NumPy arrays, and where each clip begins in them; their end is last."""
+    """Every clip's frames, NumPy arrays, and where each clip begins in them; their end is last.
+
+    Raises:
+        ValueError: the clips' speech features are of different acoustic models.
+    """
     features, attributes = zip(*cutter.whole_clips(), strict=True)
+    check_columns("features of clips", features)
     attributes = np.concatenate(attributes)
     if perturbation is None:
         fading = np.zeros((cutter.frames, attributes.shape[1]), np.float32)

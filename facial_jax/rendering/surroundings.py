@@ -6,6 +6,8 @@ and neck as a height over the plane of the face, textured from a video of the pe
 of few pixels tell where the others meet it: no mesh, no rasterizer.
 """
 
+import dataclasses
+
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
@@ -149,9 +151,13 @@ def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
     """What `surroundings_arrays` gave.
 
     Raises:
-        KeyError: one of them is missing.
-        ValueError: one is of another shape or type.
+        ValueError: one of them is missing, or of another shape or type.
     """
+    names = [field.name for field in dataclasses.fields(Surroundings)]
+    if missing := [name for name in names if name not in arrays]:
+        raise ValueError(
+            f"surroundings: expected the arrays {', '.join(names)}, got no {', '.join(missing)}"
+        )
     extent, height = arrays["extent"], arrays["height"]
     if extent.shape != (2, 2):
         raise ValueError(f"extent: expected shape (2, 2), got {extent.shape}")

@@ -606,6 +606,13 @@ def test_faces_are_rendered_again_where_the_person_or_the_size_has_changed(tmp_p
             assert clip.pictures.shape[:3] == other.frames.shape[:3]
 
 
+def test_surroundings_that_lack_an_array_are_refused_by_their_files_name(tmp_path):
+    write_reference(tmp_path)
+    np.savez(tmp_path / reference.SURROUNDINGS, extent=np.zeros((2, 2), np.float32))
+    with pytest.raises(ValueError, match=r"surroundings\.npz is damaged: .* got no height, textu"):
+        reference.load_reference(tmp_path)
+
+
 def test_losses_that_are_not_finite_name_the_step_and_the_frames(tmp_path):
     write_reference(tmp_path)
     config = dataclasses.replace(TINY, steps=1, mouth_weight=float("nan"))

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from facial_jax.audio.mfcc import MEL_BANDS
 from facial_jax.compilation import jit
 from facial_jax.models.acoustic.batches import (
     AugmentationConfig,
@@ -28,6 +29,7 @@ from facial_jax.models.acoustic.projection import spectral_projection
 from facial_jax.models.layers.parameters import load_variables, save_variables
 from facial_jax.provenance import settings, tree_hash
 from facial_jax.training.batches import Batches
+from facial_jax.training.checks import check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.parallel import AXIS
 from facial_jax.training.processes import copy_result, first_before_others
@@ -123,7 +125,16 @@ class AcousticTask(Task):
     def __init__(
         self, config: AcousticTrainingConfig, corpus: SpeechCorpus, held_out: SpeechCorpus
     ):
-        """`corpus` is trained on; `held_out` is of other voices."""
+        """`corpus` is trained on; `held_out` is of other voices.
+
+        Raises:
+            ValueError: the arrays of a corpus do not fit together.
+        """
+        for name, one in (("corpus", corpus), ("held_out", held_out)):
+            check_shape(f"{name}.log_mel", one.log_mel, (None, MEL_BANDS))
+            check_shape(f"{name}.phones", one.phones, one.log_mel.shape[:1])
+            check_shape(f"{name}.bounds", one.bounds, (len(one) + 1,))
+            check_shape(f"{name}.speakers", one.speakers, (len(one),))
         self.config = config
         self.steps, self.seed, self.batch_size = config.steps, config.seed, config.batch_samples
         without_spectral = replace(config.network, spectral=0)

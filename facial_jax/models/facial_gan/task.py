@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from facial_jax.attributes import AttributeStatistics
-from facial_jax.audio.features import context_windows
+from facial_jax.attributes import ATTRIBUTE_SIZE, AttributeStatistics
+from facial_jax.audio.features import WINDOW_ROWS, context_windows
 from facial_jax.data.clips import ClipSource, clips_hash
 from facial_jax.data.resident_windows import (
     WindowPlaces,
@@ -27,7 +27,11 @@ from facial_jax.data.windows import (
 )
 from facial_jax.models.facial_gan.batch import FacialBatch, facial_batch
 from facial_jax.models.facial_gan.config import NO_PERTURBATION, FacialGanTrainingConfig
-from facial_jax.models.facial_gan.generation import FacialGan, save_facial_gan
+from facial_jax.models.facial_gan.generation import (
+    WINDOW_FRAMES,
+    FacialGan,
+    save_facial_gan,
+)
 from facial_jax.models.facial_gan.initialization import DISCRIMINATOR_FILE, FacialGanNetworks
 from facial_jax.models.facial_gan.losses import facial_loss
 from facial_jax.models.facial_gan.statistics import mean_statistics, resting_state
@@ -35,6 +39,7 @@ from facial_jax.models.facial_gan.validation import draw_clip, generate_valid, m
 from facial_jax.models.layers.parameters import module_config, save_variables
 from facial_jax.provenance import settings, tree_hash
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_features, check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.layout import keep_gradients_layout
 from facial_jax.training.parallel import AXIS
@@ -58,7 +63,16 @@ class FacialGanTask(Task):
         validation: ClipSource,
         statistics: Mapping[str, AttributeStatistics],
     ):
-        """What is trained on `clips`; arguments as `train_facial_gan`'s."""
+        """What is trained on `clips`; arguments as `train_facial_gan`'s.
+
+        Raises:
+            ValueError: the statistics are not of 71 attributes, or the clips' speech features are
+                of different acoustic models.
+        """
+        check_features(clips, validation)
+        for subject, one in statistics.items():
+            check_shape(f"statistics[{subject!r}].mean", one.mean, (ATTRIBUTE_SIZE,))
+            check_shape(f"statistics[{subject!r}].std", one.std, (ATTRIBUTE_SIZE,))
         self.config, self.networks = config, networks
         self._clips, self._validation, self._statistics = clips, validation, statistics
         self._generator = networks.generator.clone(axis_name=AXIS)
@@ -84,6 +98,10 @@ class FacialGanTask(Task):
 
     def init(self, key, batch: FacialBatch) -> Variables:
         """Both networks, from where they begin."""
+        check_shape("rows", batch.rows, (1, WINDOW_FRAMES + WINDOW_ROWS - 1, None))
+        check_shape("initial_state", batch.initial_state, (1, ATTRIBUTE_SIZE))
+        check_shape("attributes", batch.attributes, (1, WINDOW_FRAMES, ATTRIBUTE_SIZE))
+        check_shape("valid", batch.valid, (1, WINDOW_FRAMES))
         generator, discriminator = self.networks.init(key, batch)
         return {_GENERATOR: generator, _DISCRIMINATOR: discriminator}
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.data.clips import ClipEntry, ClipSource
 from facial_jax.models.pgface.statistics import face_coefficients
+from facial_jax.training.checks import check_columns
 
 
 @flax.struct.dataclass
@@ -37,13 +38,18 @@ class PgFaceFrames:
 
 
 def clip_frames(clips: ClipSource) -> PgFaceFrames:
-    """All frames of the clips, NumPy arrays."""
+    """All frames of the clips, NumPy arrays.
+
+    Raises:
+        ValueError: the clips' speech features are of different acoustic models.
+    """
     margin = (ROWS_BEFORE, WINDOW_ROWS - 1 - ROWS_BEFORE)
 
     def joined(arrays) -> np.ndarray:
         return np.concatenate([np.pad(array, (margin, (0, 0))) for array in arrays])
 
     read = [clips[index] for index in range(len(clips))]
+    check_columns("features of clips", [clip.features for clip in read])
     return PgFaceFrames(
         features=joined(clip.features for clip in read),
         pose=joined(clip.pose for clip in read),

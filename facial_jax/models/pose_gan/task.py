@@ -48,6 +48,7 @@ from facial_jax.models.pose_gan.rest_frame import (
 from facial_jax.models.pose_gan.validation import draw_curves, make_evaluation, pose_windows
 from facial_jax.provenance import prefixed, settings
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_features, check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.layout import keep_gradients_layout
 from facial_jax.training.parallel import AXIS
@@ -72,7 +73,12 @@ class PoseGanTask(Task):
         validation: ClipSource,
         folder: Path,
     ):
-        """What is trained on `clips`; arguments as `train_pose_gan`'s."""
+        """What is trained on `clips`; arguments as `train_pose_gan`'s.
+
+        Raises:
+            ValueError: the clips' speech features are of different acoustic models.
+        """
+        check_features(clips, validation)
         self.config, self.generator, self._folder = config, generator, folder
         self._clips, self._validation = clips, validation
         self._with_generator = generator.clone(axis_name=AXIS)
@@ -98,6 +104,10 @@ class PoseGanTask(Task):
 
     def init(self, key, batch: PoseBatch) -> Variables:
         """The networks anew."""
+        check_shape("rows", batch.rows, (1, WINDOW_FRAMES, None))
+        check_shape("initial_pose", batch.initial_pose, (1, POSE_SIZE))
+        check_shape("poses", batch.poses, (1, WINDOW_FRAMES, POSE_SIZE))
+        check_shape("valid", batch.valid, (1, WINDOW_FRAMES))
         generator_key, discriminator_key = jax.random.split(key)
         networks = {_GENERATOR: self.generator.begin(generator_key, batch.rows, batch.initial_pose)}
         if self._adversarial:

@@ -92,8 +92,16 @@ def load_reference(folder: Path) -> Reference:
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
     surroundings = None
     if (folder / SURROUNDINGS).is_file():
-        surroundings = surroundings_from_arrays(read_npz(folder / SURROUNDINGS))
+        surroundings = _read_surroundings(folder / SURROUNDINGS)
     return Reference(frames, attributes, identity, clip_starts, texture, surroundings)
+
+
+def _read_surroundings(path: Path) -> Surroundings:
+    arrays = read_npz(path)
+    try:
+        return surroundings_from_arrays(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def save_surroundings(folder: Path, surroundings: Surroundings) -> None:

@@ -24,6 +24,7 @@ from facial_jax.models.sync.speech import FPS, speech_rows
 from facial_jax.models.sync.use import MAX_SHIFT, MouthSync, measure_mouth_sync, save_mouth_sync
 from facial_jax.provenance import settings, tree_hash
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_columns
 from facial_jax.training.fit import fit
 from facial_jax.training.processes import copy_result
 from facial_jax.training.task import Losses, Report, Task, Variables
@@ -83,11 +84,18 @@ class MouthSyncTask(Task):
         network: MouthSyncNetwork | None = None,
         face_model: FaceModel | None = None,
     ):
-        """What is trained on `clips`, at 25 frames per second, and shown `validation`."""
+        """What is trained on `clips`, at 25 frames per second, and shown `validation`.
+
+        Raises:
+            ValueError: the clips have another frame rate, or speech features of different acoustic
+                models.
+        """
         self.config, self.network = config, network or MouthSyncNetwork()
         self.steps, self.batch_size, self.seed = config.steps, config.batch, config.seed
         model = procedural_face_model() if face_model is None else face_model
         shown, self._validation = (_rows_and_motion(x, model) for x in (clips, validation))
+        every = [rows for rows, _ in (*shown, *self._validation)]
+        check_columns("features of clips and validation", every)
         rows = np.concatenate([rows for rows, _ in shown])
         self._mean, self._std = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-3)
         self._data = {
