@@ -5,7 +5,7 @@ folder of its own, OUTPUT/NAME, in which pgface.safetensors is in the end. A run
 or killed, goes on from its last checkpoint when it is started again with the same options, and ends
 with the same numbers.
 
-PGFace learns how the face's shape goes with pose and speech where the clips have a shape for every
+PGFace learns how the face's shape goes with pose and speech if the clips have a shape for every
 frame: make_corpus with `--soft-tissue`, or prepare with `--per-frame-identity`. Of others it learns
 expressions only.
 """
@@ -40,7 +40,7 @@ class Arguments:
     preset: Preset = "demo"
     """What the other options are by default: for two CPU cores, or as published."""
     face_model: Literal["procedural", "bfm"] = "procedural"
-    """Of the clips' coefficients."""
+    """Face model of the clips' coefficients."""
     fixed_identity: bool = False
     """Learn the expression alone: what PGFace is compared with."""
     training: PgFaceTrainingConfig = field(default_factory=PgFaceTrainingConfig)

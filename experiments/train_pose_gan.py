@@ -47,7 +47,7 @@ class Arguments:
     each_subject: bool = False
     """One network for each person instead."""
     widths: Literal["paper", "small"] = "paper"
-    """Of both networks."""
+    """Widths of both networks."""
     with_initial_pose: bool = True
     """False: the ablation without the initial pose."""
     training: PoseGanTrainingConfig = field(default_factory=PoseGanTrainingConfig)

@@ -87,7 +87,7 @@ class Subject:
     surroundings: Surroundings | None = None
     # what is around the rendered faces; None: nothing, they are on black
     acoustic_model: str = BUNDLED
-    # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
+    # what listens to the speech: a name of `load_acoustic_model`, or "given": the user's features
     acoustic_sha256: str | None = None
     # its `acoustic_model_hash` when the subject was trained with it; None: not remembered
     full_frame: FullFrameReference | None = None
@@ -111,7 +111,7 @@ class Subject:
     def scene(self) -> Scene:
         """What the rendering-to-video network has seen rendered.
 
-        Raises ValueError where the texture is another face model's, or the background of another
+        Raises ValueError if the texture is another face model's, or the background of another
         size.
         """
         return make_scene(
@@ -123,7 +123,7 @@ class Subject:
         )
 
     def check_renders(self) -> None:
-        """Raises ValueError where the subject has no rendering-to-video network."""
+        """Raises ValueError if the subject has no rendering-to-video network."""
         if self.rendering_to_video is None:
             raise ValueError(
                 f"subject: {self.name} has no rendering-to-video network yet, so its attributes "
@@ -133,7 +133,7 @@ class Subject:
             )
 
     def check_acoustic_model(self) -> None:
-        """Raises ValueError where its acoustic model is not the one that it was trained with."""
+        """Raises ValueError if its acoustic model is not the one that it was trained with."""
         if self.acoustic_sha256 is None:
             return
         here = acoustic_model_hash(self.acoustic_model)
@@ -145,7 +145,7 @@ class Subject:
             )
 
     def check_full_frame(self) -> None:
-        """Raises ValueError where the subject has no full frames."""
+        """Raises ValueError if the subject has no full frames."""
         if self.full_frame is None:
             raise ValueError(
                 f"full_frame: subject {self.name} has no {FULL_FRAME} in its folder, so only its "
@@ -154,7 +154,7 @@ class Subject:
             )
 
     def check_pose_gan(self) -> None:
-        """Raises ValueError where the subject has no PoseGAN or no PGFace."""
+        """Raises ValueError if the subject has no PoseGAN or no PGFace."""
         for model, file, script in (
             (self.pose_gan, POSE_GAN, "experiments.train_pose_gan"),
             (self.pgface, PGFACE, "experiments.train_pgface"),
@@ -185,15 +185,15 @@ def save_rendering_to_video(
 
     The network has seen both, and makes sense with them only.
     """
-    seen = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
+    conditions = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
     if surroundings is not None:
-        seen["surroundings"] = surroundings_arrays(surroundings)
+        conditions["surroundings"] = surroundings_arrays(surroundings)
     description = {
         "class": type(generator).__name__,
         "module": module_config(generator),
         "window_half": window_half,
     }
-    save_variables(Path(path), {"params": params, **seen}, description, half_precision=True)
+    save_variables(Path(path), {"params": params, **conditions}, description, half_precision=True)
 
 
 def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:

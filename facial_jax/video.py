@@ -43,7 +43,7 @@ SOUND_BIT_RATE = 128_000
 QUEUED_CHUNKS = 2
 PROBE_FRAMES = 8
 PROBE_ERROR = 4.0  # mean difference of the pixels, of 255
-# With so many cores libx264 is not what is waited for: each encodes 200 frames of 512×512 a second.
+# With this many cores libx264 is not the bottleneck: each encodes 200 frames of 512×512 a second.
 SOFTWARE_CORES = 8
 
 
@@ -59,7 +59,7 @@ class Encoder:
 
 # Constant quality. Threads, as many as the machine and the picture's height allow, work on frames
 # that follow each other, not on slices of one: the file is then of the same size on every machine,
-# where slices for 16 cores make it a tenth larger. Faster presets double the file.
+# while slices for 16 cores make it a tenth larger. Faster presets double the file.
 SOFTWARE = Encoder("libx264", {"crf": "18", "preset": "veryfast", "thread_type": "frame"})
 # NVIDIA's encoder at constant quality of the same number, and the profile that libx264 has.
 HARDWARE = Encoder(
@@ -80,7 +80,7 @@ def check_output(path: str | os.PathLike, *, read: Sequence[object] = ()) -> Pat
     """The path of a video to be written, checked before any work is done.
 
     Args:
-      path: a file with an ending of `FORMATS`; where it is a link, the file that it leads to is
+      path: a file with an ending of `FORMATS`; if it is a link, the file that it leads to is
         written.
       read: what the video is made from; paths among it must not be the output.
 
@@ -140,9 +140,9 @@ def write_video(
     """Encodes chunks of frames, each uint8 (n, h, w, 3), with the speech beside them.
 
     The format is that of the path's ending, one of `FORMATS`. Encoding runs in a thread of its own,
-    a few chunks behind the one that makes the frames; H.264 with libx264, or in hardware where
+    a few chunks behind the one that makes the frames; H.264 with libx264, or in hardware if
     `choose_encoder` finds that faster: the same format and about the same quality, other bytes. The
-    file is tagged as synthetic, and signed where there is a signature. Whatever goes wrong, an
+    file is tagged as synthetic, and signed if there is a signature. Whatever goes wrong, an
     interrupt included, `path` is either whole or as it was before.
 
     Raises:
@@ -208,7 +208,7 @@ class _Writer:
 def choose_encoder(size: tuple[int, int]) -> Encoder:
     """What encodes frames of this (height, width) on this machine.
 
-    NVIDIA's encoder where JAX computes on a GPU, fewer than 8 cores are there for libx264, and a
+    NVIDIA's encoder if JAX computes on a GPU, fewer than 8 cores are there for libx264, and a
     few frames of this size come out of it as they went in, which is tried once in a process:
     FFmpeg lists it without any GPU, and several GPUs (A100, H100) have none. Libx264 otherwise.
     """

@@ -101,14 +101,14 @@ def cut_resident_windows(clips: ResidentClips, places: WindowPlaces) -> FacialBa
     frames = clips.fading.shape[0]
     row = jnp.arange(-ROWS_BEFORE, frames + WINDOW_ROWS - 1 - ROWS_BEFORE, dtype=jnp.int32)[None]
     index = places.first[:, None] + row
-    heard = (index >= places.clip_begin[:, None]) & (index < places.clip_end[:, None])
-    heard &= ~(places.unheard[:, None] & (row < 0))
+    audible = (index >= places.clip_begin[:, None]) & (index < places.clip_end[:, None])
+    audible &= ~(places.unheard[:, None] & (row < 0))
     rows = clips.features[jnp.clip(index, 0, len(clips.features) - 1)]
     t = jnp.arange(frames, dtype=jnp.int32)[None]
     held = jnp.minimum(t, places.count[:, None] - 1)
     off = _rounded(places.delta[:, None] * clips.fading[None], clips.zero)
     return FacialBatch(
-        rows=jnp.where(heard[..., None], rows, jnp.float32(0)),
+        rows=jnp.where(audible[..., None], rows, jnp.float32(0)),
         initial_state=clips.attributes[places.first - 1] + places.delta,
         attributes=clips.attributes[places.first[:, None] + held] + off,
         valid=t < places.count[:, None],

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from facial_jax.face.topology import opposite_vertices
 
 FADE_DM = 0.12
-"""From the rim inwards, the face becomes opaque over so many decimetres."""
+"""Width of the band at the rim in which the face becomes opaque, decimetres."""
 
 
 def rim_opacity(

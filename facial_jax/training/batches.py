@@ -2,8 +2,8 @@
 
 A batch follows from its step's number alone, in two stages. `draw` chooses what it is made of: a
 few numbers and indices, NumPy arrays whose first axis is the batch. `cut` makes the batch of them.
-Where the data fit beside the networks they are put on every device once, and cut there: a step is
-sent nothing but what was drawn. Where they do not, batches are cut on the host. Either way threads
+If the data fit beside the networks, they are put on every device once, and cut there: a step is
+sent nothing but what was drawn. Otherwise batches are cut on the host. Either way threads
 work some steps ahead, and in a training of many processes each makes its own rows only.
 """
 
@@ -55,7 +55,7 @@ class Batches:
             data: a tree of arrays if resident.
             mesh: from `data_mesh`.
             size: of a batch, over all devices.
-            resident: the data are put on the devices, such as where `fits_on_devices` says so.
+            resident: the data are put on the devices, such as if `fits_on_devices` says so.
 
         Raises:
             ValueError: a batch cannot be split evenly over the devices.

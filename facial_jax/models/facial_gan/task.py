@@ -147,7 +147,7 @@ class FacialGanTask(Task):
         return self._discriminator.apply(variables, attributes, train=True, mutable=["batch_stats"])
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Windows, cut on the devices where the clips fit there."""
+        """Windows, cut on the devices if the clips fit there."""
         cutter = WindowCutter(self._clips, statistics=self._statistics)
         perturbation, draws = self._perturbation, self._draws
         if fits_on_devices(resident_bytes(self._clips), mesh):
@@ -219,7 +219,7 @@ def train_facial_gan(
 
     Args:
         config: how.
-        networks: what, and from where.
+        networks: what is trained, and from which variables.
         clips: to train on.
         validation: measured after each epoch, never trained on.
         statistics: what each subject's attributes are standardised by.

@@ -73,7 +73,7 @@ def run_places(
         frames: of a run.
 
     Raises:
-        ValueError: no clip has so many valid frames one after the other.
+        ValueError: no clip has `frames` valid frames one after the other.
     """
     places, row = [], ROWS_BEFORE
     for clip, (entry, length) in enumerate(zip(entries, lengths, strict=True)):
@@ -81,13 +81,13 @@ def run_places(
             firsts = np.arange(begin, end - frames + 1)
             places.append(np.stack([np.full_like(firsts, clip), firsts, row + firsts], axis=-1))
         row += length + WINDOW_ROWS - 1
-    found = np.concatenate(places) if places else np.empty((0, 3), np.int64)
-    if not len(found):
+    runs = np.concatenate(places) if places else np.empty((0, 3), np.int64)
+    if not len(runs):
         raise ValueError(
             f"clips: expected {frames} valid frames one after the other in at least one of "
             f"{len(entries)} clips, found none"
         )
-    return found.astype(np.int32)
+    return runs.astype(np.int32)
 
 
 def training_places(

@@ -106,11 +106,11 @@ class PgFaceTask(Task):
         model = PgFace(variables[_GENERATOR], fixed["statistics"], self.generator)
         fake = face_of(model, jnp.asarray(batch.rows), jnp.asarray(batch.pose))
         real = jnp.asarray(batch.face)
-        found = pgface_loss(real, fake, fixed["factor"], self.config.weights)
-        return Losses({_GENERATOR: found.total}, dict(vars(found)))
+        terms = pgface_loss(real, fake, fixed["factor"], self.config.weights)
+        return Losses({_GENERATOR: terms.total}, dict(vars(terms)))
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Runs of frames, cut on the devices where the clips fit there."""
+        """Runs of frames, cut on the devices if the clips fit there."""
         frames, places = self.config.frames, self._places
 
         def draw(step: int) -> Any:

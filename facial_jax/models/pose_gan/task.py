@@ -140,22 +140,22 @@ class PoseGanTask(Task):
             g, rows, initial, train=True, mutable=["batch_stats"]
         )
         fake = generate_valid(fake, batch)
-        found = regression_losses(real, fake, initial, weights)
-        objectives = {_GENERATOR: found.regression}
-        metrics = {"pose": found.pose, "motion": found.motion}
+        terms = regression_losses(real, fake, initial, weights)
+        objectives = {_GENERATOR: terms.regression}
+        metrics = {"pose": terms.pose, "motion": terms.motion}
         if self._adversarial:
             judge = functools.partial(self.discriminator.apply, variables[_DISCRIMINATOR])
             real_logits, fake_logits = judge(real, rows, initial), judge(fake, rows, initial)
             gan = log_generator_loss(fake_logits)
             objectives = {
-                _GENERATOR: found.regression + weights.gan * gan,
+                _GENERATOR: terms.regression + weights.gan * gan,
                 _DISCRIMINATOR: log_gan_loss(real_logits, fake_logits),
             }
             metrics["gan"] = gan
         return Losses(objectives, metrics | objectives, {_GENERATOR: updates})
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Windows, cut on the devices where the clips fit there."""
+        """Windows, cut on the devices if the clips fit there."""
         learnt = functools.partial(
             standardized_poses,
             statistics=self.statistics,
@@ -196,8 +196,8 @@ class PoseGanTask(Task):
         generator = variables[_GENERATOR]
         numbers = self._evaluate(generator)
         if numbers["regression"] < self._best()[1]:
-            found = {"regression": numbers["regression"], "step": step}
-            save_variables(self._folder / BEST_FILE, generator, found)
+            record = {"regression": numbers["regression"], "step": step}
+            save_variables(self._folder / BEST_FILE, generator, record)
         write_text(
             self._folder / CURVES_FILE, draw_curves(self.model(generator), self._validation, 0)
         )
@@ -209,8 +209,8 @@ class PoseGanTask(Task):
         path = self._folder / BEST_FILE
         if not path.is_file():
             return None, float("inf")
-        variables, found = load_variables(path)
-        return variables, found["regression"]
+        variables, record = load_variables(path)
+        return variables, record["regression"]
 
     def model(self, generator: Any) -> PoseGan:
         """A PoseGAN with these variables of the generator."""

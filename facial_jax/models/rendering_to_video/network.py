@@ -329,7 +329,7 @@ class GlobalGenerator(nn.Module):
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
     blend_input: bool = False
-    # the frame's own rendered face shows through, where and as far as the network lets it; likewise
+    # the frame's own rendered face shows through, by a share per pixel; not so as published
     remat: bool = False
     # the backward pass computes activations again in place of keeping them: less memory, more time
 
@@ -405,7 +405,7 @@ class LocalEnhancer(nn.Module):
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
     blend_input: bool = False
-    # the frame's own rendered face shows through, where and as far as the network lets it; likewise
+    # the frame's own rendered face shows through, by a share per pixel; not so as published
     remat: bool = False
     # the backward pass computes activations again in place of keeping them: less memory, more time
 

@@ -2,9 +2,9 @@
 
 A folder holds the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, and
 `attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
-illumination (3, 9), clip_starts where it holds more than one clip, and vertex_texture (n, 3) where
-faces are to be rendered with the person's own. Where there is `surroundings.npz`, they are rendered
-before what it holds (`facial_jax.rendering.surroundings`).
+illumination (3, 9), clip_starts if it holds more than one clip, and vertex_texture (n, 3) if faces
+are to be rendered with the person's own. If there is a `surroundings.npz`, they are rendered before
+what it holds (`facial_jax.rendering.surroundings`).
 """
 
 from collections.abc import Callable, Iterable
@@ -64,9 +64,9 @@ class Reference(NamedTuple):
     identity: Identity
     clip_starts: np.ndarray
     vertex_texture: np.ndarray | None
-    # (n, 3) the person's own, where it is known
+    # (n, 3) the person's own, if it is known
     surroundings: Surroundings | None
-    # what is around the face, where it is known
+    # what is around the face, if it is known
 
 
 def load_reference(folder: Path) -> Reference:

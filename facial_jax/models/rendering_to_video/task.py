@@ -194,7 +194,7 @@ class RenderingToVideoTask(Task):
         return {**after, _AVERAGE: average}
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Cut on the devices where the clip fits there."""
+        """Windows of frames, cut on the devices if the clip fits there."""
         data = reference_clip(self._clip, self.config)
         size_bytes = sum(x.nbytes for x in jax.tree.leaves(data))
         return Batches(
