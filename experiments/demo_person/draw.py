@@ -188,8 +188,8 @@ def make_drawer(
         # hair over it, with its soft shadow
         seen = (front[..., 3] > 0) & (hair_distance < distance + 0.02)
         at = jnp.nonzero(seen.reshape(-1), size=full * full // 3, fill_value=full * full)[0]
-        found = strands.reshape(-1, 9).at[at].get(mode="clip")
-        over, alpha = shade_hair(found[:, 0:2], _unit(found[:, 2:5]), found[:, 5:8])
+        values = strands.reshape(-1, 9).at[at].get(mode="clip")
+        over, alpha = shade_hair(values[:, 0:2], _unit(values[:, 2:5]), values[:, 5:8])
         cover = jnp.zeros(full * full).at[at].set(alpha, mode="drop")
         cast = 1.0 - 0.4 * _blur(cover.reshape(full, full), blurs[1]).reshape(-1) * (kind >= 0)
         image = image * cast[:, None]

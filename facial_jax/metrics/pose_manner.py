@@ -54,7 +54,7 @@ def measure_manner(
             right.append((recognize(recognizer, windows[person]) == number).mean())
         return Manner(float(np.mean(sure)), float(np.mean(right)))
 
-    return {method: judge(made) for method, made in test.items()}
+    return {method: judge(windows) for method, windows in test.items()}
 
 
 def text_table(table: Mapping[str, Manner]) -> str:
