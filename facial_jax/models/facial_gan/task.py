@@ -27,11 +27,7 @@ from facial_jax.data.windows import (
 )
 from facial_jax.models.facial_gan.batch import FacialBatch, facial_batch
 from facial_jax.models.facial_gan.config import NO_PERTURBATION, FacialGanTrainingConfig
-from facial_jax.models.facial_gan.generation import (
-    WINDOW_FRAMES,
-    FacialGan,
-    save_facial_gan,
-)
+from facial_jax.models.facial_gan.generation import FacialGan, save_facial_gan
 from facial_jax.models.facial_gan.initialization import DISCRIMINATOR_FILE, FacialGanNetworks
 from facial_jax.models.facial_gan.losses import facial_loss
 from facial_jax.models.facial_gan.statistics import mean_statistics, resting_state
@@ -98,10 +94,11 @@ class FacialGanTask(Task):
 
     def init(self, key, batch: FacialBatch) -> Variables:
         """Both networks, from where they begin."""
-        check_shape("rows", batch.rows, (1, WINDOW_FRAMES + WINDOW_ROWS - 1, None))
+        check_shape("attributes", batch.attributes, (1, None, ATTRIBUTE_SIZE))
+        frames = batch.attributes.shape[1]
+        check_shape("rows", batch.rows, (1, frames + WINDOW_ROWS - 1, None))
         check_shape("initial_state", batch.initial_state, (1, ATTRIBUTE_SIZE))
-        check_shape("attributes", batch.attributes, (1, WINDOW_FRAMES, ATTRIBUTE_SIZE))
-        check_shape("valid", batch.valid, (1, WINDOW_FRAMES))
+        check_shape("valid", batch.valid, (1, frames))
         generator, discriminator = self.networks.init(key, batch)
         return {_GENERATOR: generator, _DISCRIMINATOR: discriminator}
 

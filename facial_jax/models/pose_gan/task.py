@@ -104,10 +104,11 @@ class PoseGanTask(Task):
 
     def init(self, key, batch: PoseBatch) -> Variables:
         """The networks anew."""
-        check_shape("rows", batch.rows, (1, WINDOW_FRAMES, None))
+        check_shape("poses", batch.poses, (1, None, POSE_SIZE))
+        frames = batch.poses.shape[1]
+        check_shape("rows", batch.rows, (1, frames, None))
         check_shape("initial_pose", batch.initial_pose, (1, POSE_SIZE))
-        check_shape("poses", batch.poses, (1, WINDOW_FRAMES, POSE_SIZE))
-        check_shape("valid", batch.valid, (1, WINDOW_FRAMES))
+        check_shape("valid", batch.valid, (1, frames))
         generator_key, discriminator_key = jax.random.split(key)
         networks = {_GENERATOR: self.generator.begin(generator_key, batch.rows, batch.initial_pose)}
         if self._adversarial:
