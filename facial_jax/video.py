@@ -48,7 +48,7 @@ SOFTWARE_CORES = 8
 
 
 @dataclass(frozen=True)
-class Encoder:
+class VideoEncoder:
     """A video encoder of FFmpeg's."""
 
     name: str
@@ -60,13 +60,13 @@ class Encoder:
 # Constant quality. Threads, as many as the machine and the picture's height allow, work on frames
 # that follow each other, not on slices of one: the file is then of the same size on every machine,
 # while slices for 16 cores make it a tenth larger. Faster presets double the file.
-SOFTWARE = Encoder("libx264", {"crf": "18", "preset": "veryfast", "thread_type": "frame"})
+SOFTWARE = VideoEncoder("libx264", {"crf": "18", "preset": "veryfast", "thread_type": "frame"})
 # NVIDIA's encoder at constant quality of the same number, and the profile that libx264 has.
-HARDWARE = Encoder(
+HARDWARE = VideoEncoder(
     "h264_nvenc", {"rc": "vbr", "cq": "18", "preset": "p4", "tune": "hq", "profile": "high"}
 )
 # WebM takes no H.264. Constant quality, about as good as the others'.
-WEBM = Encoder("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "5"})
+WEBM = VideoEncoder("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "5"})
 _hardware_works: dict[tuple[int, int], bool] = {}  # by size; found out once per process
 
 
@@ -205,7 +205,7 @@ class _Writer:
             yield chunk
 
 
-def choose_encoder(size: tuple[int, int]) -> Encoder:
+def choose_encoder(size: tuple[int, int]) -> VideoEncoder:
     """What encodes frames of this (height, width) on this machine.
 
     NVIDIA's encoder if JAX computes on a GPU, fewer than 8 cores are there for libx264, and a
@@ -219,7 +219,7 @@ def choose_encoder(size: tuple[int, int]) -> Encoder:
     return HARDWARE if _hardware_works[size] else SOFTWARE
 
 
-def _works(encoder: Encoder, size: tuple[int, int]) -> bool:
+def _works(encoder: VideoEncoder, size: tuple[int, int]) -> bool:
     """Whether frames of a moving pattern can be encoded, and look like themselves when decoded."""
     rows, columns = (np.sin(np.arange(length) / 16) for length in size)
     waves = rows[:, None, None] + columns[:, None] * np.array([1.0, 0.0, -1.0])
@@ -269,7 +269,7 @@ class _VideoTrack:
     def __init__(
         self,
         container: av.container.OutputContainer,
-        encoder: Encoder,
+        encoder: VideoEncoder,
         size: tuple[int, int],
         fps: Fraction,
     ):

@@ -23,7 +23,7 @@ FEW_PIXELS = 512
 the kernels in their layout are faster on CPUs than convolutions."""
 
 
-def fold_pixels(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 d"]:
+def space_to_depth(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 d"]:
     """Every `size`×`size` block of pixels becomes one pixel with all their channels."""
     b, h, w, c = x.shape
     if h % size or w % size:
@@ -99,7 +99,7 @@ def _convolve_folded(x, kernel, padding):
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, : h // 2 * 2, : w // 2 * 2]
     kernel = kernel.reshape(ky // 2, 2, kx // 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
     kernel = kernel.reshape(ky // 2, kx // 2, 4 * c, d)
-    return _convolve(fold_pixels(x, 2), kernel, 1, _NO_PADDING)
+    return _convolve(space_to_depth(x, 2), kernel, 1, _NO_PADDING)
 
 
 def _input_gradient(kernel, dy, shape, padding):
