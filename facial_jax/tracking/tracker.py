@@ -205,9 +205,8 @@ def track(
     fitted = bridge(fitted, detected.seen)
     pose = gaussian_filter(fitted[:, :POSE_SIZE], POSE_SMOOTHING_S * fps_float)
     expression = gaussian_filter(fitted[:, POSE_SIZE:], EXPRESSION_SMOOTHING_S * fps_float)
-    blink = bridge(blink_intensity(detected.points, detected.blink_scores)[:, None], detected.seen)[
-        :, 0
-    ]
+    blink = blink_intensity(detected.points, detected.blink_scores)
+    blink = bridge(blink[:, None], detected.seen)[:, 0]
     smooth = np.concatenate([pose, expression], axis=1)
     projected = project_in_batches(
         landmarks, identity if identities is None else identities, smooth

@@ -138,7 +138,7 @@ class MouthSyncTask(Task):
                 "first": rng.choice(self._firsts, config.batch),
                 "disturbance": _disturbance(config, rng),
                 "gain": _gains(config, rng),
-                "heard": _audible(config, rng),
+                "audible": _audible(config, rng),
             }
 
         def cut(data: dict[str, Array], drawn: dict[str, Array]) -> SyncBatch:
@@ -149,7 +149,7 @@ class MouthSyncTask(Task):
             motion = windows(data["motion"], CONTEXT) + drawn["disturbance"]
             # A recogniser's output in silence is zero before it is standardised.
             audible = jnp.repeat(
-                drawn["heard"], sizes, axis=1, total_repeat_length=int(sizes.sum())
+                drawn["audible"], sizes, axis=1, total_repeat_length=int(sizes.sum())
             )
             rows = windows(data["rows"], around)
             rows = jnp.where(audible[:, None] > 0, rows, silence[None, None])
