@@ -34,8 +34,8 @@ def measure_error_rate(model: BundledAcousticModel, speakers: int = 30) -> dict[
     for u, text in enumerate(corpus.texts):
         energies = corpus.log_mel[corpus.bounds[u] : corpus.bounds[u + 1]].astype(np.float32)
         total = np.log(np.exp(energies).sum(axis=1, keepdims=True))
-        heard = greedy_decode(model.from_log_mel(np.concatenate([energies, total], axis=1)))
-        errors += edit_distance(heard.strip(), text)
+        decoded = greedy_decode(model.from_log_mel(np.concatenate([energies, total], axis=1)))
+        errors += edit_distance(decoded.strip(), text)
     return {"character error rate": errors / sum(map(len, corpus.texts))}
 
 

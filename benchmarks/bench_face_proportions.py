@@ -43,7 +43,7 @@ MAX_JAW_OPEN, MAX_BLINK = 0.05, 0.3
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured."""
 
     videos: tuple[Path, ...]
@@ -53,7 +53,7 @@ class Config:
     """MediaPipe's face_landmarker.task."""
 
     stride: int = 3
-    """Every so many frames are looked at."""
+    """Distance between the frames that are measured."""
 
 
 def still_landmarks(video: Path, landmarker: Path, stride: int) -> np.ndarray:
@@ -75,17 +75,19 @@ def still_landmarks(video: Path, landmarker: Path, stride: int) -> np.ndarray:
             if number % stride:
                 continue
             image = frame.to_ndarray(format="rgb24")
-            found = detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=image))
-            if not found.face_landmarks:
+            detection = detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=image))
+            if not detection.face_landmarks:
                 continue
-            scores = {s.category_name: s.score for s in found.face_blendshapes[0]}
-            forward = np.asarray(found.facial_transformation_matrixes[0])[:3, 2]
+            scores = {s.category_name: s.score for s in detection.face_blendshapes[0]}
+            forward = np.asarray(detection.facial_transformation_matrixes[0])[:3, 2]
             yaw, pitch = np.rad2deg(np.arctan2(forward[:2], forward[2]))
             blink = max(scores["eyeBlinkLeft"], scores["eyeBlinkRight"])
             still = scores["jawOpen"] < MAX_JAW_OPEN and blink < MAX_BLINK
             if still and max(abs(yaw), abs(pitch)) < MAX_ANGLE_DEG:
                 height, width = image.shape[:2]
-                points = np.array([(p.x * width, p.y * height) for p in found.face_landmarks[0]])
+                points = np.array(
+                    [(p.x * width, p.y * height) for p in detection.face_landmarks[0]]
+                )
                 kept.append(points[np.array(IBUG_FROM_MEDIAPIPE)])
     return np.array(kept).reshape(-1, 68, 2)
 
@@ -106,17 +108,19 @@ def mean_face_landmarks() -> np.ndarray:
     return np.asarray(project_to_pixels(camera, vertices), np.float64)[np.asarray(model.landmarks)]
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Measures and prints."""
     target = mean_face_landmarks()
     people, counts = [], {}
-    for video in config.videos:
-        frames = still_landmarks(video, config.landmarker, config.stride)
+    for video in arguments.videos:
+        frames = still_landmarks(video, arguments.landmarker, arguments.stride)
         counts[video.stem] = len(frames)
         if len(frames):
             people.append(np.mean([align(points, target) for points in frames], axis=0))
     if not people:
-        raise SystemExit(f"videos: no still, frontal face in {', '.join(map(str, config.videos))}")
+        raise SystemExit(
+            f"videos: no still, frontal face in {', '.join(map(str, arguments.videos))}"
+        )
     average = np.mean(people, axis=0)
     mirrored = average[MIRROR] * [-1.0, 1.0] + [512.0, 0.0]
     average = align(0.5 * (average + mirrored), target)
@@ -138,4 +142,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -153,8 +153,8 @@ def fit(
     wanted = jnp.concatenate([target.image, target.mask], axis=-1)
 
     def loss(scene):
-        seen = draw(model, scene, camera, size)
-        pictures = jnp.concatenate([seen.image, seen.mask], axis=-1)
+        rendered = draw(model, scene, camera, size)
+        pictures = jnp.concatenate([rendered.image, rendered.mask], axis=-1)
         return pyramid_difference(pictures, wanted) + prior * unlikeliness(scene)
 
     adam = optax.scale_by_adam(b2=0.99)
@@ -180,7 +180,7 @@ def errors(
     model: FaceModel, scene: Scene, truth: Scene, camera: Camera, size: tuple[int, int]
 ) -> Errors:
     """Compares a scene with the true one."""
-    found, wanted = (draw(model, s, camera, size).image for s in (scene, truth))
+    fitted, target = (draw(model, s, camera, size).image for s in (scene, truth))
     turned = [np.asarray(rotation_from_euler(s.attributes.pose[:, :3])) for s in (scene, truth)]
     cosine = (np.einsum("tij,tij->t", *turned) - 1) / 2
     shift = np.linalg.norm((scene.attributes.pose - truth.attributes.pose)[:, 3:], axis=-1)
@@ -197,7 +197,7 @@ def errors(
     normals = jnp.asarray(normals / np.linalg.norm(normals, axis=-1, keepdims=True))
     light = [np.asarray(irradiance(normals, s.identity.illumination)) for s in (scene, truth)]
     return Errors(
-        image=float(np.abs(np.asarray(found - wanted)).mean()),
+        image=float(np.abs(np.asarray(fitted - target)).mean()),
         rotation_deg=float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max()),
         translation_mm=float(100 * shift.max()),
         neutral_mm=float(100 * np.linalg.norm(neutral[0] - neutral[1], axis=-1).mean()),

@@ -28,7 +28,6 @@ from data_specs.synthetic_talking_head.phone_names import cmu_from_mnemonic
 from data_specs.synthetic_talking_head.recording import with_noise
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
-from facial_jax.metrics.heard_phones import hear_phones
 from facial_jax.metrics.lips import (
     GESTURES,
     GestureScore,
@@ -41,6 +40,7 @@ from facial_jax.metrics.lips import (
     score_gestures,
     wide_opening,
 )
+from facial_jax.metrics.recognised_phones import recognise_phones
 from facial_jax.speech.espeak import Utterance, speak
 from facial_jax.speech_attributes import attributes_from_speech
 from facial_jax.subject import Subject, load_subject
@@ -64,12 +64,12 @@ GERMAN_SENTENCES = (
 )
 NOISE_DB = 10.0
 
-HearPhones = Callable[[np.ndarray], list[Phone]]
+RecognisePhones = Callable[[np.ndarray], list[Phone]]
 """Waveform at 16 kHz → the phones that are heard in it."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured."""
 
     subject: str = "demo"
@@ -133,7 +133,7 @@ def known_voice(folder: Path, subject: Subject) -> list[Recording]:
     ]
 
 
-def real_clip(folder: Path, subject: Subject, hear: HearPhones) -> Recording:
+def real_clip(folder: Path, subject: Subject, recognise: RecognisePhones) -> Recording:
     """A tracked clip: the person's lips, and the phones that are heard."""
     clip, _ = load_tracked_clip(folder / FILE_NAME)
     samples = clip.waveform.astype(np.float32) / np.float32(32768)
@@ -141,7 +141,7 @@ def real_clip(folder: Path, subject: Subject, hear: HearPhones) -> Recording:
     return Recording(
         samples=samples,
         sample_rate=SAMPLE_RATE,
-        phones=hear(samples),
+        phones=recognise(samples),
         lips=lips_that_touch(lips, clip.valid),
         fps=clip.frame_rate,
         seen=clip.valid,
@@ -157,7 +157,7 @@ def lips_of(subject: Subject, expression: np.ndarray) -> Lips:
 def generated_lips(
     subject: Subject, samples: np.ndarray, sample_rate: int, fps: Fraction, count: int | None = None
 ) -> Lips:
-    """What the subject's lips do at this sound; `count` frames, the last one held if need be."""
+    """The subject's lips at this sound, `count` frames, the last one repeated if need be."""
     source = AudioSource((samples, sample_rate))
     expression = np.asarray(attributes_from_speech(source, subject, fps=fps).expression)
     if count is not None:
@@ -175,7 +175,7 @@ def compare(
     sound: Callable[[Recording], np.ndarray] = lambda recording: recording.samples,
 ) -> Report:
     """The truth's and the generated lips of some recordings, as they sound through `sound`."""
-    made = [
+    generated = [
         generated_lips(subject, sound(r), r.sample_rate, r.fps, len(r.lips)) for r in recordings
     ]
     truth = [r.lips for r in recordings]
@@ -184,13 +184,13 @@ def compare(
     known = dict(wide=wide, fps=fps, seen=seen)
     correlations = {
         "gap": correlation(
-            [one.gap[mask] for one, mask in zip(made, seen, strict=True)],
+            [one.gap[mask] for one, mask in zip(generated, seen, strict=True)],
             [one.gap[mask] for one, mask in zip(truth, seen, strict=True)],
         )
     }
     for channel in ("gap", "width"):
         value, lag = motion_correlation(
-            [getattr(one, channel) for one in made],
+            [getattr(one, channel) for one in generated],
             [getattr(one, channel) for one in truth],
             fps=fps,
             seen=seen,
@@ -199,13 +199,13 @@ def compare(
     return Report(
         name,
         score_gestures(truth, phones, **known),
-        score_gestures(made, phones, **known),
+        score_gestures(generated, phones, **known),
         correlations,
     )
 
 
 def add_noise(samples: np.ndarray, ratio_db: float, seed: int) -> np.ndarray:
-    """White noise so many decibels below the recording's mean power."""
+    """White noise, `ratio_db` below the recording's mean power."""
     noise = np.random.default_rng(seed).standard_normal(len(samples))
     return np.clip(with_noise(samples, noise, ratio_db), -1, 1).astype(np.float32)
 
@@ -258,7 +258,7 @@ def music(seconds: float) -> np.ndarray:
 
 
 def largest_openings(subject: Subject, wide: float) -> dict[str, float]:
-    """How far the mouth opens, of wide, where nobody speaks."""
+    """How far the mouth opens, as a share of wide, when nobody speaks."""
     return {
         name: float(generated_lips(subject, x, SAMPLE_RATE, FPS).gap.max() / wide)
         for name, x in sounds_without_speech().items()
@@ -288,13 +288,13 @@ def table(reports: Iterable[Report]) -> str:
     return "\n".join(lines)
 
 
-def main(config: Config) -> None:
-    """Prints the table, and writes the numbers where they are wanted."""
-    subject = load_subject(config.subject)
+def main(arguments: Arguments) -> None:
+    """Prints the table, and writes the numbers if a file is given."""
+    subject = load_subject(arguments.subject)
     wide = wide_opening(said(speak(WIDE_SENTENCE), subject).lips.gap)
     english = [said(speak(sentence), subject) for sentence in SENTENCES]
     german = [said(speak(sentence, voice="de"), subject) for sentence in GERMAN_SENTENCES]
-    voices = {folder.name: known_voice(folder, subject) for folder in config.voices}
+    voices = {folder.name: known_voice(folder, subject) for folder in arguments.voices}
     reports = [
         compare("espeak-ng", subject, english, wide),
         compare("espeak-ng, German", subject, german, wide),
@@ -305,15 +305,15 @@ def main(config: Config) -> None:
         noisy = functools.partial(_noisy, seed=number)
         title = f"{name}, noise at {NOISE_DB:g} dB"
         reports.append(compare(title, subject, recordings, wide, sound=noisy))
-    for folder in config.clips:
-        recordings = [real_clip(folder, subject, hear_phones)]
+    for folder in arguments.clips:
+        recordings = [real_clip(folder, subject, recognise_phones)]
         reports.append(compare(folder.name, subject, recordings, wide))
     print(table(reports))
     openings = largest_openings(subject, wide)
     print("\nlargest opening, of wide, at sounds without speech")
     for name, opening in openings.items():
         print(f"  {name:<20}{opening:.3f}")
-    if config.json is not None:
+    if arguments.json is not None:
         rows = [
             {
                 "name": report.name,
@@ -324,7 +324,7 @@ def main(config: Config) -> None:
             for report in reports
         ]
         numbers = {"wide_dm": wide, "reports": rows, "openings": openings}
-        config.json.write_text(json.dumps(numbers, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(numbers, indent=1) + "\n")
 
 
 def _noisy(recording: Recording, seed: int) -> np.ndarray:
@@ -332,4 +332,4 @@ def _noisy(recording: Recording, seed: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

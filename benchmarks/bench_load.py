@@ -66,23 +66,23 @@ def long_speech(folder: Path, subject: facial_jax.Subject, minutes: float) -> No
     speech, path = folder / "long.wav", folder / "long.mp4"
     write_speech(speech, 60 * minutes)
     begin, memory = time.monotonic(), {}
-    made = facial_jax.synthesize(speech, subject=subject, fps=25, progress=False)
+    video = facial_jax.synthesize(speech, subject=subject, fps=25, progress=False)
     listened = time.monotonic() - begin
-    chunks = frame_chunks(subject, made.attributes, chunk_frames=CHUNK_FRAMES)
+    chunks = frame_chunks(subject, video.attributes, chunk_frames=CHUNK_FRAMES)
     audio = AudioSource(speech)
-    write_video(path, watched(chunks, memory), size=made.size, fps=made.fps, audio=audio)
+    write_video(path, watched(chunks, memory), size=video.size, fps=video.fps, audio=audio)
     seconds = time.monotonic() - begin
     frames = np.array(list(memory))
     early = frames[np.searchsorted(frames, min(60 * 25, frames[-1]))]
     late = max(memory[n] for n in frames[frames > 0.9 * frames[-1]])
     print(
-        f"{minutes:g} minutes of speech, {len(made)} frames of {made.size[0]}²: {seconds:.0f} s "
+        f"{minutes:g} minutes of speech, {len(video)} frames of {video.size[0]}²: {seconds:.0f} s "
         f"({listened:.0f} s of it until the first frame), {path.stat().st_size / 1e6:.1f} MB\n"
         f"  memory after {early} frames {memory[early]:.0f} MiB, at the end {late:.0f} MiB "
         f"(× {late / memory[early]:.3f})",
         flush=True,
     )
-    print(f"  {check_file(path, speech, len(made), made.fps)}", flush=True)
+    print(f"  {check_file(path, speech, len(video), video.fps)}", flush=True)
 
 
 def check_file(path: Path, speech: Path, count: int, fps: Fraction) -> str:
@@ -105,13 +105,13 @@ def check_file(path: Path, speech: Path, count: int, fps: Fraction) -> str:
         for frame in container.decode(audio=0):
             first = frame.time if first is None else first
             blocks.append(frame.to_ndarray()[0])
-    heard = np.concatenate(blocks)
+    decoded = np.concatenate(blocks)
     with wave.open(str(speech)) as file:
         begin = round(first * RATE)
         file.setpos(begin)
-        given = np.frombuffer(file.readframes(len(heard)), "<i2") / 32768
-    size = 1 << int(np.ceil(np.log2(2 * len(heard))))
-    spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(given, size))
+        original = np.frombuffer(file.readframes(len(decoded)), "<i2") / 32768
+    size = 1 << int(np.ceil(np.log2(2 * len(decoded))))
+    spectrum = np.fft.rfft(decoded, size) * np.conj(np.fft.rfft(original, size))
     shift = int(np.fft.irfft(spectrum, size).argmax())
     shift = shift - size if shift > size // 2 else shift
     off_ms = 1000 * shift / RATE

@@ -24,17 +24,17 @@ BLINK_SCORE = 0.4
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured."""
 
     video: Path | None = None
-    """The video; its own sound is used where no speech is given."""
+    """The video; its own sound is used if no speech is given."""
     speech: Path | None = None
     """The speech that the video was made from."""
     landmarker: Path | None = None
     """MediaPipe's face_landmarker.task."""
     seconds: float = 120.0
-    """How much synthetic speech the animator is measured on, where there is no video."""
+    """How much synthetic speech the animator is measured on, if there is no video."""
 
 
 def mouth_sync(
@@ -81,24 +81,24 @@ def measure_faces(video: Path, landmarker: Path) -> tuple[dict[str, np.ndarray],
         fps = float(stream.average_rate)
         for frame in container.decode(stream):
             image = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
-            found = m.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=image))
-            rows.append(_face_numbers(found, image.shape))
+            detection = m.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=image))
+            rows.append(_face_numbers(detection, image.shape))
     columns = np.array(rows, np.float64).T
     names = ("opening", "pitch", "yaw", "roll", "blink")
     return dict(zip(names, columns, strict=True)), fps
 
 
-def _face_numbers(found, shape) -> tuple[float, ...]:
-    if not found.face_landmarks:
+def _face_numbers(detection, shape) -> tuple[float, ...]:
+    if not detection.face_landmarks:
         return (np.nan,) * 5
-    points = np.array([[p.x * shape[1], p.y * shape[0]] for p in found.face_landmarks[0]])
+    points = np.array([[p.x * shape[1], p.y * shape[0]] for p in detection.face_landmarks[0]])
     lips = np.linalg.norm(points[UPPER_INNER_LIP] - points[LOWER_INNER_LIP])
     height = np.linalg.norm(points[FOREHEAD] - points[CHIN])
-    r = np.asarray(found.facial_transformation_matrixes[0])[:3, :3]
+    r = np.asarray(detection.facial_transformation_matrixes[0])[:3, :3]
     pitch, yaw, roll = np.degrees(
         [np.arctan2(r[2, 1], r[2, 2]), np.arcsin(-r[2, 0]), np.arctan2(r[1, 0], r[0, 0])]
     )
-    scores = {s.category_name: s.score for s in found.face_blendshapes[0]}
+    scores = {s.category_name: s.score for s in detection.face_blendshapes[0]}
     blink = (scores["eyeBlinkLeft"] + scores["eyeBlinkRight"]) / 2
     return (lips / height, pitch, yaw, roll, blink)
 
@@ -148,16 +148,18 @@ def bench_animator(seconds: float) -> dict[str, float]:
     return report | mouth_sync(opening, utterance.samples, utterance.sample_rate, 25.0)
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the report."""
-    if config.video is None:
-        report = bench_animator(config.seconds)
-    elif config.landmarker is None:
+    if arguments.video is None:
+        report = bench_animator(arguments.seconds)
+    elif arguments.landmarker is None:
         raise SystemExit("--landmarker: give the path of MediaPipe's face_landmarker.task")
     else:
-        report = bench_video(config.video, config.speech or config.video, config.landmarker)
+        report = bench_video(
+            arguments.video, arguments.speech or arguments.video, arguments.landmarker
+        )
     print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -106,7 +106,7 @@ def torch_functions(triangles: jax.Array, target: jax.Array):
 
 
 def print_agreement(title: str, model: FaceModel, positions: jax.Array, *, cull: bool) -> None:
-    """How far nvdiffrast and XLA show the same triangles, and move them alike where they do."""
+    """How far nvdiffrast and XLA show the same triangles, and agree in their gradients there."""
     frames, size = len(positions), SIZE
     ways = backend("nvdiffrast"), backend("xla")
     rng = np.random.default_rng(0)
@@ -158,7 +158,7 @@ class Arguments:
 
 
 def rows(arguments: Arguments) -> Iterator[Row]:
-    """Forward and with gradients, by each way. Raises CannotRunError where nvdiffrast cannot."""
+    """Forward and with gradients, by each way. Raises CannotRunError if nvdiffrast cannot."""
     model, positions, colors, target = _scene(arguments)
     ways = {
         f"{name}{', front faces only' * cull}": (
@@ -184,7 +184,7 @@ def rows(arguments: Arguments) -> Iterator[Row]:
 
 
 def print_agreements(arguments: Arguments) -> None:
-    """How near the ways' results are. Raises CannotRunError where nvdiffrast cannot run."""
+    """How near the ways' results are. Raises CannotRunError if nvdiffrast cannot run."""
     model, positions, colors, target = _scene(arguments)
     image, covered = jax_functions("nvdiffrast", model, target, cull=False)[0](positions, colors)
     by_torch = torch_functions(model.triangles, target)[0](*_tensors(positions, colors))

@@ -3,7 +3,7 @@
     python -m benchmarks.bench_phonemes --speech ../shared/speech/natural
 
 `--speech` is a folder that `data_specs.synthetic_talking_head.known_speech` reads. A p, b or m
-counts as heard where one of the group is heard between its ends, 40 ms to either side; what is
+counts as heard if one of the group is heard between its ends, 40 ms to either side; what is
 heard elsewhere is a mistake.
 """
 
@@ -33,7 +33,7 @@ _CLOSED_GROUP = LIP_GROUPS.index("p")
 
 
 def in_noise(decibels: float) -> Callable[[np.ndarray], np.ndarray]:
-    """White noise so many decibels below the recording's mean power."""
+    """White noise, `decibels` below the recording's mean power."""
 
     def add(sound):
         return with_noise(sound, np.random.default_rng(0).normal(size=len(sound)), decibels)
@@ -78,14 +78,16 @@ def measure_closures(
         sound = change(sound).astype(np.float32)
         time, may_be = model.phones([sound])
         rows = model([sound])
-        heard = time[may_be.argmax(axis=1) == _CLOSED_GROUP]
+        closures_s = time[may_be.argmax(axis=1) == _CLOSED_GROUP]
         truth = [(p.start_s, p.end_s) for p in recording.phones if p.name in CLOSED]
         for a, b in truth:
             spoken += 1
-            inside = heard[(heard >= a - NEAR_S) & (heard <= b + NEAR_S)] - (a + b) / 2
+            inside = (
+                closures_s[(closures_s >= a - NEAR_S) & (closures_s <= b + NEAR_S)] - (a + b) / 2
+            )
             delays += [min(inside, key=abs)] if len(inside) else []
-        claimed += len(heard)
-        right += sum(any(a - NEAR_S <= t <= b + NEAR_S for a, b in truth) for t in heard)
+        claimed += len(closures_s)
+        right += sum(any(a - NEAR_S <= t <= b + NEAR_S for a, b in truth) for t in closures_s)
         for phone in recording.phones:
             if phone.name in CLOSED | OPEN:
                 middle = min(round((phone.start_s + phone.end_s) / 2 * 50), len(rows) - 1)

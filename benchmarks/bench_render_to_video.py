@@ -49,7 +49,7 @@ class Arguments:
     small: bool = False
     """The demo preset's networks in place of the published ones."""
     dtypes: tuple[Literal["float32", "bfloat16"], ...] = ("float32",)
-    """In which frames are made, and gradients taken; a training step has its preset's."""
+    """Dtypes in which frames are made and gradients taken; a training step has its preset's."""
     gradients: bool = True
     """Forward and backward, too."""
     training: bool = True

@@ -83,7 +83,7 @@ def random_clip(frames: int, *, distance: float, seed: int = 0) -> tuple[Identit
 
 
 def rows(arguments: Arguments) -> Iterator[Row]:
-    """The whole and its gradients, after each step by itself where asked for."""
+    """The whole and its gradients, after each step by itself if asked for."""
     built_in = arguments.face == "built-in"
     model = procedural_face_model() if built_in else bfm_size_face_model(arguments.topology)
     side = arguments.size or (256 if built_in else 512)
@@ -171,16 +171,16 @@ def _whole_rows(scene: _Scene, *, by_vertices: bool) -> Iterator[Row]:
     def of_vertices(antialiased):
         def loss(vertices):
             light, camera = identity.illumination, scene.camera
-            seen = render_vertices(
+            rendered = render_vertices(
                 model, vertices, albedo, light, camera, scene.size, antialiased=antialiased
             )
-            return jnp.abs(seen.image - target).mean()
+            return jnp.abs(rendered.image - target).mean()
 
         return jax.value_and_grad(loss)
 
     def by_all(identity, attributes):
-        seen = render(model, identity, attributes, scene.camera, scene.size, antialiased=True)
-        return jnp.abs(seen.image - target).mean()
+        rendered = render(model, identity, attributes, scene.camera, scene.size, antialiased=True)
+        return jnp.abs(rendered.image - target).mean()
 
     yield scene.measure("render()", whole, identity, attributes)
     if by_vertices:

@@ -26,13 +26,13 @@ SHIFTS = range(-5, 6)
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured."""
 
     data: Path | None = None
     """The folder of a data set."""
     count: int = 4
-    """So many of its clips in which somebody speaks."""
+    """Number of its clips in which somebody speaks."""
     clips: tuple[Path, ...] = ()
     """Folders of tracked real clips."""
 
@@ -42,30 +42,30 @@ def reported(clip: Clip) -> tuple[list[int], float]:
     model = procedural_face_model()
     expression = np.where(clip.valid[:, None], clip.expression, 0)
     samples = clip.waveform.astype(np.float32) / np.float32(32768)
-    found = [
+    delays = [
         sound_delay(expression, clip.frame_rate, shifted(samples, k / FPS), model) for k in SHIFTS
     ]
-    return [x.sound_delay_frames for x in found], found[SHIFTS.index(0)].confidence
+    return [x.sound_delay_frames for x in delays], delays[SHIFTS.index(0)].confidence
 
 
-def speaking_clips(config: Config) -> list[Clip]:
+def speaking_clips(arguments: Arguments) -> list[Clip]:
     """Clips of the data set's new speakers, one of each first."""
     model, clips = procedural_face_model(), []
-    test = open_clips(config.data, NEW_SPEAKERS + TEST)
+    test = open_clips(arguments.data, NEW_SPEAKERS + TEST)
     people = [test.of_subject(subject) for subject in test.subjects]
     for number in range(max(map(len, people))):
         for person in people:
-            if number < len(person) and len(clips) < config.count:
+            if number < len(person) and len(clips) < arguments.count:
                 clip = person[number]
                 if not is_still(mouth_distances(model, clip.expression)):
                     clips.append(clip)
     return clips
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints a line for each clip."""
-    clips = [] if config.data is None else speaking_clips(config)
-    clips += [load_tracked_clip(folder / FILE_NAME)[0] for folder in config.clips]
+    clips = [] if arguments.data is None else speaking_clips(arguments)
+    clips += [load_tracked_clip(folder / FILE_NAME)[0] for folder in arguments.clips]
     header = "".join(f"{k:>5d}" for k in SHIFTS)
     print(f"{'sound shifted by':<24}{header}   worst  confidence")
     for clip in clips:
@@ -78,4 +78,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

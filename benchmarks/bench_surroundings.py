@@ -31,7 +31,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured."""
 
     clips: tuple[Path, ...]
@@ -92,11 +92,11 @@ def run(folder: Path, size: int) -> None:
     )
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints a row for each clip."""
-    for folder in config.clips:
-        run(folder, config.size)
+    for folder in arguments.clips:
+        run(folder, arguments.size)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -27,7 +27,7 @@ LARGE_S, LARGE_SIZE = 10, 512  # the demo subject's network on pictures twice as
 
 
 def write_speech(path: Path, seconds: float) -> None:
-    """The bundled speech sample again and again, for so many seconds, as a wav file."""
+    """The bundled speech sample repeated up to `seconds`, as a wav file."""
     import wave
 
     import numpy as np
@@ -138,8 +138,8 @@ def main() -> None:
               f"{median:7.1f} s = {SHORT_S / median:.2f} x real time")  # fmt: skip
         runs = measure(large, folder / "cache", options.runs + 1, LARGE_SIZE)
         median = float(np.median(runs["runs_s"][1:]))
-        print(f"{LARGE_S} s of speech at {LARGE_SIZE}x{LARGE_SIZE}, likewise              "
-              f"        {median:7.1f} s = {25 * LARGE_S / median:.1f} frames a second")  # fmt: skip
+        print(f"{LARGE_S} s of speech at {LARGE_SIZE}x{LARGE_SIZE}, compiled               "
+              f"       {median:7.1f} s = {25 * LARGE_S / median:.1f} frames a second")  # fmt: skip
         memory = [measure(audio, folder / "cache")["peak_mib"] for audio in (short, long)]
         print(f"peak resident memory, {SHORT_S} s of speech                {memory[0]:7.0f} MiB")
         print(f"peak resident memory, {LONG_S} s of speech               {memory[1]:7.0f} MiB"

@@ -7,8 +7,8 @@ angle after a constant offset is taken away, and correlations of mouth opening a
 With `--corpus FOLDER` the same is done for speakers of a synthetic corpus: each is drawn with the
 demo person's hair and clothes, saying a clip of the test split, and encoded as H.264 with sound.
 
-With `--loops 1 10` the first video is tracked in loops that last so many minutes, each in a process
-of its own, to see that memory does not grow with the length.
+With `--loops 1 10` the first video is tracked in loops of these lengths in minutes, each in its
+own process, to see that memory does not grow with the length.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured."""
 
     videos: tyro.conf.Positional[tuple[Path, ...]] = ()
@@ -74,7 +74,7 @@ class Config:
 def measure(tracked: TrackedVideo, wall_s: float, cpu_s: float) -> dict[str, float]:
     """Speed and fit."""
     before, after = tracked.photometric_error
-    found, fitted = mouth_opening(tracked.landmarks), mouth_opening(tracked.fitted_landmarks)
+    detected, fitted = mouth_opening(tracked.landmarks), mouth_opening(tracked.fitted_landmarks)
     seen = tracked.seen
     return {
         "frames": len(tracked),
@@ -86,7 +86,7 @@ def measure(tracked: TrackedVideo, wall_s: float, cpu_s: float) -> dict[str, flo
         "landmark_error_95_percent": 100 * float(np.nanpercentile(tracked.fit_error, 95)),
         "photometric_error_landmarks_only": before,
         "photometric_error": after,
-        "mouth_fitted_to_found_correlation": float(np.corrcoef(found[seen], fitted[seen])[0, 1]),
+        "mouth_fitted_to_found_correlation": float(np.corrcoef(detected[seen], fitted[seen])[0, 1]),
     }
 
 
@@ -142,9 +142,9 @@ def draw_speaker(clip: Clip, path: Path) -> dict[str, np.ndarray]:
             image = np.rint(np.asarray(picture) * 255).astype(np.uint8)
             container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(video.encode(None))
-        heard = av.AudioFrame.from_ndarray(clip.waveform[None], format="s16", layout="mono")
-        heard.sample_rate = SAMPLE_RATE
-        container.mux(audio.encode(heard))
+        sound = av.AudioFrame.from_ndarray(clip.waveform[None], format="s16", layout="mono")
+        sound.sample_rate = SAMPLE_RATE
+        container.mux(audio.encode(sound))
         container.mux(audio.encode(None))
     return truth
 
@@ -158,13 +158,13 @@ def beginning(clip: Clip, seconds: float) -> Clip:
     return dataclasses.replace(clip, waveform=clip.waveform[:samples], **parts)
 
 
-def measure_speakers(config: Config, folder: Path) -> None:
+def measure_speakers(arguments: Arguments, folder: Path) -> None:
     """Draws and tracks speakers of the corpus, and prints a line for each."""
-    clips = open_clips(config.corpus, "test")
+    clips = open_clips(arguments.corpus, "test")
     print(f"{'':12}" + "".join(f"{name:>9}" for name in COLUMNS.values()))
-    for subject in clips.subjects[: config.speakers]:
+    for subject in clips.subjects[: arguments.speakers]:
         path = folder / f"{subject}.mp4"
-        truth = draw_speaker(beginning(clips.of_subject(subject)[0], config.seconds), path)
+        truth = draw_speaker(beginning(clips.of_subject(subject)[0], arguments.seconds), path)
         tracked = track(path)
         report = measure(tracked, 1.0, 1.0) | compare(tracked, truth)
         print(f"{subject:12}" + "".join(f"{report[k]:9.3f}" for k in COLUMNS), flush=True)
@@ -200,38 +200,38 @@ def measure_loop(path: Path, minutes: int) -> None:
     )
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints a report for each video."""
     enable_compilation_cache()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if config.corpus is not None:
-            if config.drawn is not None:
-                config.drawn.mkdir(parents=True, exist_ok=True)
-            measure_speakers(config, config.drawn or folder)
-        for minutes in config.loops:
+        if arguments.corpus is not None:
+            if arguments.drawn is not None:
+                arguments.drawn.mkdir(parents=True, exist_ok=True)
+            measure_speakers(arguments, arguments.drawn or folder)
+        for minutes in arguments.loops:
             path = folder / f"{minutes}.mp4"
-            write_loop(config.videos[0], minutes, path)
+            write_loop(arguments.videos[0], minutes, path)
             context = multiprocessing.get_context("spawn")
             process = context.Process(target=measure_loop, args=(path, minutes))
             process.start()
             process.join()
-    if config.loops:
+    if arguments.loops:
         return
-    for video in config.videos:
+    for video in arguments.videos:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         tracked = track(video)
         report = measure(tracked, time.perf_counter() - wall_s, time.process_time() - cpu_s)
-        if config.truth is not None:
-            with np.load(config.truth) as truth:
+        if arguments.truth is not None:
+            with np.load(arguments.truth) as truth:
                 report |= compare(tracked, dict(truth))
         print(f"{video.name}: {json.dumps(report, indent=1)}")
         print(preflight(tracked).text())
-        if config.strips is not None:
-            config.strips.mkdir(parents=True, exist_ok=True)
+        if arguments.strips is not None:
+            arguments.strips.mkdir(parents=True, exist_ok=True)
             strip = fitted_strip(tracked, procedural_face_model())
-            (config.strips / f"{video.stem}.png").write_bytes(encode_png(strip))
+            (arguments.strips / f"{video.stem}.png").write_bytes(encode_png(strip))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

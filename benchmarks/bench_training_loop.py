@@ -43,7 +43,7 @@ class Arguments:
 
     preset: Literal["small", "paper"] = "small"
     seconds: float = 8.0
-    """For about so long each is timed, at least 10 steps."""
+    """About how long each is timed, at least 10 steps."""
 
 
 def tasks(preset: str) -> Iterable[tuple[str, Callable[[], Task]]]:
@@ -89,7 +89,7 @@ def step_seconds(step: Callable, state: Any, batches: Batches, seconds: float) -
 
 
 def step_count(step_s: float, seconds: float) -> int:
-    """How many steps take about so long."""
+    """How many steps take about this time."""
     return max(10, round(seconds / step_s))
 
 

@@ -23,7 +23,7 @@ _CMU_OF_FLITE = {"ax": "AH", "pau": "SIL"}
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Where the folders go."""
 
     output: Path
@@ -40,12 +40,12 @@ def flite_phones(printed: str) -> list[tuple[str, float, float]]:
     return phones
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Makes the folders."""
     if shutil.which("flite") is None:
         sys.exit("flite is not installed; on Debian and Ubuntu: apt-get install flite")
     for voice in VOICES:
-        folder = config.output / voice
+        folder = arguments.output / voice
         folder.mkdir(parents=True, exist_ok=True)
         entries = {}
         for number, text in enumerate((WIDE_SENTENCE, *SENTENCES)):
@@ -58,4 +58,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -30,7 +30,7 @@ class Row:
     wall_s: float
     """Median of a call, results waited for."""
     processor_s: float | None = None
-    """Likewise, of all threads of this process together: other programs disturb it less."""
+    """Processor time of all threads of this process together: other programs disturb it less."""
     compile_s: float | None = None
     """By how much the first call takes longer."""
     items: int = 1
@@ -123,7 +123,7 @@ def shown(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def print_table(rows: Iterable[Row]) -> None:
-    """What a benchmark prints that is run by itself; ends the program where it cannot run."""
+    """What a benchmark prints that is run by itself; ends the program if it cannot run."""
     print(f"{machine()}\n\n{header()}")
     try:
         for _ in shown(rows):

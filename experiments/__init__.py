@@ -37,13 +37,13 @@ class MotionOptions:
     fps: str | None = None
     """The video's frame rate, like 25, 29.97 or 30000/1001; the subject's own if not given."""
     method: Literal["facial", "pose_gan"] = "facial"
-    """What moves the face: FACIAL-GAN, or PoseGAN with PGFace, where the subject has them."""
+    """What moves the face: FACIAL-GAN, or PoseGAN with PGFace, if the subject has them."""
     seed: int | None = None
     """Another take of the same speech: another motion of the head and other blinks."""
     pose_from: Path | None = None
     """Head motion of another recording: a video, which is then tracked, or a tracked clip.npz."""
     blink_from: Path | None = None
-    """Likewise, its blinks."""
+    """Blinks of another recording: a video, which is then tracked, or a tracked clip.npz."""
     head_motion: float = 1.0
     """Factor of the head's motion about its mean pose, 0 to 5."""
     export: Path | None = None
@@ -103,11 +103,11 @@ def parse_preset(
 def ends_in_one_line(
     interrupted: str, errors: tuple[type[Exception], ...] = (ValueError, OSError)
 ) -> Iterator[None]:
-    """Ends the script with one line where it was asked to stop, or what it was given is wrong.
+    """Ends the script with one line if it was asked to stop, or if its input is wrong.
 
     Args:
-        interrupted: what is said of the former.
-        errors: what says what is wrong.
+        interrupted: the line's text if it was asked to stop.
+        errors: the errors whose text is the line.
     """
     with stop_on_request() as stop:
         try:

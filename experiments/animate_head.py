@@ -17,7 +17,7 @@ from facial_jax.streamed_video import CHUNK_FRAMES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(MotionOptions):
+class Arguments(MotionOptions):
     """Makes a subject's 3D head speak."""
 
     output: Path = Path("head.mp4")
@@ -28,18 +28,18 @@ class Config(MotionOptions):
     """How many frames are made at a time."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Makes video and head, or ends with one line that says what is wrong."""
     head = make_video(
         facial_jax.animate,
-        config,
-        output=config.output,
-        size=config.size,
-        chunk_frames=config.chunk_frames,
+        arguments,
+        output=arguments.output,
+        size=arguments.size,
+        chunk_frames=arguments.chunk_frames,
     )
     seconds = float(len(head) / head.fps)
     print(f"{head.path}, {head.path.with_suffix('.glb')}: {len(head)} frames, {seconds:.2f} s")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -10,7 +10,7 @@ from facial_jax.video import read_frames
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Puts evenly spaced frames of a video in one picture."""
 
     video: tyro.conf.Positional[Path]
@@ -23,11 +23,13 @@ class Config:
     """Frames on top of each other."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Reads the video and writes the picture."""
-    sheet = contact_sheet(read_frames(config.video), columns=config.columns, rows=config.rows)
-    save_png(config.output, sheet)
+    sheet = contact_sheet(
+        read_frames(arguments.video), columns=arguments.columns, rows=arguments.rows
+    )
+    save_png(arguments.output, sheet)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -1,7 +1,7 @@
 """Converts DeepSpeech 0.1.0's graph: python -m experiments.convert_deepspeech output_graph.pb
 
 The graph is in deepspeech-0.1.0-models.tar.gz of github.com/mozilla/DeepSpeech's release v0.1.0.
-The weights go to the cache, where the acoustic model `deepspeech` is looked for; TensorFlow is
+The weights go to the cache, in which the acoustic model `deepspeech` is looked for; TensorFlow is
 needed neither now nor later.
 """
 
@@ -18,7 +18,7 @@ from facial_jax.models.layers.parameters import save_variables
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Options."""
 
     graph: tyro.conf.Positional[Path]
@@ -27,11 +27,11 @@ class Config:
     """Where the weights go; by default the cache."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Reads, checks and writes, or ends with one line that says what is wrong."""
-    output = config.output or deepspeech_weights()
+    output = arguments.output or deepspeech_weights()
     try:
-        sizes, variables = deepspeech_variables(read_constants(config.graph))
+        sizes, variables = deepspeech_variables(read_constants(arguments.graph))
         output.parent.mkdir(parents=True, exist_ok=True)
         save_variables(output, variables, {"deepspeech": asdict(sizes)})
     except (ValueError, OSError) as error:
@@ -40,4 +40,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

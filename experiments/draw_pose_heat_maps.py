@@ -18,7 +18,7 @@ from facial_jax.pictures import save_png
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Whose, and where to."""
 
     data: Path
@@ -27,18 +27,18 @@ class Config:
     """The picture: the people beside one another, in order of their names."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints how far each person's landmarks spread, and saves the picture."""
-    clips, face, maps = open_clips(config.data, TRAIN), procedural_face_model(), []
+    clips, face, maps = open_clips(arguments.data, TRAIN), procedural_face_model(), []
     for person in clips.subjects:
         own = clips.of_subject(person)
         poses = [poses_from_rest(clip)[clip.valid] for clip in own]
         heat = landmark_heat_map(np.concatenate(poses), face)
         maps.append(draw_heat_map(heat))
         print(f"{person}: landmarks in {int((heat > 0).sum())} of {heat.size} pixels")
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    save_png(config.output, np.concatenate(maps, axis=1))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    save_png(arguments.output, np.concatenate(maps, axis=1))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

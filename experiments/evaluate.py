@@ -23,7 +23,7 @@ from facial_jax.evaluation.report import PAGE, text_table
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured."""
 
     output: Path
@@ -42,35 +42,37 @@ class Config:
     """torchvision's vgg19 weights, for the perceptual distance; random ones without."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Measures, prints the table and says where the page is."""
-    given = Given(syncnet=config.syncnet, vgg=config.vgg)
+    given = Given(syncnet=arguments.syncnet, vgg=arguments.vgg)
     bar = functools.partial(tqdm, desc="tracking", unit="frame", mininterval=1.0, leave=False)
     options = {"given": given, "progress": bar}
-    asked = sum(x is not None for x in (config.video, config.subject, config.pairs))
-    if asked != 1 or (config.subject and config.reference is None):
+    asked = sum(x is not None for x in (arguments.video, arguments.subject, arguments.pairs))
+    if asked != 1 or (arguments.subject and arguments.reference is None):
         raise SystemExit(
             "error: give --video, alone or with --reference, or --subject with --reference, or "
             "--pairs"
         )
-    if config.pairs is not None:
-        pairs = evaluate.find_pairs(config.pairs)
-        rows = evaluate.evaluate_pairs(pairs, config.output, say=print, **options)
+    if arguments.pairs is not None:
+        pairs = evaluate.find_pairs(arguments.pairs)
+        rows = evaluate.evaluate_pairs(pairs, arguments.output, say=print, **options)
         print(f"means of {len(pairs)} pairs\n{text_table(rows)}")
         return
-    if config.subject is not None:
-        found = evaluate.evaluate_subject(
-            config.subject, config.reference, config.output, **options
+    if arguments.subject is not None:
+        evaluation = evaluate.evaluate_subject(
+            arguments.subject, arguments.reference, arguments.output, **options
         )
-    elif config.reference is not None:
-        found = evaluate.evaluate_pair(config.video, config.reference, config.output, **options)
+    elif arguments.reference is not None:
+        evaluation = evaluate.evaluate_pair(
+            arguments.video, arguments.reference, arguments.output, **options
+        )
     else:
-        found = evaluate.evaluate_video(config.video, config.output, **options)
-    print(text_table(found.rows))
-    print("\n".join((*found.notes, *found.missing)))
-    print(config.output / PAGE)
+        evaluation = evaluate.evaluate_video(arguments.video, arguments.output, **options)
+    print(text_table(evaluation.rows))
+    print("\n".join((*evaluation.notes, *evaluation.missing)))
+    print(arguments.output / PAGE)
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Arguments, description=__doc__))

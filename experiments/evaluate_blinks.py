@@ -3,7 +3,7 @@
     python -m experiments.evaluate_blinks --subject demo --speech FILES --count 40
 
 A subject speaks pieces of recordings, and blinks are counted in the pictures by landmarks. Without
-the map: the map set to zero, and, where `--without-attention` names one, a network that was trained
+the map: the map set to zero, and, if `--without-attention` names one, a network that was trained
 without it. `--reference` is the person's own video, whose blinks stand beside.
 """
 
@@ -22,7 +22,7 @@ from facial_jax.subject import load_subject
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Who blinks, while what is said."""
 
     speech: tuple[Path, ...]
@@ -30,7 +30,7 @@ class Config:
     subject: str = "demo"
     """A bundled subject's name, or a subject's folder."""
     count: int = 40
-    """So many pieces at most."""
+    """The largest number of pieces."""
     without_attention: Path | None = None
     """A network that was trained without the eye attention map."""
     reference: Path | None = None
@@ -39,24 +39,24 @@ class Config:
     """A JSON file of the counts."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the table."""
     real = {}
-    if config.reference is not None:
-        seen = observe(config.reference)
+    if arguments.reference is not None:
+        seen = observe(arguments.reference)
         real = {"real": np.asarray(seen.attributes.blink), "real_fps": seen.fps}
     counts = count_seen_blinks(
-        load_subject(config.subject),
-        speech_clips(config.speech, config.count),
-        without_attention=config.without_attention,
+        load_subject(arguments.subject),
+        speech_clips(arguments.speech, arguments.count),
+        without_attention=arguments.without_attention,
         **real,
     )
     print(text_table(counts))
-    if config.output is not None:
-        lists = {name: found.tolist() for name, found in counts.items()}
-        write_text(config.output, json.dumps(lists, indent=1) + "\n")
+    if arguments.output is not None:
+        lists = {name: count.tolist() for name, count in counts.items()}
+        write_text(arguments.output, json.dumps(lists, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Arguments, description=__doc__))

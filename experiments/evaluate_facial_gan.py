@@ -19,7 +19,7 @@ from facial_jax.metrics.facial_gan import baselines, measure, model_method, text
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured, and on what."""
 
     data: Path
@@ -27,31 +27,31 @@ class Config:
     models: dict[str, Path] = field(default_factory=dict)
     """Files that general_train or personalize wrote, by the name that the table gives them."""
     prefixes: tuple[str, ...] = ("", NEW_SPEAKERS)
-    """Before the splits' names: which speakers."""
+    """Prefixes of the splits: `new_speakers_` for speakers that were not trained on."""
     subject: str | None = None
-    """Only this one, if given."""
+    """Only this speaker, if given."""
     output: Path | None = None
     """A JSON file of the tables."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the tables."""
     tables = {}
-    for prefix in config.prefixes:
-        train, test = (open_clips(config.data, prefix + split) for split in (TRAIN, TEST))
-        if config.subject is not None:
-            train, test = (clips.of_subject(config.subject) for clips in (train, test))
+    for prefix in arguments.prefixes:
+        train, test = (open_clips(arguments.data, prefix + split) for split in (TRAIN, TEST))
+        if arguments.subject is not None:
+            train, test = (clips.of_subject(arguments.subject) for clips in (train, test))
         methods = baselines(train)
-        for name, path in config.models.items():
+        for name, path in arguments.models.items():
             methods[name] = model_method(path)
         title = "new speakers" if prefix == NEW_SPEAKERS else "known speakers"
         tables[title] = measure(methods, train, test)
         print(f"{title}: {len(test.subjects)}, {len(test)} clips")
         print(text_table(tables[title]), flush=True)
-    if config.output is not None:
-        config.output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(config.output, json.dumps(tables, indent=1) + "\n")
+    if arguments.output is not None:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(arguments.output, json.dumps(tables, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

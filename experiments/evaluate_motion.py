@@ -34,7 +34,7 @@ from facial_jax.tracking.clip import clip_with_features
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured, and on what."""
 
     models: dict[str, Path] = field(default_factory=dict)
@@ -42,31 +42,33 @@ class Config:
     data: Path | None = None
     """The folder of a data set."""
     prefix: str = NEW_SPEAKERS
-    """Before the splits' names: which speakers."""
+    """Prefix of the splits: `new_speakers_` for speakers that no network was trained on."""
     clips: tuple[Path, ...] = ()
     """Folders of tracked real clips, in place of a data set."""
     output: Path | None = None
     """A JSON file of the table."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the table."""
-    methods = {name: model_speaks(load_facial_gan(path)) for name, path in config.models.items()}
-    if config.data is not None:
-        train, test = (open_clips(config.data, config.prefix + split) for split in (TRAIN, TEST))
+    methods = {name: model_speaks(load_facial_gan(path)) for name, path in arguments.models.items()}
+    if arguments.data is not None:
+        train, test = (
+            open_clips(arguments.data, arguments.prefix + split) for split in (TRAIN, TEST)
+        )
         methods = baselines(train) | methods
         clips = read_clips(test)
     else:
         clips = [
             clip_with_features(load_tracked_clip(folder / FILE_NAME)[0], PHONEMES)
-            for folder in config.clips
+            for folder in arguments.clips
         ]
     table = measure_motion(methods, clips, procedural_face_model())
     print(f"of {len(clips)} clips those in which somebody speaks\n{text_table(table)}")
-    if config.output is not None:
-        write_text(config.output, json.dumps(table, indent=1) + "\n")
+    if arguments.output is not None:
+        write_text(arguments.output, json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Arguments, description=__doc__))

@@ -23,7 +23,7 @@ from facial_jax.models.facial_gan.config import PERSONALIZATION, FacialGanTraini
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Who is learnt, from what, and where it goes."""
 
     data: Path
@@ -31,9 +31,9 @@ class Config:
     general: Path
     """The FACIAL-GAN that general_train wrote, its discriminator beside it."""
     prefix: str = NEW_SPEAKERS
-    """Before the splits' names: which speakers."""
+    """Prefix of the splits: `new_speakers_` for people that the general network does not know."""
     clips: int = 6
-    """So many training clips of each person: two minutes."""
+    """Number of training clips of each person; by default two minutes of speech."""
     work_dir: Path = Path("runs/personalization")
     """A folder for each person's training."""
     output: Path | None = None
@@ -41,21 +41,23 @@ class Config:
     training: FacialGanTrainingConfig = field(default_factory=lambda: PERSONALIZATION)
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Fine-tunes, and prints the tables."""
-    splits = (open_clips(config.data, config.prefix + name) for name in (TRAIN, VALIDATION, TEST))
+    splits = (
+        open_clips(arguments.data, arguments.prefix + name) for name in (TRAIN, VALIDATION, TEST)
+    )
     tables = evaluate_personalization(
         People(*splits),
-        config.general,
-        config.work_dir,
-        clips=config.clips,
-        training=config.training,
+        arguments.general,
+        arguments.work_dir,
+        clips=arguments.clips,
+        training=arguments.training,
         say=functools.partial(print, flush=True),
     )
-    if config.output is not None:
-        config.output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(config.output, json.dumps(tables, indent=1) + "\n")
+    if arguments.output is not None:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(arguments.output, json.dumps(tables, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -37,7 +37,7 @@ from facial_jax.subject import FACE_MODELS
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured, and on what."""
 
     data: Path
@@ -49,25 +49,25 @@ class Config:
     subject: str | None = None
     """Only this person."""
     face_model: Literal["procedural", "bfm"] = "procedural"
-    """Of the clips' coefficients."""
+    """Face model of the clips' coefficients."""
     picture: Path | None = None
     """The .png file to write: a row for each person."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints both tables."""
-    face_model = FACE_MODELS[config.face_model]()
+    face_model = FACE_MODELS[arguments.face_model]()
     errors, moved, tilted = {}, {}, []
-    for name, clips in open_people(config.data, config.subject):
-        if not (config.models / name / FILE).is_file():
+    for name, clips in open_people(arguments.data, arguments.subject):
+        if not (arguments.models / name / FILE).is_file():
             continue
-        model = load_pgface(config.models / name / FILE)
+        model = load_pgface(arguments.models / name / FILE)
         methods = methods_beside(model)
-        if config.expression_only is not None:
-            only = load_pgface(config.expression_only / name / FILE)
+        if arguments.expression_only is not None:
+            only = load_pgface(arguments.expression_only / name / FILE)
             methods["expression learnt alone"] = pgface_method(only)
-        for method, found in measure_methods(methods, clips.test, face_model).items():
-            errors.setdefault(method, []).append(found)
+        for method, error in measure_methods(methods, clips.test, face_model).items():
+            errors.setdefault(method, []).append(error)
         clip = clips.test[0]
         faces = tilted_faces(model, clip)
         for pitch, face in zip(PITCHES_RAD, faces, strict=True):
@@ -86,13 +86,13 @@ def main(config: Config) -> None:
     print(text_table(errors))
     print("\nfaces of the same speech, from the one at rest, mm")
     print(text_table(moved), flush=True)
-    if config.picture is not None:
+    if arguments.picture is not None:
         rows = [draw_tilted(face_model, *one, PITCHES_RAD) for one in tilted]
-        save_png(config.picture, np.concatenate(rows))
+        save_png(arguments.picture, np.concatenate(rows))
 
 
 def animators_change(name: str, clips: PersonClips, pitch_rad: float) -> np.ndarray | None:
-    """By how much such a pitch truly changes the identity coefficients, where one knows it."""
+    """By how much such a pitch truly changes the identity coefficients, if that is known."""
     made_from = clips.train.metadata.get("made_from", {})
     if not made_from.get("soft_tissue"):
         return None
@@ -104,12 +104,12 @@ def text_table(table: dict[str, list]) -> str:
     """One line for each row: means of dataclasses of numbers."""
     names = list(vars(next(iter(table.values()))[0]))
     lines = [f"{'':38s}" + "".join(f"{name:>10s}" for name in names)]
-    for row, found in table.items():
-        means = [float(np.mean([getattr(one, name) for one in found])) for name in names]
+    for row, measures in table.items():
+        means = [float(np.mean([getattr(one, name) for one in measures])) for name in names]
         lines.append(f"{row:38s}" + "".join(f"{mean:10.3f}" for mean in means))
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -29,7 +29,7 @@ TRAIN_SHARE = 0.6
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured, and on what."""
 
     data: Path | None = None
@@ -42,42 +42,44 @@ class Config:
     """The plot."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the table and saves the plot."""
-    if (config.data is None) == (config.tracked is None):
+    if (arguments.data is None) == (arguments.tracked is None):
         raise SystemExit("Give either --data or --tracked.")
-    train, test = tracked_parts(config) if config.tracked else data_set(config)
+    train, test = tracked_parts(arguments) if arguments.tracked else data_set(arguments)
     table = correlation_study(train, test)
     print(text_table(table))
-    config.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     bars = {who: {"matching": x.matching, "random": x.random} for who, x in table.items()}
-    write_text(config.output, svg_bars("taken for the person's own poses", bars))
+    write_text(arguments.output, svg_bars("taken for the person's own poses", bars))
 
 
 Windows = dict[str, SpeechAndPoses]
 
 
-def data_set(config: Config) -> tuple[Windows, Windows]:
+def data_set(arguments: Arguments) -> tuple[Windows, Windows]:
     """Windows to learn from and to ask about, of a data set's people."""
 
     def windows(split: str) -> Windows:
-        clips = open_clips(config.data, split)
-        found = {}
+        clips = open_clips(arguments.data, split)
+        people = {}
         for person in clips.subjects:
             own = clips.of_subject(person)
-            found[person] = clip_windows(own, frames=config.frames)
-        return found
+            people[person] = clip_windows(own, frames=arguments.frames)
+        return people
 
     return windows(TRAIN), windows(TEST)
 
 
-def tracked_parts(config: Config) -> tuple[Windows, Windows]:
+def tracked_parts(arguments: Arguments) -> tuple[Windows, Windows]:
     """The same of tracked clips, of each its beginning and its end."""
-    clips = [load_tracked_clip(path)[0] for path in sorted(config.tracked.glob(f"*/{FILE_NAME}"))]
+    clips = [
+        load_tracked_clip(path)[0] for path in sorted(arguments.tracked.glob(f"*/{FILE_NAME}"))
+    ]
 
     def windows(*part: float) -> Windows:
         return {
-            clip.clip: clip_windows([clip], frames=config.frames, stride=2, part=part)
+            clip.clip: clip_windows([clip], frames=arguments.frames, stride=2, part=part)
             for clip in clips
         }
 
@@ -85,4 +87,4 @@ def tracked_parts(config: Config) -> tuple[Windows, Windows]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

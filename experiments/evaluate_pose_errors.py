@@ -20,7 +20,7 @@ from facial_jax.plots import svg_bars
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured, and on what."""
 
     data: Path
@@ -33,25 +33,25 @@ class Config:
     """The plot."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the table and saves the plot."""
-    train, test = open_clips(config.data, TRAIN), open_clips(config.data, TEST)
+    train, test = open_clips(arguments.data, TRAIN), open_clips(arguments.data, TEST)
     tables = []
-    for person in config.subjects or test.subjects:
+    for person in arguments.subjects or test.subjects:
         clips = train.of_subject(person)
         statistics = pose_statistics(clips)
-        methods = person_methods(person, clips, statistics, config.models)
+        methods = person_methods(person, clips, statistics, arguments.models)
         windows = whole_windows(test.of_subject(person), statistics)
         tables.append(measure_methods(methods, windows))
     table = mean_table(tables)
     print(text_table(table))
-    config.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     bars = {
         name: {"L2 of pose": x["pose"], "10 times L2 of motion": 10 * x["motion"]}
         for name, x in table.items()
     }
-    write_text(config.output, svg_bars("distance from the true poses", bars))
+    write_text(arguments.output, svg_bars("distance from the true poses", bars))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -26,7 +26,7 @@ TRAIN_STRIDE, TEST_STRIDE = 20, 64
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured, and on what."""
 
     data: Path
@@ -39,14 +39,14 @@ class Config:
     """The plot."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the table and saves the plot."""
-    train, test = open_clips(config.data, TRAIN), open_clips(config.data, TEST)
-    real, made = {}, collections.defaultdict(dict)
-    for person in config.subjects or test.subjects:
+    train, test = open_clips(arguments.data, TRAIN), open_clips(arguments.data, TEST)
+    real, poses = {}, collections.defaultdict(dict)
+    for person in arguments.subjects or test.subjects:
         clips = train.of_subject(person)
         statistics = pose_statistics(clips)
-        methods = person_methods(person, clips, statistics, config.models)
+        methods = person_methods(person, clips, statistics, arguments.models)
         methods = {REAL: lambda windows: windows.poses} | methods
 
         def in_units(standardised, statistics=statistics):
@@ -56,14 +56,14 @@ def main(config: Config) -> None:
         real[person] = in_units([batch.poses for batch in known])
         windows = whole_windows(test.of_subject(person), statistics, stride=TEST_STRIDE)
         for name, method in methods.items():
-            made[name][person] = in_units([method(batch) for batch in windows])
-    table = measure_manner(real, made)
+            poses[name][person] = in_units([method(batch) for batch in windows])
+    table = measure_manner(real, poses)
     print(text_table(table))
-    config.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     bars = {n: {"confidence": x.confidence, "recognized": x.recognized} for n, x in table.items()}
-    write_text(config.output, svg_bars("in the right person", bars))
+    write_text(arguments.output, svg_bars("in the right person", bars))
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

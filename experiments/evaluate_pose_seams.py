@@ -21,7 +21,7 @@ from facial_jax.plots import svg_bars
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is measured, and on what."""
 
     data: Path
@@ -34,25 +34,25 @@ class Config:
     """The plot."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the table and saves the plot."""
-    test, bars = open_clips(config.data, TEST), {}
+    test, bars = open_clips(arguments.data, TEST), {}
     print(f"{'largest change':20s}{'at seams':>12s}{'elsewhere':>12s}{'usual':>12s}")
-    for name, folder in config.models.items():
-        found = []
-        for person in config.subjects or test.subjects:
+    for name, folder in arguments.models.items():
+        seams = []
+        for person in arguments.subjects or test.subjects:
             model = load_pose_gan(folder / person / GENERATOR_FILE)
             speech = np.concatenate([clip.features for clip in test.of_subject(person)])
-            found.append(measure_seams(generate_poses(model, speech), model.statistics.std))
+            seams.append(measure_seams(generate_poses(model, speech), model.statistics.std))
         at, elsewhere = (
-            max(getattr(x, key) for x in found) for key in ("largest_at_seams", "largest_elsewhere")
+            max(getattr(x, key) for x in seams) for key in ("largest_at_seams", "largest_elsewhere")
         )
-        usual = float(np.median([x.usual_elsewhere for x in found]))
+        usual = float(np.median([x.usual_elsewhere for x in seams]))
         print(f"{name:20s}{at:12.3f}{elsewhere:12.3f}{usual:12.3f}")
         bars[name] = {"at seams": at, "elsewhere": elsewhere}
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(config.output, svg_bars("largest change from frame to frame", bars))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(arguments.output, svg_bars("largest change from frame to frame", bars))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

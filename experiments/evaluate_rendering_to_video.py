@@ -4,7 +4,7 @@
 
 Prints what `facial_jax.metrics.rendering_to_video` measures of the frames from `--first` on, made
 again from their own attributes. The eyes are also measured on a network that was trained without
-the eye attention map, where `--without-attention` names one; `--driven` measures how a video of the
+the eye attention map, if `--without-attention` names one; `--driven` measures how a video of the
 subject trembles, beside the real clip.
 """
 
@@ -23,7 +23,7 @@ from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Whose pictures are measured, and on what."""
 
     subject: Path
@@ -40,46 +40,48 @@ class Config:
     """A JSON file of what is printed."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Measures and prints."""
-    subject = load_subject(config.subject)
-    frames, attributes, *_ = load_reference(config.data)
+    subject = load_subject(arguments.subject)
+    frames, attributes, *_ = load_reference(arguments.data)
     frames = np.asarray(frames)
-    if not 0 < config.first < len(frames):
-        raise SystemExit(f"error: first: expected 1 to {len(frames) - 1}, got {config.first}")
-    held_out = attributes[config.first :]
+    if not 0 < arguments.first < len(frames):
+        raise SystemExit(f"error: first: expected 1 to {len(frames) - 1}, got {arguments.first}")
+    held_out = attributes[arguments.first :]
     generated = evaluation.generate(subject, held_out)
-    found = {
+    numbers = {
         "pictures": evaluation.means(
-            evaluation.compare_pictures(generated, frames, attributes, config.first)
+            evaluation.compare_pictures(generated, frames, attributes, arguments.first)
         )
     }
-    print(evaluation.table(found["pictures"], evaluation.MEASURES), flush=True)
-    real = frames[config.first :]
-    found["regions"] = evaluation.compare_regions(subject, held_out, real, generated)
-    columns = tuple(found["regions"]["generated"])
-    print("\n" + evaluation.table(found["regions"], columns), flush=True)
+    print(evaluation.table(numbers["pictures"], evaluation.MEASURES), flush=True)
+    real = frames[arguments.first :]
+    numbers["regions"] = evaluation.compare_regions(subject, held_out, real, generated)
+    columns = tuple(numbers["regions"]["generated"])
+    print("\n" + evaluation.table(numbers["regions"], columns), flush=True)
     try:
-        found["protocols"] = evaluation.compare_landmarks(subject, held_out, real, generated)
-        columns = tuple(found["protocols"]["whole"])
-        print("\n" + evaluation.table(found["protocols"], columns), flush=True)
-        found["eyes"] = evaluation.compare_eyes(
+        numbers["protocols"] = evaluation.compare_landmarks(subject, held_out, real, generated)
+        columns = tuple(numbers["protocols"]["whole"])
+        print("\n" + evaluation.table(numbers["protocols"], columns), flush=True)
+        numbers["eyes"] = evaluation.compare_eyes(
             subject,
             held_out,
             real,
             generated,
-            without_attention=config.without_attention,
+            without_attention=arguments.without_attention,
         )
-        columns = tuple(found["eyes"]["real"])
-        print("\n" + evaluation.table(found["eyes"], columns), flush=True)
-        if config.driven is not None:
-            found["jitter"] = evaluation.measure_jitter(config.driven, frames, float(subject.fps))
-            print("\njitter: " + ", ".join(f"{k} {v:.5f}" for k, v in found["jitter"].items()))
+        columns = tuple(numbers["eyes"]["real"])
+        print("\n" + evaluation.table(numbers["eyes"], columns), flush=True)
+        if arguments.driven is not None:
+            numbers["jitter"] = evaluation.measure_jitter(
+                arguments.driven, frames, float(subject.fps)
+            )
+            print("\njitter: " + ", ".join(f"{k} {v:.5f}" for k, v in numbers["jitter"].items()))
     except (ImportError, LandmarkerMissingError) as error:
         print(f"eyes and jitter were not measured: {error}")
-    if config.output is not None:
-        write_text(config.output, json.dumps(found, indent=1) + "\n")
+    if arguments.output is not None:
+        write_text(arguments.output, json.dumps(numbers, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

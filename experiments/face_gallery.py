@@ -17,7 +17,7 @@ from facial_jax.rendering.gallery import draw_attention, draw_faces, draw_turn
 
 
 @dataclass
-class Config:
+class Arguments:
     """Options."""
 
     output: Path = Path("docs")
@@ -33,29 +33,29 @@ class Config:
     """Which faces."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Draws all pictures."""
-    config.output.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(config.seed)
-    identity = config.deviations * rng.standard_normal((36, 80))
-    texture = config.deviations * rng.standard_normal((36, 80))
-    faces = draw_faces(identity, texture, np.zeros((36, 64)), config.cell)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(arguments.seed)
+    identity = arguments.deviations * rng.standard_normal((36, 80))
+    texture = arguments.deviations * rng.standard_normal((36, 80))
+    faces = draw_faces(identity, texture, np.zeros((36, 64)), arguments.cell)
 
     expression = np.eye(64)[: len(EXPRESSION_NAMES)]
     expression[EXPRESSION_NAMES.index("mouth_close"), 0] = 1.0
     zeros = np.zeros((len(expression), 80))
-    shapes = draw_faces(zeros, zeros, expression, config.cell)
+    shapes = draw_faces(zeros, zeros, expression, arguments.cell)
 
     person = identity[0] / 2, texture[0] / 2
     grids = {
         "face_gallery": (faces, 6),
         "face_expressions": (shapes, 8),
-        "turn_of_head": (draw_turn(*person, config.cell), 7),
-        "eye_attention": (draw_attention(*person, config.cell), 6),
+        "turn_of_head": (draw_turn(*person, arguments.cell), 7),
+        "eye_attention": (draw_attention(*person, arguments.cell), 6),
     }
     for name, (pictures, columns) in grids.items():
-        save_png(config.output / f"{name}.png", picture_grid(pictures, columns))
+        save_png(arguments.output / f"{name}.png", picture_grid(pictures, columns))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -52,7 +52,7 @@ class Arguments:
     preset: Preset = "demo"
     """What the other options are by default: for two CPU cores, or as published."""
     widths: Literal["published", "small"] = "published"
-    """Of both networks."""
+    """Widths of both networks."""
     with_temporal: bool = True
     """False: the paper's ablation without G^tem."""
     with_local: bool = True

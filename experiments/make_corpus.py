@@ -16,7 +16,7 @@ from facial_jax.audio.acoustic import default_acoustic_model
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Options."""
 
     output: Path = Path("runs/data")
@@ -32,7 +32,7 @@ class Config:
     fps: str = "25"
     """Frames per second, such as 25 or 30000/1001."""
     seed: int = 0
-    """Of speakers, sentences and movement."""
+    """Seed of speakers, sentences and movement."""
     demo_style: bool = False
     """Everybody moves like the bundled subject, whose FACIAL-GAN is trained on such a corpus."""
     acoustic_model: str = field(default_factory=default_acoustic_model)
@@ -41,7 +41,7 @@ class Config:
     """A folder of natural voices, as experiments.make_natural_speech makes it: every second speaker
     has one of them."""
     ratio: Literal["5-1-4", "7-1-2"] = "5-1-4"
-    """Of every ten clips, how many train, validate and test: FACIAL's ratio, or that of the paper
+    """Clips of every ten for training, validation and test: FACIAL's ratio, or that of the paper
     on head poses."""
     soft_tissue: bool = False
     """The face's shape goes with pose and jaw, as PGFace learns it: an identity for every frame."""
@@ -49,23 +49,23 @@ class Config:
     """Processes that make clips."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Makes the corpus, unless it is there already, and prints its folder."""
     corpus = SyntheticTalkingHeadConfig(
-        speakers=config.speakers,
-        new_speakers=config.new_speakers,
-        clips=config.clips,
-        clip_s=config.clip_s,
-        fps=config.fps,
-        seed=config.seed,
-        demo_style=config.demo_style,
-        acoustic_model=config.acoustic_model,
-        natural_speech=None if config.natural_speech is None else str(config.natural_speech),
-        ratio=config.ratio,
-        soft_tissue=config.soft_tissue,
+        speakers=arguments.speakers,
+        new_speakers=arguments.new_speakers,
+        clips=arguments.clips,
+        clip_s=arguments.clip_s,
+        fps=arguments.fps,
+        seed=arguments.seed,
+        demo_style=arguments.demo_style,
+        acoustic_model=arguments.acoustic_model,
+        natural_speech=None if arguments.natural_speech is None else str(arguments.natural_speech),
+        ratio=arguments.ratio,
+        soft_tissue=arguments.soft_tissue,
     )
-    print(build_corpus(corpus, config.output, workers=config.workers))
+    print(build_corpus(corpus, arguments.output, workers=arguments.workers))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -31,7 +31,7 @@ NAME = "demo"
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Trains the bundled subject's PGFace."""
 
     data: Path
@@ -60,23 +60,23 @@ def _demo_clip(clip: Clip, identity: np.ndarray) -> Clip:
     )
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Trains and writes the network."""
     identity = np.asarray(load_subject(NAME).identity.identity, np.float32)
-    clips = demo_clips(open_clips(config.data, TRAIN), identity)
-    validation = demo_clips(open_clips(config.data, VALIDATION), identity)
+    clips = demo_clips(open_clips(arguments.data, TRAIN), identity)
+    validation = demo_clips(open_clips(arguments.data, VALIDATION), identity)
     model = train_pgface(
-        config.training,
+        arguments.training,
         PgFaceGenerator(),
         procedural_face_model(),
         clips,
         validation,
         pgface_statistics(clips),
-        config.output,
+        arguments.output,
     )
-    save_pgface(config.file, model)
+    save_pgface(arguments.file, model)
 
 
 if __name__ == "__main__":
     enable_compilation_cache()
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -16,31 +16,31 @@ from facial_jax.pictures import contact_sheet, save_png
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Draws the README's pictures of the built-in subject."""
 
     output: Path = Path("docs")
     """The folder to put them into."""
     quality: int = 60
-    """Of WebP, 0 to 100."""
+    """Quality of WebP, 0 to 100."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Makes the frames and writes both pictures."""
     video = facial_jax.synthesize(facial_jax.sample_speech())
     frames = np.stack(list(video))
-    save_png(config.output / "demo.png", contact_sheet(frames, columns=6, rows=2))
+    save_png(arguments.output / "demo.png", contact_sheet(frames, columns=6, rows=2))
     moving = [Image.fromarray(frame) for frame in frames]
     moving[0].save(
-        config.output / "demo.webp",
+        arguments.output / "demo.webp",
         save_all=True,
         append_images=moving[1:],
         duration=round(1000 / video.fps),
         loop=0,
-        quality=config.quality,
+        quality=arguments.quality,
         method=6,
     )
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

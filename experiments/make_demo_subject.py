@@ -35,7 +35,7 @@ from facial_jax.subject import (
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Puts the built-in subject together."""
 
     facial_gan: Path
@@ -64,9 +64,9 @@ def place_pose_gan(model: PoseGan, rest_pose: np.ndarray) -> PoseGan:
     return model.replace(rest_pose=model.rest_pose + rest_pose)
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Writes the subject's folder."""
-    with np.load(config.data / "attributes.npz") as reference:
+    with np.load(arguments.data / "attributes.npz") as reference:
         person = Identity(
             **{k: jnp.asarray(reference[k]) for k in ("identity", "texture", "illumination")}
         )
@@ -74,18 +74,18 @@ def main(config: Config) -> None:
     subject = Subject(
         name="demo",
         fps=fps,
-        size=int(np.load(config.data / "frames.npy", mmap_mode="r").shape[1]),
+        size=int(np.load(arguments.data / "frames.npy", mmap_mode="r").shape[1]),
         identity=person,
         face_model=procedural_face_model(),
-        facial_gan=place_head(load_facial_gan(config.facial_gan), REST_POSE),
-        acoustic_model=config.acoustic_model,
-        acoustic_sha256=acoustic_model_hash(config.acoustic_model),
-        **load_rendering_to_video(config.rendering_to_video),
+        facial_gan=place_head(load_facial_gan(arguments.facial_gan), REST_POSE),
+        acoustic_model=arguments.acoustic_model,
+        acoustic_sha256=acoustic_model_hash(arguments.acoustic_model),
+        **load_rendering_to_video(arguments.rendering_to_video),
     )
-    save_subject(config.output, subject, face_model="procedural")
-    pose_gan = place_pose_gan(load_pose_gan(config.pose_gan), REST_POSE)
-    save_pose_gan(config.output / GENERATOR_FILE, pose_gan, half_precision=True)
+    save_subject(arguments.output, subject, face_model="procedural")
+    pose_gan = place_pose_gan(load_pose_gan(arguments.pose_gan), REST_POSE)
+    save_pose_gan(arguments.output / GENERATOR_FILE, pose_gan, half_precision=True)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -14,7 +14,7 @@ from facial_jax.files import write_bytes
 
 
 @dataclass
-class Config:
+class Arguments:
     """Options."""
 
     output: Path = Path("facial_jax/assets/face_model.safetensors")
@@ -24,13 +24,13 @@ class Config:
     """Rounds of spring relaxation."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Builds the mesh and writes it."""
-    mesh = face_mesh(config.relaxations)
-    write_bytes(config.output, save(mesh))
+    mesh = face_mesh(arguments.relaxations)
+    write_bytes(arguments.output, save(mesh))
     vertices, triangles = len(mesh["template"]), len(mesh["triangles"])
-    print(f"{vertices} vertices, {triangles} triangles: {config.output}")
+    print(f"{vertices} vertices, {triangles} triangles: {arguments.output}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

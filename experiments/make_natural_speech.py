@@ -25,7 +25,7 @@ _LOUDEST = 0.7
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Who speaks, and for how long."""
 
     output: Path = Path("runs/natural_speech")
@@ -35,7 +35,7 @@ class Config:
     minutes: float = 4.0
     """How long each voice speaks, without the pauses that a corpus puts between sentences."""
     seed: int = 0
-    """Of sentences and their speed."""
+    """Seed of the sentences and their speed."""
 
 
 def sentences(voice: str, minutes: float, seed: int) -> Iterator[tuple[str, np.ndarray, int, list]]:
@@ -57,17 +57,17 @@ def sentences(voice: str, minutes: float, seed: int) -> Iterator[tuple[str, np.n
             bar.update(round(length_s))
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Makes the voices that are missing, and prints their folders."""
-    unknown = set(config.voices) - set(NATURAL_VOICES)
+    unknown = set(arguments.voices) - set(NATURAL_VOICES)
     if unknown:
         sys.exit(f"--voices: expected some of {NATURAL_VOICES}, got {sorted(unknown)}")
-    for voice in config.voices:
-        folder = config.output / voice
+    for voice in arguments.voices:
+        folder = arguments.output / voice
         if not (folder / TABLE).is_file():
-            save_known_speech(folder, list(sentences(voice, config.minutes, config.seed)))
+            save_known_speech(folder, list(sentences(voice, arguments.minutes, arguments.seed)))
         print(folder)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

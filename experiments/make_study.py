@@ -17,7 +17,7 @@ from facial_jax.study.make import find_clips, make_study
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """What is asked, of what."""
 
     clips: Path
@@ -27,25 +27,25 @@ class Config:
     kind: Literal["ratings", "pairs"] = "ratings"
     """Ratings of single clips, or choices between two."""
     title: str = "Talking faces"
-    """Above the page."""
+    """Title of the page."""
     questions: tuple[str, ...] = ()
-    """Other questions than the papers'."""
+    """Questions in place of the papers'."""
     seed: int = 0
-    """Of the order in which clips get their names; participants see an order of their own."""
+    """Seed of the clips' names; each participant sees the clips in another order."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Makes the study and says where its page is."""
     page = make_study(
-        find_clips(config.clips),
-        config.output,
-        title=config.title,
-        pairs=config.kind == "pairs",
-        questions=config.questions,
-        seed=config.seed,
+        find_clips(arguments.clips),
+        arguments.output,
+        title=arguments.title,
+        pairs=arguments.kind == "pairs",
+        questions=arguments.questions,
+        seed=arguments.seed,
     )
     print(page)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Arguments, description=__doc__))

@@ -49,8 +49,8 @@ class Arguments(PersonalizationConfig):
     data: Path | None = None
     """The folder of a data set that the person is in, in place of a video."""
     prefix: str = ""
-    """Before a data set's splits: `new_speakers_` for people whom the general network never
-    heard."""
+    """Prefix of a data set's splits: `new_speakers_` for people whom the general network was not
+    trained on."""
     preset: Preset = "demo"
     """What the other options are by default: for two CPU cores, or as published."""
 
@@ -64,21 +64,23 @@ def parse(arguments: Sequence[str] | None = None) -> Arguments:
     return parse_preset(presets, description=__doc__, arguments=arguments)
 
 
-def main(config: Arguments) -> None:
+def main(arguments: Arguments) -> None:
     """Makes the subject, or ends with one line that says what is wrong."""
     enable_compilation_cache()
-    if (config.video is None) == (config.data is None):
-        got = "neither" if config.video is None else "both"
+    if (arguments.video is None) == (arguments.data is None):
+        got = "neither" if arguments.video is None else "both"
         sys.exit(f"error: video, data: expected one of them, got {got}")
     errors = (ValueError, OSError, ImportError, LandmarkerMissingError)
-    with ends_in_one_line("started again, it goes on where it was", errors):
-        if config.video is not None:
-            folder = personalize_video(config.video, config, say=tqdm.write)
+    with ends_in_one_line("started again, it goes on", errors):
+        if arguments.video is not None:
+            folder = personalize_video(arguments.video, arguments, say=tqdm.write)
         else:
-            training = open_clips(config.data, config.prefix + TRAIN).of_subject(config.subject)
-            validation = open_clips(config.data, config.prefix + VALIDATION)
+            training = open_clips(arguments.data, arguments.prefix + TRAIN).of_subject(
+                arguments.subject
+            )
+            validation = open_clips(arguments.data, arguments.prefix + VALIDATION)
             folder = personalize_clips(
-                config, training, validation.of_subject(config.subject), say=tqdm.write
+                arguments, training, validation.of_subject(arguments.subject), say=tqdm.write
             )
     print(f"{folder}: python -m experiments.synthesize --subject {folder} --audio FILE")
 

@@ -1,12 +1,12 @@
 """Videos of people in, tracked clips out: python -m experiments.prepare VIDEO… --output DIR.
 
 For each video a folder of its name: `video.mp4` (the crop that the clip's poses are for),
-`report.html` and `report.txt`, and last `clip.npz` (see `facial_jax.data.tracked_clip`): where it
-is, the clip is whole. Videos that cannot be used are listed with the reason in `left_out.tsv`.
+`report.html` and `report.txt`, and last `clip.npz` (see `facial_jax.data.tracked_clip`): if it is
+there, the clip is whole. Videos that cannot be used are listed with the reason in `left_out.tsv`.
 Started again after a stop, it does what is missing.
 
 Folders of thousands of videos are spread over processes by Apache Beam, on this machine or, with
-Beam's options, on any of its runners; videos and output must be where all workers see them:
+Beam's options, on any of its runners; all workers must see videos and output:
 
     python -m experiments.prepare FOLDER --output DIR --workers 16 --data-set runs/data
     python -m experiments.prepare FOLDER --output DIR --beam="--runner=FlinkRunner …"
@@ -27,7 +27,7 @@ from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Tracks the person in each video."""
 
     videos: tyro.conf.Positional[tuple[Path, ...]]
@@ -55,32 +55,32 @@ class Config:
     """Where data sets are, to make one of all clips in the output folder."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prepares all videos; ends with 1 if one was left out."""
     errors = (ValueError, OSError, ImportError, LandmarkerMissingError)
     with ends_in_one_line("started again, it goes on with the video that it was at", errors):
         how = Preparation(
-            output=config.output,
-            fps=config.fps,
-            size=config.size,
-            subject=config.subject,
-            acoustic_model=config.acoustic_model,
-            again=config.again,
-            per_frame_identity=config.per_frame_identity,
+            output=arguments.output,
+            fps=arguments.fps,
+            size=arguments.size,
+            subject=arguments.subject,
+            acoustic_model=arguments.acoustic_model,
+            again=arguments.again,
+            per_frame_identity=arguments.per_frame_identity,
         )
-        videos = find_videos(config.videos, output=config.output)
-        load_acoustic_model(config.acoustic_model)
-        config.output.mkdir(parents=True, exist_ok=True)
+        videos = find_videos(arguments.videos, output=arguments.output)
+        load_acoustic_model(arguments.acoustic_model)
+        arguments.output.mkdir(parents=True, exist_ok=True)
         left_out = prepare_videos(
-            videos, how, workers=config.workers, beam=config.beam, say=tqdm.write
+            videos, how, workers=arguments.workers, beam=arguments.beam, say=tqdm.write
         )
     for _, video, reason in left_out:
         tqdm.write(f"left out {video}: {reason}")
-    if config.data_set is not None:
+    if arguments.data_set is not None:
         from data_specs.talking_head.builder import build_talking_head
 
         try:
-            print(build_talking_head(config.output, config.data_set)[0])
+            print(build_talking_head(arguments.output, arguments.data_set)[0])
         except (FileNotFoundError, ValueError) as error:
             sys.exit(f"error: {error}")
     if {clip for clip, *_ in left_out} & {video.clip for video in videos}:
@@ -88,4 +88,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -30,7 +30,7 @@ ENDINGS = (".png", ".glb")
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Options."""
 
     seed: int | None = None
@@ -49,37 +49,37 @@ class Config:
     """Height and width of the picture in pixels."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Draws and writes, or ends with one line that says what is wrong."""
-    if config.parameters is not None and config.seed is not None:
+    if arguments.parameters is not None and arguments.seed is not None:
         sys.exit("error: seed, parameters: expected one of them, got both")
     try:
-        picture, mesh = write_face(config)
+        picture, mesh = write_face(arguments)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")
     print(f"{picture}, {mesh}")
 
 
-def write_face(config: Config) -> tuple[Path, Path]:
+def write_face(arguments: Arguments) -> tuple[Path, Path]:
     """Draws the face; the two files' paths."""
-    if config.face_model is None:
+    if arguments.face_model is None:
         model, names = procedural_face_model(), EXPRESSION_NAMES
     else:
-        model, names = load_bfm(config.face_model), ()
-    if config.parameters is not None:
-        parameters = read_parameters(config.parameters)
-    elif config.seed is not None:
-        parameters = random_parameters(config.seed)
+        model, names = load_bfm(arguments.face_model), ()
+    if arguments.parameters is not None:
+        parameters = read_parameters(arguments.parameters)
+    elif arguments.seed is not None:
+        parameters = random_parameters(arguments.seed)
     else:
         parameters = average_parameters()
     # An ending of another kind is a part of the name.
-    name = config.output.stem if config.output.suffix in ENDINGS else config.output.name
-    picture, mesh = (config.output.with_name(name + ending) for ending in ENDINGS)
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    save_png(picture, draw(model, parameters, config.size))
+    name = arguments.output.stem if arguments.output.suffix in ENDINGS else arguments.output.name
+    picture, mesh = (arguments.output.with_name(name + ending) for ending in ENDINGS)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    save_png(picture, draw(model, parameters, arguments.size))
     write_bytes(mesh, make_glb(model, parameters, tuple(names)))
     return picture, mesh
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Arguments))

@@ -12,7 +12,7 @@ from facial_jax.study.table import read_answers, study_table, text_table
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Whose answers."""
 
     answers: tyro.conf.Positional[tuple[Path, ...]]
@@ -21,10 +21,10 @@ class Config:
     """key.json of the study."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Prints the table."""
-    print(text_table(study_table(read_answers(config.answers), config.key)))
+    print(text_table(study_table(read_answers(arguments.answers), arguments.key)))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Arguments, description=__doc__))

@@ -4,7 +4,7 @@ A text is spoken first; what is said is known then, and need not be heard:
 
     python -m experiments.synthesize --text "Good morning." --output talk.mp4
 
-A folder of recordings becomes a folder of videos; a run that was stopped goes on where it was:
+A folder of recordings becomes a folder of videos; a run that was stopped continues:
 
     python -m experiments.synthesize --audio recordings --output videos
 """
@@ -23,7 +23,7 @@ from facial_jax.streamed_video import CHUNK_FRAMES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(MotionOptions):
+class Arguments(MotionOptions):
     """Makes a video of a subject speaking; of a folder of recordings, one of each."""
 
     output: Path = Path("talk.mp4")
@@ -40,37 +40,37 @@ class Config(MotionOptions):
     """PEM file of the key's certificate and those that lead to its authority."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Makes the video or videos, or ends with one line that says what is wrong."""
-    if (config.sign_key is None) != (config.sign_certificate is None):
+    if (arguments.sign_key is None) != (arguments.sign_certificate is None):
         sys.exit("error: sign_key, sign_certificate: expected both or neither, got one")
-    if config.audio is not None and config.audio.is_dir():
-        return make_many(config)
-    video = make_video(facial_jax.synthesize, config, **options(config))
+    if arguments.audio is not None and arguments.audio.is_dir():
+        return make_many(arguments)
+    video = make_video(facial_jax.synthesize, arguments, **options(arguments))
     print(f"{video.path}: {len(video)} frames, {float(len(video) / video.fps):.2f} s")
 
 
-def options(config: Config) -> dict[str, Any]:
+def options(arguments: Arguments) -> dict[str, Any]:
     """How videos are drawn and written."""
     signature = None
-    if config.sign_key is not None:
-        signature = facial_jax.Signature(config.sign_key, config.sign_certificate)
+    if arguments.sign_key is not None:
+        signature = facial_jax.Signature(arguments.sign_key, arguments.sign_certificate)
     return dict(
-        output=config.output,
-        full_frame=config.full_frame,
-        chunk_frames=config.chunk_frames,
+        output=arguments.output,
+        full_frame=arguments.full_frame,
+        chunk_frames=arguments.chunk_frames,
         signature=signature,
     )
 
 
-def make_many(config: Config) -> None:
+def make_many(arguments: Arguments) -> None:
     """Makes the videos of a folder and prints what became of each recording."""
     facial_jax.enable_compilation_cache()
-    with ends_in_one_line("the same command goes on here", GIVEN_ERRORS):
-        if config.text is not None or config.export is not None:
+    with ends_in_one_line("the same command goes on", GIVEN_ERRORS):
+        if arguments.text is not None or arguments.export is not None:
             raise ValueError("text, export: expected none beside a folder of recordings")
         outcomes = facial_jax.synthesize_folder(
-            config.audio, subject=config.subject, **motion(config), **options(config)
+            arguments.audio, subject=arguments.subject, **motion(arguments), **options(arguments)
         )
     print(outcome_table(outcomes))
     if any(outcome.error for outcome in outcomes):
@@ -78,4 +78,4 @@ def make_many(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Arguments, description=__doc__))

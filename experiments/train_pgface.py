@@ -1,10 +1,11 @@
 """Trains a PGFace for each person of a data set: python -m experiments.train_pgface --data FOLDER.
 
 By default for two CPU cores, in minutes; `--preset paper` is as published. Each person's run has a
-folder of its own, OUTPUT/NAME, in which pgface.safetensors is in the end. A run that was stopped
-goes on from its last checkpoint when it is started again with the same options.
+folder of its own, OUTPUT/NAME, in which pgface.safetensors is in the end. A run that was stopped,
+or killed, goes on from its last checkpoint when it is started again with the same options, and ends
+with the same numbers.
 
-PGFace learns how the face's shape goes with pose and speech where the clips have a shape for every
+PGFace learns how the face's shape goes with pose and speech if the clips have a shape for every
 frame: make_corpus with `--soft-tissue`, or prepare with `--per-frame-identity`. Of others it learns
 expressions only.
 """
@@ -16,7 +17,7 @@ from typing import Literal
 import tyro
 
 from data_specs.clips import open_people
-from experiments import Preset, parse_preset
+from experiments import GOES_ON, Preset, ends_in_one_line, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.models.pgface.config import PgFaceTrainingConfig
 from facial_jax.models.pgface.network import PgFaceGenerator
@@ -39,7 +40,7 @@ class Arguments:
     preset: Preset = "demo"
     """What the other options are by default: for two CPU cores, or as published."""
     face_model: Literal["procedural", "bfm"] = "procedural"
-    """Of the clips' coefficients."""
+    """Face model of the clips' coefficients."""
     fixed_identity: bool = False
     """Learn the expression alone: what PGFace is compared with."""
     training: PgFaceTrainingConfig = field(default_factory=PgFaceTrainingConfig)
@@ -59,17 +60,18 @@ PRESETS = {
 
 def main(arguments: Arguments) -> None:
     """All runs, one after the other."""
-    face_model = FACE_MODELS[arguments.face_model]()
-    for name, clips in open_people(arguments.data, arguments.subject):
-        train_pgface(
-            arguments.training,
-            PgFaceGenerator(),
-            face_model,
-            clips.train,
-            clips.validation,
-            pgface_statistics(clips.train, fixed_identity=arguments.fixed_identity),
-            arguments.output / name,
-        )
+    with ends_in_one_line(GOES_ON):
+        face_model = FACE_MODELS[arguments.face_model]()
+        for name, clips in open_people(arguments.data, arguments.subject):
+            train_pgface(
+                arguments.training,
+                PgFaceGenerator(),
+                face_model,
+                clips.train,
+                clips.validation,
+                pgface_statistics(clips.train, fixed_identity=arguments.fixed_identity),
+                arguments.output / name,
+            )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ of their names. The baseline CNN is `--training.weights.gan 0`; the ablations ar
 `--training.weights.motion 0` and `--no-with-initial-pose`.
 
 `--data` is the folder of a data set, such as `make_corpus --ratio 7-1-2` prints. A run that was
-stopped goes on from its last checkpoint when it is started again with the same options.
+stopped, or killed, goes on from its last checkpoint when it is started again with the same options,
+and ends with the same numbers.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from typing import Literal
 import tyro
 
 from data_specs.clips import open_clips
-from experiments import Preset, parse_preset
+from experiments import GOES_ON, Preset, ends_in_one_line, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.splits import TRAIN, VALIDATION
 from facial_jax.models.pose_gan.config import PoseGanTrainingConfig
@@ -46,7 +47,7 @@ class Arguments:
     each_subject: bool = False
     """One network for each person instead."""
     widths: Literal["paper", "small"] = "paper"
-    """Of both networks."""
+    """Widths of both networks."""
     with_initial_pose: bool = True
     """False: the ablation without the initial pose."""
     training: PoseGanTrainingConfig = field(default_factory=PoseGanTrainingConfig)
@@ -77,13 +78,13 @@ PRESETS = {
 
 def main(arguments: Arguments) -> None:
     """The whole run, or one for each person."""
-    clips = open_clips(arguments.data, TRAIN)
-    if arguments.each_subject:
-        for subject in clips.subjects:
+    with ends_in_one_line(GOES_ON):
+        if not arguments.each_subject:
+            train(arguments)
+            return
+        for subject in open_clips(arguments.data, TRAIN).subjects:
             output = arguments.output / subject
             train(dataclasses.replace(arguments, subject=subject, output=output))
-    else:
-        train(arguments)
 
 
 def train(arguments: Arguments) -> None:

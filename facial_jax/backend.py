@@ -4,10 +4,10 @@ import jax
 
 
 def on_cpu() -> bool:
-    """True where JAX's default device is a CPU; asked while tracing, not at import."""
+    """True if JAX's default device is a CPU; asked while tracing, not at import."""
     return jax.default_backend() == "cpu"
 
 
 def on_gpu() -> bool:
-    """True where JAX's default device is a GPU; False on CPUs and TPUs."""
+    """True if JAX's default device is a GPU; False on CPUs and TPUs."""
     return jax.default_backend() == "gpu"

@@ -21,7 +21,7 @@ def enable_compilation_cache() -> None:
     On GPUs JAX keeps there, too, which of its kernels XLA found to be the fastest: a program that
     has changed does not try again those that it had before.
 
-    Leaves JAX's settings alone where the user has chosen a cache. A directory that cannot be
+    Leaves JAX's settings alone if the user has chosen a cache. A directory that cannot be
     written only means that nothing is kept.
     """
     if jax.config.jax_compilation_cache_dir is None:

@@ -25,10 +25,10 @@ def _accepts(option: str, value: str) -> bool:
 
 
 def cpu_compiler_options() -> dict[str, str] | None:
-    """Options for `jax.jit(f, compiler_options=…)`; None where there is nothing to set.
+    """Options for `jax.jit(f, compiler_options=…)`; None if there is nothing to set.
 
     jaxlib 0.10.2 can hand convolutions and products to a faster library on CPUs, about twice as
-    fast in our networks, but does not by itself.  The option is set only where the default
+    fast in our networks, but does not by itself.  The option is set only if the default
     device is a CPU and the installed jaxlib knows it.
     """
     if not on_cpu() or not _accepts(_YNN_OPTION, _YNN_VALUE):

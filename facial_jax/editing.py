@@ -1,7 +1,7 @@
 """Editing attributes before they are rendered: scale, shift, smooth, keyframe, or take from others.
 
 Each function returns new attributes of the same length and touches only what it is told to; an
-identity per frame and a gaze, where there are, stay as they are. Frames count from 0. Blinks stay
+identity per frame and a gaze, if there are, stay as they are. Frames count from 0. Blinks stay
 within 0 to 5. All is done on the host, in float32.
 
     video = facial_jax.synthesize("speech.wav")
@@ -207,7 +207,7 @@ def transfer_attributes(
 ) -> Attributes:
     """Takes fields from another recording, brought to this one's frame rate.
 
-    Where the other recording is shorter it is played forth and back, so that nothing jumps.
+    If the other recording is shorter, it is played forwards and backwards, so that nothing jumps.
 
     Args:
         attributes: (t) frames at `fps`.
@@ -339,7 +339,7 @@ def check_attributes(attributes: Attributes) -> None:
     if max(np.abs(x).max(), np.abs(y).max(), z.max()) > MAX_SHIFT_DM or z.min() < FARTHEST_DM:
         raise ValueError(
             f"pose: expected x, y and z in decimetres, up to {MAX_SHIFT_DM:g} from the middle and "
-            f"z from {FARTHEST_DM:g} on, got x up to {np.abs(x).max():.3g}, y up to "
+            f"z of at least {FARTHEST_DM:g}, got x up to {np.abs(x).max():.3g}, y up to "
             f"{np.abs(y).max():.3g} and z from {z.min():.3g} to {z.max():.3g}: the head would not "
             "be in the picture"
         )

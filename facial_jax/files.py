@@ -32,7 +32,7 @@ def whole_or_nothing(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     # Short, whatever the name is: the longest name is one that can be written.
     partial = path.parent / f".{secrets.token_hex(6)}.part{path.suffix[-16:]}"
-    # Made now, with the rights that the user's new files have; fails where there is one.
+    # Made now, with the rights that the user's new files have; fails if there is one.
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
@@ -55,7 +55,7 @@ def exclusive(path: str | os.PathLike, *, waiting: Callable[[], None]) -> Iterat
     """Lets one process at a time do what is inside; gives whether another was at it before.
 
     The system lets go of the lock when its process ends, however it ends: none is ever left behind,
-    only the empty file at `path`. Where the file system knows no locks, nothing is locked.
+    only the empty file at `path`. If the file system knows no locks, nothing is locked.
 
     Args:
         path: a file for the lock alone, in a folder that exists.
@@ -77,7 +77,7 @@ def exclusive(path: str | os.PathLike, *, waiting: Callable[[], None]) -> Iterat
 
 @contextmanager
 def alone_in(folder: str | os.PathLike) -> Iterator[None]:
-    """Lets one process at a time work in a folder, which is made if need be.
+    """Lets one process at a time work in a folder, which is created if it is missing.
 
     Raises:
         BlockingIOError: another process works there.

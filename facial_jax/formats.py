@@ -12,7 +12,7 @@ class NewerFormatError(ValueError):
     """A file was written by a newer version of this project."""
 
 
-def check_format(found: Any, known: int, path: Path) -> None:
+def check_format(version: Any, known: int, path: Path) -> None:
     """Refuses what this code does not know.
 
     Args:
@@ -24,10 +24,10 @@ def check_format(found: Any, known: int, path: Path) -> None:
         NewerFormatError: it was written by newer code.
         ValueError: it is no such number.
     """
-    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
-        raise ValueError(f"{path}: expected a format's number, got {found!r}")
-    if found > known:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"{path}: expected a format's number, got {version!r}")
+    if version > known:
         raise NewerFormatError(
-            f"{path} is of format {found}, and this facial_jax knows those up to {known}: it was "
+            f"{path} is of format {version}, and this facial_jax knows those up to {known}: it was "
             "written by a newer version; install that one (pip install --upgrade facial_jax)"
         )

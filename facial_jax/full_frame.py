@@ -132,7 +132,7 @@ def save_full_frame_reference(
 
 
 def load_full_frame_reference(folder: str | os.PathLike) -> FullFrameReference | None:
-    """What is in a subject's folder; None where it has no full frames.
+    """What is in a subject's folder; None if it has no full frames.
 
     Raises:
         ValueError: the file is damaged.

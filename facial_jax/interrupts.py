@@ -19,7 +19,7 @@ class StopRequest:
 def stop_on_request() -> Iterator[StopRequest]:
     """While inside, in the main thread, a request to stop raises KeyboardInterrupt.
 
-    An exception may get lost where JAX is calling back: it is raised again until it arrives.
+    An exception may get lost in a callback of JAX's: it is raised again until it arrives.
     """
     request = StopRequest()
     timed = hasattr(signal, "setitimer")

@@ -2,7 +2,7 @@
 
 The subject is loaded once, and what JAX compiles serves every recording, whatever its length. What
 a video was made from is a line of `made_from.jsonl` in the output folder: a run that was stopped
-goes on where it was, and a recording that has changed is made again.
+continues, and a recording that has changed is made again.
 """
 
 import json
@@ -65,10 +65,10 @@ def synthesize_folder(
 
     Args:
       audio: the folder of recordings.
-      output: the folder of videos; made where it is missing.
+      output: the folder of videos; made if it is missing.
       subject: as in `facial_jax.synthesize`.
       pose_from: a video or clip.npz whose head motion to take; it is tracked once.
-      blink_from: likewise, whose blinks.
+      blink_from: a video or clip.npz whose blinks to take; it is tracked once.
       signature: as in `facial_jax.synthesize`.
       progress: show a progress bar of recordings.
       options: further arguments of `facial_jax.synthesize` that JSON can hold, such as `fps`.
@@ -124,9 +124,9 @@ def outcome_table(outcomes: list[Outcome]) -> str:
     """How many were made, and a line for each that failed: its name and why."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     kept = sum(outcome.kept for outcome in outcomes)
-    made = len(outcomes) - len(failed) - kept
+    new = len(outcomes) - len(failed) - kept
     noun = "recording" if len(outcomes) == 1 else "recordings"
-    lines = [f"{len(outcomes)} {noun}: {made} made, {kept} made before, {len(failed)} failed"]
+    lines = [f"{len(outcomes)} {noun}: {new} made, {kept} made before, {len(failed)} failed"]
     width = max((len(str(outcome.audio)) for outcome in failed), default=0)
     lines += [f"  {outcome.audio!s:<{width}}  {outcome.error}" for outcome in failed]
     return "\n".join(lines)

@@ -61,7 +61,7 @@ def make_motion(
         method: see `facial_jax.synthesize`, and so are the others.
         seed: of another take.
         speech_features: the user's own.
-        phones: all that is said, where it is known.
+        phones: all that is said, if it is known.
         attributes: in place of those that the speech makes.
         pose_from: whose head motion to take.
         blink_from: whose blinks to take.
@@ -130,9 +130,9 @@ def take_pose(
 ) -> Attributes:
     """The head moves as in another recording, about the mean pose that it had.
 
-    The other recording is brought to this frame rate. Where it is the shorter one it is played
-    forth and back, coming to rest before it turns. Angles and places are taken as differences from
-    its mean.
+    The other recording is brought to this frame rate. If it is the shorter one, it is played
+    forwards and backwards, coming to rest before it turns. Angles and places are taken as
+    differences from its mean.
 
     Raises:
         ValueError: a recording has no frames.
@@ -154,10 +154,10 @@ def take_pose(
 def forth_and_back(
     length: int, count: int, step: float, *, turn_frames: float
 ) -> Float[np.ndarray, "count"]:
-    """Where `count` frames are in a recording of `length` frames that is played at `step` frames
-    each, forth and back.
+    """The places of `count` frames in a recording of `length` frames that is played at `step`
+    frames each, forwards and backwards.
 
-    Where the way turns it slows down, over about `turn_frames`; elsewhere the tempo is kept. A
+    Before it turns it slows down, over about `turn_frames`; elsewhere the tempo is kept. A
     recording that is long enough is played as it is.
     """
     way, last = np.arange(count) * step, length - 1

@@ -28,7 +28,7 @@ def opencv() -> ModuleType:
 
 
 def resize(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "n n 3"]:
-    """A square picture at another size, averaged where it becomes smaller."""
+    """A square picture at another size, averaged if it becomes smaller."""
     cv2 = opencv()
     if image.shape[0] == size:
         return np.ascontiguousarray(image)

@@ -38,7 +38,7 @@ def svg_plot(title: str, curves: dict[str, np.ndarray], times_s: np.ndarray | No
 
 
 def svg_bars(title: str, groups: dict[str, dict[str, float]]) -> str:
-    """Bars from 0 on: groups by name, and in each its values by name, the same in every group."""
+    """Bars that start at 0: groups by name, in each its values by name, which all groups have."""
     names = list(next(iter(groups.values())))
     values = [value for group in groups.values() for value in group.values()]
     high = max([*values, 1e-9])

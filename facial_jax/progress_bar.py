@@ -10,7 +10,7 @@ DELAY_S = 1.0
 
 
 def progress_bar(what: str, shown: bool) -> Callable[..., tqdm]:
-    """What makes a bar of this title over an iterable or a total; silent where not `shown`."""
+    """What makes a bar of this title over an iterable or a total; silent if not `shown`."""
     return functools.partial(tqdm, desc=what, disable=not shown, delay=DELAY_S, leave=False)
 
 

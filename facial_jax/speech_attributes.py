@@ -90,7 +90,7 @@ def listen(
     """What the subject hears of this speech, a row for each frame at the subject's own rate.
 
     Raises:
-        ValueError: given features that do not fit, none given where the subject needs them, or
+        ValueError: given features that do not fit, none given if the subject needs them, or
             another acoustic model here than the subject was trained with.
     """
     if speech_features is not None:

@@ -1,6 +1,6 @@
 """Results that are kept in a folder with their provenance, and made again when that has changed.
 
-A stage that was stopped goes on where its folder has its provenance; a folder of another provenance
+A stage that was stopped continues if its folder has its provenance; a folder of another provenance
 is cleared first, so that nothing of two results is ever mixed.
 """
 

@@ -92,7 +92,7 @@ class Subject:
     pose_limits: Float[Array | np.ndarray, "2 6"] | None = None
     # between which poses the network has seen faces, radians and decimetres; None: not known
     acoustic_model: str = BUNDLED
-    # what listens to the speech: a name of `load_acoustic_model`, or "given" where the user does
+    # what listens to the speech: a name of `load_acoustic_model`, or "given": the user's features
     acoustic_sha256: str | None = None
     # its `acoustic_model_hash` when the subject was trained with it; None: not remembered
     full_frame: FullFrameReference | None = None
@@ -116,7 +116,7 @@ class Subject:
     def scene(self) -> Scene:
         """What the rendering-to-video network has seen rendered.
 
-        Raises ValueError where the texture is another face model's, or the background of another
+        Raises ValueError if the texture is another face model's, or the background of another
         size.
         """
         return make_scene(
@@ -129,7 +129,7 @@ class Subject:
         )
 
     def check_renders(self) -> None:
-        """Raises ValueError where the subject has no rendering-to-video network."""
+        """Raises ValueError if the subject has no rendering-to-video network."""
         if self.rendering_to_video is None:
             raise ValueError(
                 f"subject: {self.name} has no rendering-to-video network yet, so its attributes "
@@ -139,7 +139,7 @@ class Subject:
             )
 
     def check_acoustic_model(self) -> None:
-        """Raises ValueError where its acoustic model is not the one that it was trained with."""
+        """Raises ValueError if its acoustic model is not the one that it was trained with."""
         if self.acoustic_sha256 is None:
             return
         here = acoustic_model_hash(self.acoustic_model)
@@ -151,7 +151,7 @@ class Subject:
             )
 
     def check_full_frame(self) -> None:
-        """Raises ValueError where the subject has no full frames."""
+        """Raises ValueError if the subject has no full frames."""
         if self.full_frame is None:
             raise ValueError(
                 f"full_frame: subject {self.name} has no {FULL_FRAME} in its folder, so only its "
@@ -160,7 +160,7 @@ class Subject:
             )
 
     def check_pose_gan(self) -> None:
-        """Raises ValueError where the subject has no PoseGAN or no PGFace."""
+        """Raises ValueError if the subject has no PoseGAN or no PGFace."""
         for model, file, script in (
             (self.pose_gan, POSE_GAN, "experiments.train_pose_gan"),
             (self.pgface, PGFACE, "experiments.train_pgface"),
@@ -193,19 +193,19 @@ def save_rendering_to_video(
 
     The network has seen them, and makes sense with them only.
     """
-    seen = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
+    conditions = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
     if surroundings is not None:
-        seen["surroundings"] = surroundings_arrays(surroundings)
+        conditions["surroundings"] = surroundings_arrays(surroundings)
     if eyes is not None:
-        seen["eyes"] = eyes_arrays(eyes)
+        conditions["eyes"] = eyes_arrays(eyes)
     if pose_limits is not None:
-        seen["motion"] = {"pose_limits": np.asarray(pose_limits, np.float32)}
+        conditions["motion"] = {"pose_limits": np.asarray(pose_limits, np.float32)}
     description = {
         "class": type(generator).__name__,
         "module": module_config(generator),
         "window_half": window_half,
     }
-    save_variables(Path(path), {"params": params, **seen}, description, half_precision=True)
+    save_variables(Path(path), {"params": params, **conditions}, description, half_precision=True)
 
 
 def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:

@@ -69,8 +69,8 @@ def synthesize(
         such as another video's attributes after `facial_jax.editing`; default: the method's.
       pose_from: another recording whose head motion to take: a video, which is then tracked, a
         tracked clip.npz, or attributes and their frame rate. It moves the head about the subject's
-        own mean pose, and is played forth and back where it is shorter than the speech.
-      blink_from: likewise, whose blinks to take.
+        own mean pose, and is played forwards and backwards if it is shorter than the speech.
+      blink_from: another recording whose blinks to take, given as for `pose_from`.
       head_motion: factor of the head's motion about its mean pose, 0 to 5.
       full_frame: show the head in whole frames of the subject's reference video, with background
         and body; default: the head alone.
@@ -80,7 +80,7 @@ def synthesize(
       progress: show progress bars for what takes longer than a second.
 
     Returns:
-      The video: its attributes, its frames as an iterator, and its path where it was written.
+      The video: its attributes, its frames as an iterator, and its path if it was written.
 
     Raises:
       FileNotFoundError: no such audio file, subject, recording or output folder.

@@ -43,12 +43,12 @@ SOUND_BIT_RATE = 128_000
 QUEUED_CHUNKS = 2
 PROBE_FRAMES = 8
 PROBE_ERROR = 4.0  # mean difference of the pixels, of 255
-# With so many cores libx264 is not what is waited for: each encodes 200 frames of 512×512 a second.
+# With this many cores libx264 is not the bottleneck: each encodes 200 frames of 512×512 a second.
 SOFTWARE_CORES = 8
 
 
 @dataclass(frozen=True)
-class Encoder:
+class VideoEncoder:
     """A video encoder of FFmpeg's."""
 
     name: str
@@ -59,14 +59,14 @@ class Encoder:
 
 # Constant quality. Threads, as many as the machine and the picture's height allow, work on frames
 # that follow each other, not on slices of one: the file is then of the same size on every machine,
-# where slices for 16 cores make it a tenth larger. Faster presets double the file.
-SOFTWARE = Encoder("libx264", {"crf": "18", "preset": "veryfast", "thread_type": "frame"})
+# while slices for 16 cores make it a tenth larger. Faster presets double the file.
+SOFTWARE = VideoEncoder("libx264", {"crf": "18", "preset": "veryfast", "thread_type": "frame"})
 # NVIDIA's encoder at constant quality of the same number, and the profile that libx264 has.
-HARDWARE = Encoder(
+HARDWARE = VideoEncoder(
     "h264_nvenc", {"rc": "vbr", "cq": "18", "preset": "p4", "tune": "hq", "profile": "high"}
 )
 # WebM takes no H.264. Constant quality, about as good as the others'.
-WEBM = Encoder("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "5"})
+WEBM = VideoEncoder("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "5"})
 _hardware_works: dict[tuple[int, int], bool] = {}  # by size; found out once per process
 
 
@@ -80,7 +80,7 @@ def check_output(path: str | os.PathLike, *, read: Sequence[object] = ()) -> Pat
     """The path of a video to be written, checked before any work is done.
 
     Args:
-      path: a file with an ending of `FORMATS`; where it is a link, the file that it leads to is
+      path: a file with an ending of `FORMATS`; if it is a link, the file that it leads to is
         written.
       read: what the video is made from; paths among it must not be the output.
 
@@ -140,9 +140,9 @@ def write_video(
     """Encodes chunks of frames, each uint8 (n, h, w, 3), with the speech beside them.
 
     The format is that of the path's ending, one of `FORMATS`. Encoding runs in a thread of its own,
-    a few chunks behind the one that makes the frames; H.264 with libx264, or in hardware where
+    a few chunks behind the one that makes the frames; H.264 with libx264, or in hardware if
     `choose_encoder` finds that faster: the same format and about the same quality, other bytes. The
-    file is tagged as synthetic, and signed where there is a signature. Whatever goes wrong, an
+    file is tagged as synthetic, and signed if there is a signature. Whatever goes wrong, an
     interrupt included, `path` is either whole or as it was before.
 
     Raises:
@@ -205,10 +205,10 @@ class _Writer:
             yield chunk
 
 
-def choose_encoder(size: tuple[int, int]) -> Encoder:
+def choose_encoder(size: tuple[int, int]) -> VideoEncoder:
     """What encodes frames of this (height, width) on this machine.
 
-    NVIDIA's encoder where JAX computes on a GPU, fewer than 8 cores are there for libx264, and a
+    NVIDIA's encoder if JAX computes on a GPU, fewer than 8 cores are there for libx264, and a
     few frames of this size come out of it as they went in, which is tried once in a process:
     FFmpeg lists it without any GPU, and several GPUs (A100, H100) have none. Libx264 otherwise.
     """
@@ -219,7 +219,7 @@ def choose_encoder(size: tuple[int, int]) -> Encoder:
     return HARDWARE if _hardware_works[size] else SOFTWARE
 
 
-def _works(encoder: Encoder, size: tuple[int, int]) -> bool:
+def _works(encoder: VideoEncoder, size: tuple[int, int]) -> bool:
     """Whether frames of a moving pattern can be encoded, and look like themselves when decoded."""
     rows, columns = (np.sin(np.arange(length) / 16) for length in size)
     waves = rows[:, None, None] + columns[:, None] * np.array([1.0, 0.0, -1.0])
@@ -269,7 +269,7 @@ class _VideoTrack:
     def __init__(
         self,
         container: av.container.OutputContainer,
-        encoder: Encoder,
+        encoder: VideoEncoder,
         size: tuple[int, int],
         fps: Fraction,
     ):

@@ -232,7 +232,7 @@ def test_a_subject_without_pose_gan_says_what_makes_one(both, speech, tmp_path):
         facial_jax.synthesize(sound, subject=only, method="pose_gan", progress=False)
     save_subject(tmp_path / "anna", without, face_model="procedural")
     for command in (animate_head, synthesize):
-        config = command.Config(
+        config = command.Arguments(
             audio=facial_jax.sample_speech(),
             subject=str(tmp_path / "anna"),
             method="pose_gan",
@@ -250,7 +250,7 @@ def test_the_command_writes_video_head_and_curves(speech, tmp_path, capsys):
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes((speech[: RATE // 5] * 32767).astype("<i2").tobytes())
-    config = animate_head.Config(
+    config = animate_head.Arguments(
         audio=path, output=tmp_path / "a.mp4", export=tmp_path / "a.csv", size=SIZE,
         chunk_frames=16, seed=1,
     )  # fmt: skip

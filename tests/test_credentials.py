@@ -164,7 +164,7 @@ def test_the_command_hands_on_who_signs(signer, tmp_path, monkeypatch):
     options = {"audio": tmp_path / "speech.wav"}
     options |= {"sign_key": files["key"], "sign_certificate": files["certificate"]}
     with pytest.raises(AttributeError):  # there is no video here
-        command.main(command.Config(**options))
+        command.main(command.Arguments(**options))
     assert asked[0]["signature"] == Signature(**files)
     with pytest.raises(SystemExit, match="sign_key, sign_certificate: expected both or neither"):
-        command.main(command.Config(**options | {"sign_certificate": None}))
+        command.main(command.Arguments(**options | {"sign_certificate": None}))

@@ -158,7 +158,7 @@ def test_folders_that_cannot_be_are_named(recordings, demo, tmp_path):
 def test_the_command_prints_the_table_and_fails_where_one_failed(
     recordings, instead, tmp_path, capsys
 ):
-    config = command.Config(audio=recordings, output=tmp_path / "out")
+    config = command.Arguments(audio=recordings, output=tmp_path / "out")
     with pytest.raises(SystemExit) as ended:
         command.main(config)
     assert ended.value.code == 1

@@ -69,6 +69,17 @@ def test_the_library_imports_neither_scripts_nor_data_sets():
     assert not wrong
 
 
+def test_no_two_classes_of_the_library_share_a_name_and_command_lines_are_called_arguments():
+    where: dict[str, list[str]] = {}
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and name.startswith(("facial_jax", "data_specs")):
+                where.setdefault(node.name, []).append(name)
+            elif isinstance(node, ast.ClassDef):
+                assert node.name != "Config", name
+    assert {name: found for name, found in where.items() if len(found) > 1} == {}
+
+
 def test_the_library_parses_no_arguments_and_prints_nothing():
     for name, tree in modules().items():
         if not name.startswith("facial_jax"):
@@ -99,7 +110,8 @@ def test_every_file_beside_the_scripts_is_one(name):
 def test_importing_and_synthesizing_needs_no_heavy_package(tmp_path):
     code = (
         "import sys, numpy as np, facial_jax\n"
-        "heavy = ('mediapipe', 'torch', 'tensorflow', 'cv2', 'grain', 'orbax', 'matplotlib')\n"
+        "heavy = ('mediapipe', 'torch', 'tensorflow', 'cv2', 'grain', 'orbax', 'matplotlib',"
+        " 'chex', 'dm_pix', 'librosa')\n"
         "print([m for m in heavy if m in sys.modules])\n"
         "speech = np.zeros(1600, np.float32), 16000\n"
         "frame = next(iter(facial_jax.synthesize(speech, progress=False)))\n"

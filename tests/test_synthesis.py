@@ -245,7 +245,7 @@ def test_full_frames_must_be_there_to_be_asked_for(demo, speech, tmp_path):
         synthesize((speech[:RATE], RATE), subject=demo, full_frame=True)
     with pytest.raises(SystemExit, match="error: full_frame"):
         command.main(
-            command.Config(
+            command.Arguments(
                 audio=facial_jax.sample_speech(), output=tmp_path / "talk.mp4", full_frame=True
             )
         )
@@ -356,7 +356,7 @@ def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
         "make = facial_jax.synthesize\n"
         "facial_jax.synthesize = lambda audio, **options: make(sound, **options)\n"
         f"output = Path({str(folder / 'talk.mp4')!r})\n"
-        "command.main(command.Config(audio=Path('sound'), output=output))\n"
+        "command.main(command.Arguments(audio=Path('sound'), output=output))\n"
     )
     written, said = 0, tmp_path / "stderr.txt"
     # To a file: a GPU's warnings fill a pipe that nobody reads, and the process waits for ever.

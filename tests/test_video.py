@@ -8,7 +8,7 @@ import pytest
 
 from facial_jax import video
 from facial_jax.audio.waveform import AudioSource
-from facial_jax.video import Encoder, check_output, choose_encoder, write_video
+from facial_jax.video import VideoEncoder, check_output, choose_encoder, write_video
 
 SIZE = (64, 64)
 
@@ -226,7 +226,7 @@ def gpu_with_few_cores(monkeypatch):
 
 
 # Takes the place of the hardware: it works, and can be told from libx264 in the file.
-STAND_IN = Encoder("mpeg4", {"qmax": "4"})
+STAND_IN = VideoEncoder("mpeg4", {"qmax": "4"})
 
 
 @pytest.mark.parametrize(
@@ -252,9 +252,9 @@ def test_hardware_encodes_for_a_gpu_with_few_cores(
 @pytest.mark.parametrize(
     "hardware",
     [
-        Encoder("h264_nvenc", video.HARDWARE.options | {"gpu": "99"}),  # listed, no such GPU
-        Encoder("no_such_encoder", {}),
-        Encoder("mpeg4", {"qmin": "31", "b": "1000"}),  # pictures are spoilt
+        VideoEncoder("h264_nvenc", video.HARDWARE.options | {"gpu": "99"}),  # listed, no such GPU
+        VideoEncoder("no_such_encoder", {}),
+        VideoEncoder("mpeg4", {"qmin": "31", "b": "1000"}),  # pictures are spoilt
     ],
 )
 def test_software_encodes_where_hardware_does_not_work(

@@ -55,16 +55,16 @@ def align(
         if pronunciation and decoder.lookup_word(_entry(pronunciation)) is None:
             decoder.add_word(_entry(pronunciation), pronunciation, True)
     try:
-        found = _search(decoder, samples, sample_rate, [_entry(p) for p in spelled if p])
+        times = _search(decoder, samples, sample_rate, [_entry(p) for p in spelled if p])
     except RuntimeError as error:
         # It is in the middle of the sentence, and would begin no other.
         _decoder.cache_clear()
         raise AlignmentError(f"words: the aligner gave up ({error})") from error
-    if [_plain(name) for name in names] != [name for name, _, _ in found]:
+    if [_plain(name) for name in names] != [name for name, _, _ in times]:
         raise AlignmentError("words: the sound could not be aligned with them")
     aligned = [
         Phone(name, max(start_s, 0.0), min(end_s, len(samples) / sample_rate))
-        for name, (_, start_s, end_s) in zip(names, found, strict=True)
+        for name, (_, start_s, end_s) in zip(names, times, strict=True)
     ]
     longest = max(aligned, key=lambda phone: phone.end_s - phone.start_s)
     if longest.end_s - longest.start_s > _LONGEST_PHONE_S:

@@ -51,7 +51,7 @@ class SyntheticTalkingHeadConfig(tfds.core.BuilderConfig):
     natural_speech: str | None = None
     """A folder of natural voices (see `known_speech`): every second speaker has one of them."""
     ratio: str = FACIAL_RATIO
-    """Of every ten clips, how many train, validate and test: one of `facial_jax.data.splits`."""
+    """Clips of every ten for training, validation and test: one of `facial_jax.data.splits`."""
     soft_tissue: bool = False
     """The face's shape goes with pose and jaw: see the module of that name."""
 
@@ -130,8 +130,8 @@ class SyntheticTalkingHead(tfds.core.GeneratorBasedBuilder):
             *(config.seed, config.clip_s, config.fps, config.acoustic_model, config.demo_style),
             *(config.natural_speech, config.ratio, config.soft_tissue),
         )
-        made = _in_order(self._executor, [(*fixed, *number) for number in numbers])
-        for key, clip in enumerate(made):
+        clips = _in_order(self._executor, [(*fixed, *number) for number in numbers])
+        for key, clip in enumerate(clips):
             rows.append(clip_entry(clip).to_row())
             yield key, stored_example(clip, self._optional)
 

@@ -49,7 +49,7 @@ def make_clip(
     The speaker says some sentences, with short pauses between and now and then a long one. The
     sound is what a microphone might have heard: see `recorded`. In the bundled subject's style some
     clips are silent throughout, so that the mouth learns to stay shut however loud a room's noise
-    or music comes out where there is no speech to be louder.
+    or music is without speech above it.
 
     With the folder `natural_speech` (see `known_speech`) every second speaker has a voice of it;
     then the clip depends on what is in it, too. No sentence of it is in clips of two splits, in the
@@ -76,8 +76,8 @@ def make_clip(
     sound = utterance.samples
     if not sound.any() and kind.random() < MUSIC_SHARE:
         sound = music(seconds, utterance.sample_rate, kind)[: len(sound)]
-    heard = recorded(sound, utterance.sample_rate, rng)
-    blocks = AudioSource((heard, utterance.sample_rate)).blocks(SAMPLE_RATE)
+    recording = recorded(sound, utterance.sample_rate, rng)
+    blocks = AudioSource((recording, utterance.sample_rate)).blocks(SAMPLE_RATE)
     samples = np.concatenate([block[:, 0] for block in blocks])
     waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
     features = speech_features(AudioSource((waveform, SAMPLE_RATE)), acoustic_model, fps)
@@ -125,7 +125,7 @@ def talk_naturally(
     order = rng.permutation(len(recordings))
     count = 0
     while length < seconds:
-        # A voice is not the same every day; what it says comes round when all has been said.
+        # A voice is not the same every day; its sentences are used again when all have been used.
         known = recordings[order[count % len(order)]].utterance()
         said = change_voice(
             known,

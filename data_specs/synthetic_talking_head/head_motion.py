@@ -77,11 +77,11 @@ def _sway(utterance, style, times_s) -> tuple[np.ndarray, np.ndarray]:
     """(t, 3) degrees and (t,) decimetres: to and fro at the speaker's tempo from each phrase's
     beginning on, ebbing away after its end."""
     degrees, sideways = np.zeros((len(times_s), 3)), np.zeros(len(times_s))
-    found = phrases(utterance)
-    for i, phrase in enumerate(found):
+    spoken = phrases(utterance)
+    for i, phrase in enumerate(spoken):
         begin = phrase.start_s - 0.2
         # A new phrase takes over from the one before.
-        until = found[i + 1].start_s - 0.2 if i + 1 < len(found) else np.inf
+        until = spoken[i + 1].start_s - 0.2 if i + 1 < len(spoken) else np.inf
         end = min(phrase.end_s + 0.1, until)
         fade_s = min(0.9, max(until - end, 0.25))
         envelope = rise(times_s - begin, 0.5) * (1 - rise(times_s - end, fade_s))

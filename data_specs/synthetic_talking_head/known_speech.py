@@ -2,8 +2,8 @@
 
     phones.json   {"NAME.wav": {"text": …, "phones": [[symbol, start, end], …]}, …}
 
-Symbols are CMU's, a stressed vowel's with or without its digit; times are in seconds; where no
-phone is, nothing is said. A corpus of natural voices is a folder of such folders, one per voice.
+Symbols are CMU's, a stressed vowel's with or without its digit; times are in seconds; between
+phones nothing is said. A corpus of natural voices is a folder of such folders, one per voice.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ class KnownSpeech:
 
 
 def with_pauses(phonemes: Sequence[Phoneme], duration_s: float) -> tuple[Phoneme, ...]:
-    """Back to back until the end: where nothing is said is a pause."""
+    """Back to back until the end, with pauses between phonemes."""
     filled, end_s = [], 0.0
     for phoneme in (*phonemes, Phoneme(PAUSE, duration_s, duration_s)):
         if phoneme.start_s > end_s:
@@ -62,7 +62,7 @@ def save_known_speech(
 ) -> Path:
     """Writes recordings, each a text, samples in [-1, 1], their rate and the phones, as a folder.
 
-    The table comes last: where it is, the folder is whole.
+    The table comes last: if it is there, the folder is whole.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

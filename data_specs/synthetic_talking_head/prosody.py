@@ -93,7 +93,7 @@ def speaking(utterance: Utterance, times_s: np.ndarray, sigma_s: float) -> np.nd
 
 
 def accents(utterance: Utterance) -> list[Accent]:
-    """Vowels with primary stress, the stronger first where two are close; in order of time."""
+    """Vowels with primary stress, the stronger first if two are close; in order of time."""
     stressed = [p for p in utterance.phonemes if p.stress == 2]
     if not stressed:
         return []

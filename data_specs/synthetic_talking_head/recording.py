@@ -14,7 +14,7 @@ CLEAN_SHARE = 0.125
 """Recordings that are left as they are: their pauses are digital silence."""
 SPEED_OF_SOUND = 343.0
 NOISE_DB = (5.0, 30.0)
-"""How far the noise is below the speech, where there is noise to hear."""
+"""How far the noise is below the speech, if there is noise."""
 CODECS = ("mu-law", "aac", "libmp3lame", "libopus")
 _BIT_RATES = {"aac": (24000, 96000), "libmp3lame": (32000, 96000), "libopus": (12000, 48000)}
 _CONTAINERS = {"aac": "adts", "libmp3lame": "mp3", "libopus": "ogg"}
@@ -26,16 +26,16 @@ def recorded(samples: np.ndarray, sample_rate: int, rng: np.random.Generator) ->
     """Speech as some microphone in some room heard it, and some codec kept it; (n,) float32."""
     if rng.random() < CLEAN_SHARE:
         return np.asarray(samples, np.float32)
-    heard = np.asarray(samples, np.float64)
+    sound = np.asarray(samples, np.float64)
     if rng.random() < 0.6:
-        heard = fftconvolve(heard, room_response(sample_rate, rng))[: len(samples)]
+        sound = fftconvolve(sound, room_response(sample_rate, rng))[: len(samples)]
     ratio_db = rng.uniform(*NOISE_DB) if rng.random() < 0.6 else rng.uniform(30.0, 60.0)
-    heard = with_noise(heard, coloured_noise(len(heard), sample_rate, rng), ratio_db)
-    heard = microphone(heard, sample_rate, rng)
-    heard = at_level(heard, rng.uniform(-34.0, -12.0))
+    sound = with_noise(sound, coloured_noise(len(sound), sample_rate, rng), ratio_db)
+    sound = microphone(sound, sample_rate, rng)
+    sound = at_level(sound, rng.uniform(-34.0, -12.0))
     if rng.random() < 0.4:
-        heard = through_codec(heard, sample_rate, str(rng.choice(CODECS)), rng)
-    return heard.astype(np.float32)
+        sound = through_codec(sound, sample_rate, str(rng.choice(CODECS)), rng)
+    return sound.astype(np.float32)
 
 
 def room_response(sample_rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -86,12 +86,12 @@ def microphone(samples: np.ndarray, sample_rate: int, rng: np.random.Generator) 
     high, low = rng.uniform(3400.0, 11000.0), rng.uniform(20.0, 250.0)
     response = 10 ** (decibels / 20) / np.sqrt(1 + (frequencies / high) ** 8)
     response /= np.sqrt(1 + (low / np.maximum(frequencies, 1.0)) ** 4)
-    heard = np.fft.irfft(np.fft.rfft(samples, size) * response, size)[:count]
-    loudest = np.abs(heard).max() if count else 0.0
+    sound = np.fft.irfft(np.fft.rfft(samples, size) * response, size)[:count]
+    loudest = np.abs(sound).max() if count else 0.0
     if loudest > 0 and rng.random() < 0.2:
         limit = loudest * rng.uniform(0.3, 1.0)
-        heard = limit * np.tanh(heard / limit)
-    return heard
+        sound = limit * np.tanh(sound / limit)
+    return sound
 
 
 def coloured_noise(count: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -114,13 +114,13 @@ def coloured_noise(count: int, sample_rate: int, rng: np.random.Generator) -> np
 
 
 def with_noise(samples: np.ndarray, noise: np.ndarray, ratio_db: float) -> np.ndarray:
-    """The noise so many decibels below the mean power of the samples, silence being no silence."""
+    """The noise, `ratio_db` below the mean power of the samples; silence counts as faint sound."""
     level = max(_rms(samples), _QUIETEST) * 10 ** (-ratio_db / 20)
     return samples + noise * (level / max(_rms(noise), 1e-12))
 
 
 def at_level(samples: np.ndarray, level_db: float) -> np.ndarray:
-    """With a mean power so far from full scale (negative decibels), but never beyond the scale."""
+    """The samples at a mean power of `level_db` (full scale is 0), never beyond the scale."""
     loudness = max(_rms(samples), 1e-6)
     gain = 10 ** (level_db / 20) / loudness
     peak = float(np.abs(samples).max()) if len(samples) else 0.0
@@ -204,7 +204,7 @@ def _without_delay(samples: np.ndarray, decoded: np.ndarray) -> np.ndarray:
 def music(seconds: float, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
     """Made-up music: chords, a bass, a tune and drums of some tempo, key and colour; (n,).
 
-    With it a mouth learns to stay shut where nobody speaks.
+    With it a mouth learns to stay shut when nobody speaks.
     """
     count = round(seconds * sample_rate)
     x = np.zeros(count + 4 * sample_rate)

@@ -59,7 +59,7 @@ def make_speaker(
     """Speaker number `index` of the corpus with this seed; the first 64 have a variant each.
 
     With `demo_style` all move like the bundled subject; voices, tempo and faces are their own.
-    Where there are natural voices, every second speaker has one of them, in turn, with a vocal
+    If there are natural voices, every second speaker has one of them, in turn, with a vocal
     tract and a pitch of its own.
     """
     variants = (*FEMALE_VARIANTS, *MALE_VARIANTS)

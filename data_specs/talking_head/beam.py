@@ -21,7 +21,7 @@ Died = Callable[[Any, str], None]
 
 
 def local_options(workers: int) -> list[str]:
-    """Beam's options for so many workers on this machine."""
+    """Beam's options for `workers` processes on this machine."""
     return [
         "--runner=FnApiRunner",
         "--direct_running_mode=multi_threading",

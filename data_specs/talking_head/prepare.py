@@ -121,7 +121,7 @@ def prepare(
 def done_before(video: Video, how: Preparation, say: Callable[[str], None]) -> bool:
     """Whether a sound clip of the video is there; it has the wanted acoustic model's features then.
 
-    A damaged one is not, nor one that lacks a shape for every frame where that is wanted.
+    A damaged one is not, nor one that lacks a shape for every frame if that is wanted.
 
     Raises:
         NewerFormatError: a newer version has made it, which is not overwritten.
@@ -145,7 +145,7 @@ def prepare_or_leave_out(
     say: Callable[[str], None],
     progress: Callable[..., Iterable] = iter,
 ) -> Preflight | None:
-    """`prepare`; where the video cannot be used, the reason in its folder and None.
+    """`prepare`; if the video cannot be used, the reason in its folder and None.
 
     One process at a time works on a clip: another waits, and takes what the first has made.
 

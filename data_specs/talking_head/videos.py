@@ -48,10 +48,10 @@ def find_videos(
     Raises:
         ValueError: a folder holds no video, or two videos would make the same clip.
     """
-    found = []
+    videos = []
     for path in map(Path, paths):
         if not path.is_dir():
-            found.append(Video(path, readable(path.stem), readable(path.stem)))
+            videos.append(Video(path, readable(path.stem), readable(path.stem)))
             continue
         inside = sorted(p for p in path.rglob("*") if _is_video(p, path, output))
         if not inside:
@@ -61,16 +61,16 @@ def find_videos(
             )
         for video in inside:
             parts = [readable(part) for part in video.relative_to(path).with_suffix("").parts]
-            found.append(Video(video, "_".join(parts), parts[0]))
+            videos.append(Video(video, "_".join(parts), parts[0]))
     names: dict[str, Path] = {}
-    for video in found:
+    for video in videos:
         if video.clip in names:
             raise ValueError(
                 f"videos: {names[video.clip]} and {video.path} would make the same clip: "
                 f"{video.clip}; rename one"
             )
         names[video.clip] = video.path
-    return found
+    return videos
 
 
 def _is_video(path: Path, folder: Path, output: str | os.PathLike | None) -> bool:
@@ -83,5 +83,9 @@ def _is_video(path: Path, folder: Path, output: str | os.PathLike | None) -> boo
         return False
     if output is None:
         return True
-    made, given = Path(output).resolve(), folder.resolve()
-    return made == given or not made.is_relative_to(given) or made not in path.resolve().parents
+    made_in, given_in = Path(output).resolve(), folder.resolve()
+    return (
+        made_in == given_in
+        or not made_in.is_relative_to(given_in)
+        or made_in not in path.resolve().parents
+    )

@@ -17,7 +17,7 @@ from facial_jax.interrupts import stop_on_request
 
 
 @dataclass(frozen=True)
-class Config:
+class Arguments:
     """Where the page is, and what it may use."""
 
     port: int = 7860
@@ -25,7 +25,7 @@ class Config:
     host: str = "127.0.0.1"
     """Whose requests are answered: this machine's; with 0.0.0.0, those of the whole network."""
     subjects: Path = Path("runs/subjects")
-    """The folder of personalized subjects, where new ones are put, too."""
+    """The folder of personalized subjects; new ones are written there, too."""
     voices: tuple[Path, ...] = ()
     """Files of Piper voices that texts can be spoken with, NAME.onnx with NAME.onnx.json beside."""
     max_upload_mb: int = 200
@@ -34,7 +34,7 @@ class Config:
     """For how long uploads and videos are kept, in seconds; all are deleted when the page ends."""
 
 
-def main(config: Config) -> None:
+def main(arguments: Arguments) -> None:
     """Serves the page until it is interrupted."""
     with tempfile.TemporaryDirectory(prefix="facial_jax_app_") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # before Gradio is imported
@@ -44,12 +44,12 @@ def main(config: Config) -> None:
             raise SystemExit(
                 f"error: {error}; install the page with pip install 'facial_jax[app]'"
             ) from error
-        page = build_page(config.subjects, config.voices, keep_s=config.keep_s)
+        page = build_page(arguments.subjects, arguments.voices, keep_s=arguments.keep_s)
         with stop_on_request():  # so that the folder is deleted
             _, address, _ = page.launch(
-                server_name=config.host,
-                server_port=config.port,
-                max_file_size=f"{config.max_upload_mb}mb",
+                server_name=arguments.host,
+                server_port=arguments.port,
+                max_file_size=f"{arguments.max_upload_mb}mb",
                 show_error=True,
                 prevent_thread_lock=True,
                 quiet=True,
@@ -60,4 +60,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Arguments, description=__doc__))

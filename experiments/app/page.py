@@ -135,7 +135,7 @@ def build_page(
                         gr.Markdown("Head motion from a video needs the extra `tracking`.")
                 make = gr.Button("Make the video", variant="primary")
             with gr.Column():
-                made = gr.Video(label="Video", autoplay=True, interactive=False)
+                result = gr.Video(label="Video", autoplay=True, interactive=False)
         with gr.Tab("Personalize"):
             gr.Markdown(
                 "From a video of one person who talks and is seen from the front; 20 seconds or "
@@ -158,7 +158,7 @@ def build_page(
         make.click(
             speak,
             [audio, text, voice, subject, *sliders, pose_from, full_frame],
-            made,
+            result,
             api_name="speak",
             **_ONE_AT_A_TIME,
         )

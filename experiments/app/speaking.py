@@ -31,8 +31,8 @@ def make_video(
     """The video's file, in a new folder in the temporary one.
 
     Args:
-        audio: a recording; None where there is a text.
-        text: what to say; empty where there is a recording.
+        audio: a recording; None if there is a text.
+        text: what to say; empty if there is a recording.
         voice: who says the text, see `facial_jax.speak_text`.
         subject: the folder of who is seen.
         head_motion: factor of the head's motion about its mean.

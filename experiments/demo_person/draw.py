@@ -157,24 +157,24 @@ def make_drawer(
         def paint_part(image, mask, capacity, shader):
             """Shades only the pixels of one part."""
             at = jnp.nonzero(mask, size=capacity, fill_value=full * full)[0]
-            found = pixels.at[at].get(mode="clip")
-            return image.at[at].set(shader(found), mode="drop")
+            values = pixels.at[at].get(mode="clip")
+            return image.at[at].set(shader(values), mode="drop")
 
-        def paint_skin(found):
-            return shade_skin(found[:, 0:2], _unit(found[:, 2:5]), pose, rotation, blink)
+        def paint_skin(values):
+            return shade_skin(values[:, 0:2], _unit(values[:, 2:5]), pose, rotation, blink)
 
-        def paint_wet(found):
-            normal = _unit(found[:, 2:5])
+        def paint_wet(values):
+            normal = _unit(values[:, 2:5])
             glint = jnp.maximum(normal @ half, 0.0)
             light = irradiance(normal, identity.illumination)
-            return found[:, 5:8] * light * 0.85 + 0.11 * (glint**40)[:, None]
+            return values[:, 5:8] * light * 0.85 + 0.11 * (glint**40)[:, None]
 
-        def paint_body(found):
-            normal = _unit(found[:, 2:5])
-            return shade_body(found[:, 0:2], normal, irradiance(normal, identity.illumination))
+        def paint_body(values):
+            normal = _unit(values[:, 2:5])
+            return shade_body(values[:, 0:2], normal, irradiance(normal, identity.illumination))
 
-        def paint_back_hair(found):
-            return 0.4 * shade_hair(found[:, 0:2], _unit(found[:, 2:5]), found[:, 5:8])[0]
+        def paint_back_hair(values):
+            return 0.4 * shade_hair(values[:, 0:2], _unit(values[:, 2:5]), values[:, 5:8])[0]
 
         wet = (kind == WET_PART) | (kind == TEETH_PART)
         image = paint_part(image, kind == SKIN_PART, full * full // 3, paint_skin)
@@ -188,8 +188,8 @@ def make_drawer(
         # hair over it, with its soft shadow
         seen = (front[..., 3] > 0) & (hair_distance < distance + 0.02)
         at = jnp.nonzero(seen.reshape(-1), size=full * full // 3, fill_value=full * full)[0]
-        found = strands.reshape(-1, 9).at[at].get(mode="clip")
-        over, alpha = shade_hair(found[:, 0:2], _unit(found[:, 2:5]), found[:, 5:8])
+        values = strands.reshape(-1, 9).at[at].get(mode="clip")
+        over, alpha = shade_hair(values[:, 0:2], _unit(values[:, 2:5]), values[:, 5:8])
         cover = jnp.zeros(full * full).at[at].set(alpha, mode="drop")
         cast = 1.0 - 0.4 * _blur(cover.reshape(full, full), blurs[1]).reshape(-1) * (kind >= 0)
         image = image * cast[:, None]

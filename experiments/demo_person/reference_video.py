@@ -106,12 +106,12 @@ def all_attributes(config: ReferenceVideo) -> dict[str, np.ndarray]:
         clips.append(sweep(200 + clip, round(config.sweep_seconds * config.fps)))
         audio.append(np.zeros(round(config.sweep_seconds * rate), np.float32))
     sound = []
-    for clip, heard in zip(clips, audio, strict=True):
+    for clip, samples in zip(clips, audio, strict=True):
         starts.append(frames)
         count = len(clip["blink"])
         frames += count
         wanted = round(count / config.fps * rate)
-        sound.append(np.pad(heard[:wanted], (0, max(0, wanted - len(heard)))))
+        sound.append(np.pad(samples[:wanted], (0, max(0, wanted - len(samples)))))
     merged = {k: np.concatenate([c[k] for c in clips]).astype(np.float32) for k in clips[0]}
     merged["pose"] += REST_POSE
     person = demo_identity()

@@ -117,10 +117,10 @@ class BundledAcousticModel:
 
 
 def default_acoustic_model() -> str:
-    """What networks are trained to listen with where nothing else is asked for.
+    """What networks are trained to listen with unless something else is asked for.
 
-    `PREFERRED`; where that is `phonemes` and its package is not installed, the bundled network,
-    with a warning.
+    `PREFERRED`; if that is `phonemes` and its package is not installed, the bundled network, with
+    a warning.
     """
     if PREFERRED == PHONEMES and not hama_package.is_installed():
         warnings.warn(
@@ -133,14 +133,14 @@ def default_acoustic_model() -> str:
 
 
 def deepspeech_weights() -> Path:
-    """Where the acoustic model `deepspeech` is looked for, and convert_deepspeech puts it."""
+    """The file of the acoustic model `deepspeech`, which convert_deepspeech writes."""
     return cache_directory() / "deepspeech.safetensors"
 
 
 def acoustic_weights(model: str | Path) -> Path:
     """The file of an acoustic model, by its name (but for `phonemes`) or as this file.
 
-    Raises FileNotFoundError where DeepSpeech was not converted yet.
+    Raises FileNotFoundError if DeepSpeech was not converted yet.
     """
     names = {BUNDLED: ACOUSTIC_WEIGHTS, DEEPSPEECH: deepspeech_weights()}
     path = Path(names.get(str(model), model))

@@ -193,8 +193,8 @@ class DeepSpeechAcousticModel:
         before, logits = nothing, []
         for start in progress(starts):
             rows, valid = piece(start)
-            before, made = self._logits(self._variables, rows, valid, before, after.pop())
-            logits.append(np.asarray(made))
+            before, piece_logits = self._logits(self._variables, rows, valid, before, after.pop())
+            logits.append(np.asarray(piece_logits))
         return np.concatenate(logits)[: len(mfcc)]
 
 

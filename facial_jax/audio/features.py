@@ -15,7 +15,7 @@ ROWS_BEFORE = 8
 WINDOW_ROWS = 16
 """The window of a frame: 8 rows of speech features before it, itself and 7 after it."""
 MAX_LENGTH_DIFFERENCE_S = Fraction(1, 10)
-"""Features that a user brings may be so much longer or shorter than the sound."""
+"""How much longer or shorter than the sound a user's features may be."""
 
 
 def speech_features(

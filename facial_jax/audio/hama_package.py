@@ -44,7 +44,7 @@ def is_installed() -> bool:
 
 
 def _files() -> tuple[Path, Path]:
-    """The files of the weights and of the tokens; FileNotFoundError where they are not there."""
+    """The files of the weights and of the tokens; FileNotFoundError if they are missing."""
     spec = importlib.util.find_spec("hama")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
@@ -117,7 +117,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     sizes in 32 bits, and in 64 bits the place and the number of its bytes; then, from the next
     multiple of 16 on, where places are counted from, the numbers.
 
-    Raises ValueError where it is cut short, damaged or something else.
+    Raises ValueError if it is cut short, damaged or something else.
     """
     data = path.read_bytes()
     if data[: len(_MAGIC)] != _MAGIC:
@@ -163,7 +163,7 @@ def convert_weights(
 ) -> tuple[RecogniserWeights, RecogniserConfig]:
     """The package's tensors as this project's parameters; the sizes are the tensors' own.
 
-    Raises ValueError where one is missing or does not fit the others.
+    Raises ValueError if one is missing or does not fit the others.
     """
     numbered = {
         kind: sorted((n for n in tensors if n.startswith(f"onnx::{kind}_")), key=_number)
@@ -263,7 +263,7 @@ def _block(tensors, prefix: str, convolution, products) -> dict:
 
 
 def _check(weights: RecogniserWeights, config: RecogniserConfig) -> None:
-    """Raises ValueError where a shape is not that of the network with these sizes."""
+    """Raises ValueError if a shape is not that of the network with these sizes."""
     if config.width % config.heads or not config.kernel % 2:
         raise ValueError(f"no such recogniser: {config}")
     log_mel = jax.ShapeDtypeStruct((1, 8, config.mel_bands), np.float32)

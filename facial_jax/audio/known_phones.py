@@ -1,4 +1,4 @@
-"""Rows of the acoustic model `phonemes` where what is said is known, and need not be heard.
+"""Rows of the acoustic model `phonemes` if what is said is known, and need not be recognised.
 
 A synthesizer knows its phones. espeak-ng knows their times, too; a neural voice's are found in its
 sound by what the recogniser hears there, with the phones given: CTC's best path through them.
@@ -15,7 +15,7 @@ from facial_jax.audio.phone_rows import LATE_S, ROW_S, rows_of_phones
 
 _PEAK_ROWS = 1.15
 """What the probabilities of a phone that is heard add up to, on average."""
-_LEAST = 1e-4  # a probability: what the recogniser did not hear at all is there all the same
+_LEAST = 1e-4  # least probability of a phone that the recogniser missed: it was said
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def align_phones(
         probabilities: of the groups, row i heard at i · 0.02 s; the rest to 1 is no phone.
 
     Raises:
-        ValueError: there are too few rows to say so much.
+        ValueError: there are fewer rows than the phones need.
     """
     count, rows = len(groups), len(probabilities)
     # States: none, the first phone, none, the second one, …, none.

@@ -46,11 +46,11 @@ IS_VOWEL = np.array([group in VOWELS for group in LIP_GROUPS])
 
 
 def group_matrix(tokens: tuple[str, ...]) -> Float[np.ndarray, "tokens groups"]:
-    """1 where a token is in a group: probabilities of tokens @ this = those of groups.
+    """1 if a token is in a group: probabilities of tokens @ this = those of groups.
 
     Tokens that are no phonemes (the blank, word boundaries, lengths and tones) are in none.
 
-    Raises ValueError where the recogniser has not a token of the table.
+    Raises ValueError if the recogniser has not a token of the table.
     """
     matrix = np.zeros((len(tokens), len(LIP_GROUPS)), np.float32)
     for column, members in enumerate((CONSONANTS | VOWELS).values()):

@@ -79,13 +79,13 @@ def find_phones(
     the delay. Two phones or fewer between pauses are left out unless they are all but certain:
     music and doors sound like that.
     """
-    heard = probabilities.sum(axis=1)
-    best = np.where(probabilities.max(axis=1) > 1.0 - heard, probabilities.argmax(axis=1), -1)
+    some_phone = probabilities.sum(axis=1)
+    best = np.where(probabilities.max(axis=1) > 1.0 - some_phone, probabilities.argmax(axis=1), -1)
     rows = np.flatnonzero(best >= 0)
     begins = np.diff(best, prepend=-1)[rows] != 0
     phone, count = np.cumsum(begins) - 1, int(begins.sum())
-    weight = np.bincount(phone, heard[rows], count)
-    time = np.bincount(phone, heard[rows] * rows, count) / weight * ROW_S - LATE_S
+    weight = np.bincount(phone, some_phone[rows], count)
+    time = np.bincount(phone, some_phone[rows] * rows, count) / weight * ROW_S - LATE_S
     may_be, certainty = np.zeros((count, probabilities.shape[1])), np.zeros(count)
     np.add.at(may_be, phone, probabilities[rows])
     np.maximum.at(certainty, phone, probabilities[rows].max(axis=1))

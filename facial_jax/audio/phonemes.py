@@ -2,10 +2,10 @@
 
     sound ─▶ windows of 6 s ─▶ recogniser ─▶ phones and band energies ─▶ rows of the recording
 
-The recogniser attends over all that it is given, and hears less where most of that is silence. So
-a recording is heard in windows of 6 s on a grid that begins with it, every 4 s; the middle 4 s of
-each are kept. How the sound comes in does not change the rows. Where a recording is cut does: the
-rows near a cut hear other things around them, and loudness is relative to the recording's.
+The recogniser attends over its whole input, and recognises less if most of that is silence. So a
+recording is cut into windows of 6 s on a grid that begins with it, every 4 s; the middle 4 s of
+each are kept. The size of the blocks of sound does not change the rows. Cutting a recording does:
+rows near the cut have another context, and loudness is relative to the recording's.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ ROWS_VERSION = 1
 WINDOW_ROWS, MARGIN_ROWS = 300, 50
 STEP_ROWS = WINDOW_ROWS - 2 * MARGIN_ROWS
 _SILENCE_ROWS = 25
-"""So much digital silence is heard at both ends, whatever the sound begins and ends with."""
+"""Digital silence that is added at both ends of a recording."""
 _SPECTRA = 2 * WINDOW_ROWS
 _WINDOW_SAMPLES = (_SPECTRA - 1) * STFT_HOP + STFT_LENGTH
 _LOWEST_POWER = 1e-10
@@ -68,8 +68,10 @@ class PhonemeAcousticModel:
         self._weights = jax.device_put(weights)
         # On CPUs a short recording should not wait for windows that it has not.
         self._batch = 1 if on_cpu() else 16
-        self._hear = jit(
-            lambda weights, samples, valid: _hear(weights, config, self._groups, samples, valid)
+        self._recognise_windows = jit(
+            lambda weights, samples, valid: _recognise_windows(
+                weights, config, self._groups, samples, valid
+            )
         )
 
     @property
@@ -92,7 +94,7 @@ class PhonemeAcousticModel:
         Raises:
             ValueError: there is not one sample.
         """
-        return phone_rows(*self._listen(blocks, progress))
+        return phone_rows(*self._recognise(blocks, progress))
 
     def phones(
         self,
@@ -101,31 +103,33 @@ class PhonemeAcousticModel:
         progress: Callable[[Iterable], Iterable] = iter,
     ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n groups"]]:
         """When phones are spoken, in seconds, and which of `LIP_GROUPS` each may have been."""
-        return find_phones(self._listen(blocks, progress)[0])
+        return find_phones(self._recognise(blocks, progress)[0])
 
     def find_known(
         self, groups: Sequence[int], blocks: Iterable[np.ndarray]
     ) -> Float[np.ndarray, "n"]:
         """The middles, in seconds, of phones that are said in this order: see `align_phones`."""
-        return align_phones(groups, self._listen(blocks, iter)[0])
+        return align_phones(groups, self._recognise(blocks, iter)[0])
 
-    def _listen(
+    def _recognise(
         self, blocks: Iterable[np.ndarray], progress: Callable[[Iterable], Iterable]
     ) -> tuple[Float[np.ndarray, "t groups"], Float[np.ndarray, "t 4"]]:
         """Probabilities of groups and log energies of bands, row after row."""
-        count, heard = 0, []
+        count, batches = 0, []
         for samples, valid, rows in _batches(_windows(iter(progress(blocks))), self._batch):
-            heard.append(jax.tree.map(np.asarray, self._hear(self._weights, samples, valid)))
+            batches.append(
+                jax.tree.map(np.asarray, self._recognise_windows(self._weights, samples, valid))
+            )
             count = rows
         probabilities, energies = (
             np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])[:count]
-            for parts in zip(*heard, strict=True)
+            for parts in zip(*batches, strict=True)
         )
         return probabilities, energies
 
 
 class KnownPhonesModel:
-    """The acoustic model where the phones are known: of the sound only the loudness is heard."""
+    """The acoustic model of known phones: of the sound only the loudness is heard."""
 
     def __init__(self, model: PhonemeAcousticModel, phones: Sequence[KnownPhone]):
         """`phones`: all of a recording's, in order of time."""
@@ -143,11 +147,11 @@ class KnownPhonesModel:
         progress: Callable[[Iterable], Iterable] = iter,
     ) -> Float[np.ndarray, "t features"]:
         """Rows of the recording, see `PhonemeAcousticModel`."""
-        return known_phone_rows(self._phones, self._model._listen(blocks, progress)[1])
+        return known_phone_rows(self._phones, self._model._recognise(blocks, progress)[1])
 
 
 @full_precision
-def _hear(
+def _recognise_windows(
     weights: RecogniserWeights,
     config: RecogniserConfig,
     groups: Float[np.ndarray, "tokens groups"],
@@ -177,7 +181,7 @@ def _windows(
 ) -> Iterator[tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "f"], int]]:
     """Windows on the grid, which of their spectra count, and how many rows the sound has by then.
 
-    Raises ValueError where there is not one sample.
+    Raises ValueError if there is not one sample.
     """
     step = STEP_ROWS * ROW_HOP
     pending = np.zeros(MARGIN_ROWS * ROW_HOP + STFT_LENGTH // 2, np.float32)

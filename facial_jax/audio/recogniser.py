@@ -73,7 +73,7 @@ def log_mel_energies(
 ) -> Float[Array, "b f bands"]:
     """Natural logarithms of the mel energies, rounded to float16 as the engine rounds them.
 
-    Where two ways of adding up the same spectrum fall on both sides of a rounding step, log
+    If two ways of adding up the same spectrum fall on both sides of a rounding step, the log
     probabilities differ by some thousandths.
     """
     log_mel = jnp.log(jnp.maximum(power @ filters, _LOWEST_ENERGY))

@@ -25,8 +25,8 @@ _LOUD_SAMPLE = 2.0
 class AudioSource:
     """A recording that can be read from its start as often as needed.
 
-    The sound of a video starts with its first picture. Where there is none in between, or what
-    there is cannot be decoded, there is silence, with one warning that says where.
+    The sound of a video starts with its first picture. Where it is missing or
+    cannot be decoded there is silence, and one warning says where.
 
     Args:
         audio: a path to anything with sound that FFmpeg reads (wav, mp3, flac, ogg, m4a, a video),

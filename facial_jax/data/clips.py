@@ -73,13 +73,17 @@ class Clip:
 
     @property
     def attributes(self) -> Attributes:
-        """What changes with every frame."""
+        """Expression, pose, blink and gaze of every frame: what faces are rendered with.
+
+        Its identity is None, also if the clip has a `frame_identity`: fitted to single frames, it
+        has a noise with which a rendered face would shake. `identities` has it, for PGFace.
+        """
         gaze = None if self.gaze is None else self.gaze.mean(axis=1)
         return Attributes(expression=self.expression, pose=self.pose, blink=self.blink, gaze=gaze)
 
     @property
     def identities(self) -> np.ndarray:
-        """(t, 80) shape coefficients of every frame; all alike where the clip has but one."""
+        """(t, 80) shape coefficients of every frame; all alike if the clip has but one."""
         if self.frame_identity is not None:
             return self.frame_identity
         return np.broadcast_to(self.identity, (len(self), len(self.identity)))
@@ -132,8 +136,8 @@ def check_clip(clip: Clip) -> None:
         shape = tuple(t if n == "t" else n for n in SHAPES[name])
         dtype = np.dtype(DTYPES.get(name, np.float32))
         if not isinstance(array, np.ndarray) or array.dtype != dtype:
-            found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise ValueError(f"{name}: expected an array of {dtype}, got {found}")
+            got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise ValueError(f"{name}: expected an array of {dtype}, got {got}")
         fits = array.ndim == len(shape) and all(
             n is None or n == m for n, m in zip(shape, array.shape, strict=True)
         )
@@ -149,7 +153,7 @@ def check_clip(clip: Clip) -> None:
         rows = array[clip.valid] if "t" in SHAPES[name] and name != "features" else array
         if array.dtype.kind == "f" and not np.isfinite(rows).all():
             raise ValueError(
-                f"{name}: expected finite numbers where the frame is valid, got NaN or infinity"
+                f"{name}: expected finite numbers in valid frames, got NaN or infinity"
             )
     angle = float(np.abs(clip.pose[clip.valid, :3]).max())
     if angle > _MAX_ANGLE_RAD:
@@ -227,8 +231,8 @@ def valid_segments(valid: Bool[np.ndarray, "t"]) -> tuple[tuple[int, int], ...]:
 def clips_hash(clips: "ClipSource") -> str:
     """SHA-256 of all that trainings read of these clips.
 
-    What the clips and the people are called does not count, only who is the same person; nor does
-    the sound, which trainings know by its speech features.
+    Names of clips and people do not count, only which clips share a person; nor does the sound,
+    which trainings read as speech features.
     """
     subjects: dict[str, int] = {}
     digest = hashlib.sha256()
@@ -275,7 +279,7 @@ class ClipSource:
         return ClipSource(entries, _Chosen(self._source, chosen), self.metadata)
 
     def first(self, count: int) -> "ClipSource":
-        """The first `count` clips, or all if there are not so many."""
+        """The first `count` clips, or all if there are fewer."""
         return ClipSource(self.entries[:count], self._source, self.metadata)
 
 

@@ -15,6 +15,7 @@ from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.data.clips import ClipSource
 from facial_jax.data.windows import Draw, Perturbation, WindowCutter
 from facial_jax.models.facial_gan.batch import FacialBatch
+from facial_jax.training.checks import check_columns
 
 
 @flax.struct.dataclass
@@ -58,8 +59,13 @@ def resident_bytes(clips: ClipSource) -> int:
 def resident_clips(
     cutter: WindowCutter, perturbation: Perturbation | None
 ) -> tuple[ResidentClips, Int[np.ndarray, "clips_and_1"]]:
-    """Every clip's frames, NumPy arrays, and where each clip begins in them; their end is last."""
+    """Every clip's frames, NumPy arrays, and where each clip begins in them; their end is last.
+
+    Raises:
+        ValueError: the clips' speech features are of different acoustic models.
+    """
     features, attributes = zip(*cutter.whole_clips(), strict=True)
+    check_columns("features of clips", features)
     attributes = np.concatenate(attributes)
     if perturbation is None:
         fading = np.zeros((cutter.frames, attributes.shape[1]), np.float32)
@@ -95,14 +101,14 @@ def cut_resident_windows(clips: ResidentClips, places: WindowPlaces) -> FacialBa
     frames = clips.fading.shape[0]
     row = jnp.arange(-ROWS_BEFORE, frames + WINDOW_ROWS - 1 - ROWS_BEFORE, dtype=jnp.int32)[None]
     index = places.first[:, None] + row
-    heard = (index >= places.clip_begin[:, None]) & (index < places.clip_end[:, None])
-    heard &= ~(places.unheard[:, None] & (row < 0))
+    audible = (index >= places.clip_begin[:, None]) & (index < places.clip_end[:, None])
+    audible &= ~(places.unheard[:, None] & (row < 0))
     rows = clips.features[jnp.clip(index, 0, len(clips.features) - 1)]
     t = jnp.arange(frames, dtype=jnp.int32)[None]
     held = jnp.minimum(t, places.count[:, None] - 1)
     off = _rounded(places.delta[:, None] * clips.fading[None], clips.zero)
     return FacialBatch(
-        rows=jnp.where(heard[..., None], rows, jnp.float32(0)),
+        rows=jnp.where(audible[..., None], rows, jnp.float32(0)),
         initial_state=clips.attributes[places.first - 1] + places.delta,
         attributes=clips.attributes[places.first[:, None] + held] + off,
         valid=t < places.count[:, None],

@@ -3,7 +3,7 @@
 Grain shuffles and batches their places; the windows are cut ahead of the training step by threads,
 or on the devices (`facial_jax.data.resident_windows`). Which window comes at which place, and what
 is random about it, follows from the seed and the place alone: an iterator whose state is put back
-goes on exactly where it was.
+continues exactly from there.
 """
 
 import functools
@@ -40,8 +40,8 @@ rows            (b, T + 15, n) float32, speech features from 8 rows before the f
                 after the last; zeros beyond the clip's ends, as when attributes are generated
 initial_state   (b, c) float32, what is learnt, of the frame before the first
 attributes      (b, T, c) float32, what is learnt: packed standardised attributes (c = 71) or what
-                the cutter was told; the last valid frame is held where the clip is shorter
-valid           (b, T) bool, False where it is
+                the cutter was told; if the clip is shorter, its last valid frame is repeated
+valid           (b, T) bool, False in repeated frames
 clip, first     (b,) int32, where each window is from: clip of the source, first frame
 """
 Draw = dict[str, np.ndarray]
@@ -151,8 +151,8 @@ def subject_statistics(clips: ClipSource) -> dict[str, AttributeStatistics]:
 
 def _statistics(clips) -> AttributeStatistics:
     packed = np.concatenate([_packed(clip)[clip.valid] for clip in clips])
-    found = attribute_statistics(packed)
-    return AttributeStatistics(mean=np.asarray(found.mean), std=np.asarray(found.std))
+    statistics = attribute_statistics(packed)
+    return AttributeStatistics(mean=np.asarray(statistics.mean), std=np.asarray(statistics.std))
 
 
 def _packed(clip: Clip) -> np.ndarray:
@@ -264,10 +264,10 @@ def training_windows(
 
     A window begins at one of the `stride` frames from its place in the table on, each epoch at
     another one. The iterator's `get_state()` is a small dictionary for JSON or Orbax, and
-    `set_state()` goes on exactly there.
+    `set_state()` continues exactly from there.
 
     Args:
-        clips: where the windows are from.
+        clips: the windows' source.
         batch: windows in a batch; what is left at the end of the last epoch is dropped.
         seed: of order, places and perturbation.
         epochs: how often each window comes; None is without end.

@@ -13,14 +13,14 @@ STEADY = (36, 39, 42, 45, 27, 28, 29, 30, 31, 33, 35)
 """Corners of the eyes and the nose, in iBUG's order: what neither speaks nor blinks."""
 PICTURE_SIZE = 256
 MAX_PICTURES = 100
-"""Of a video so many frames are compared at most, evenly chosen."""
+"""The largest number of frames of a video that are compared, evenly chosen."""
 
 
 @dataclass(frozen=True)
 class Alignment:
     """How a generated video lies on the real one; n frames in common."""
 
-    made: slice
+    generated: slice
     # the common frames of the generated observation
     real: slice
     # and of the real one
@@ -30,11 +30,11 @@ class Alignment:
     # what was done, in sentences
 
     def __len__(self) -> int:
-        return self.made.stop - self.made.start
+        return self.generated.stop - self.generated.start
 
 
-def align(made: Observation, real: Observation) -> Alignment:
-    """Frames by their numbers from the start of either video, pixels by the face where they must.
+def align(generated: Observation, real: Observation) -> Alignment:
+    """Aligns frames by their number from the start, and pixels by the face if sizes differ.
 
     Pixels of frames of one size are compared as they are. Otherwise one similarity for the whole
     video moves, turns and scales the generated frames, so that eyes and nose lie on the real ones.
@@ -42,44 +42,44 @@ def align(made: Observation, real: Observation) -> Alignment:
     Raises:
         ValueError: they have other frame rates, or no common frame that shows both faces.
     """
-    if made.video.fps != real.video.fps:
+    if generated.video.fps != real.video.fps:
         raise ValueError(
-            f"made: expected {real.video.fps} frames per second as of the real video, got "
-            f"{made.video.fps}; observe it at that rate"
+            f"generated: expected {real.video.fps} frames per second as of the real video, got "
+            f"{generated.video.fps}; observe it at that rate"
         )
-    first = max(made.start, real.start)
-    stop = min(made.start + len(made), real.start + len(real))
+    first = max(generated.start, real.start)
+    stop = min(generated.start + len(generated), real.start + len(real))
     if stop <= first:
-        raise ValueError(f"made: {made.name} and {real.name} have no frame in common")
-    a, b = (slice(first - x.start, stop - x.start) for x in (made, real))
-    notes = [_rate_note(made, real), _length_note(made, real, first, stop)]
-    if made.video.size == real.video.size:
+        raise ValueError(f"generated: {generated.name} and {real.name} have no frame in common")
+    a, b = (slice(first - x.start, stop - x.start) for x in (generated, real))
+    notes = [_rate_note(generated, real), _length_note(generated, real, first, stop)]
+    if generated.video.size == real.video.size:
         transform = np.eye(2, 3)
         notes.append(f"size: both are {_size(real)}; pixels are compared as they are.")
     else:
-        transform = similarity(made.points[a][:, STEADY], real.points[b][:, STEADY])
+        transform = similarity(generated.points[a][:, STEADY], real.points[b][:, STEADY])
         scale = float(np.hypot(transform[0, 0], transform[1, 0]))
         turn = float(np.degrees(np.arctan2(transform[1, 0], transform[0, 0])))
         notes.append(
-            f"size: {_size(made)} and {_size(real)}; for the pictures, the generated frames were "
-            f"scaled by {scale:.2f}, turned by {turn:+.1f}° and moved, the same in all frames, so "
+            f"size: {_size(generated)} and {_size(real)}; for the pictures, the generated frames "
+            f"were scaled by {scale:.2f}, turned by {turn:+.1f}° and moved, all of them alike, so "
             "that eyes and nose lie on the real ones."
         )
     return Alignment(a, b, transform, tuple(notes))
 
 
 def similarity(
-    made: Float[np.ndarray, "t n 2"], real: Float[np.ndarray, "t n 2"]
+    generated: Float[np.ndarray, "t n 2"], real: Float[np.ndarray, "t n 2"]
 ) -> Float[np.ndarray, "2 3"]:
     """The similarity that brings points nearest to others, by least squares (Umeyama 1991).
 
     Raises:
         ValueError: no frame has both.
     """
-    seen = np.isfinite(made).all(axis=(1, 2)) & np.isfinite(real).all(axis=(1, 2))
+    seen = np.isfinite(generated).all(axis=(1, 2)) & np.isfinite(real).all(axis=(1, 2))
     if not seen.any():
         raise ValueError("points: expected both faces in at least one frame, got none")
-    a, b = (x[seen].reshape(-1, 2).astype(np.float64) for x in (made, real))
+    a, b = (x[seen].reshape(-1, 2).astype(np.float64) for x in (generated, real))
     middle_a, middle_b = a.mean(axis=0), b.mean(axis=0)
     # As complex numbers a similarity without a mirror is one factor.
     p, q = ((x - m) @ [1, 1j] for x, m in ((a, middle_a), (b, middle_b)))
@@ -94,7 +94,7 @@ class Pictures:
 
     numbers: np.ndarray
     # (k,) of the common frames
-    made: UInt8[np.ndarray, "k s s 3"]
+    generated: UInt8[np.ndarray, "k s s 3"]
     # the generated ones
     real: UInt8[np.ndarray, "k s s 3"]
     # the real ones of the same moments
@@ -102,7 +102,7 @@ class Pictures:
     # the real face's landmarks in these pixels
 
 
-def common_pictures(made: Observation, real: Observation, alignment: Alignment) -> Pictures:
+def common_pictures(generated: Observation, real: Observation, alignment: Alignment) -> Pictures:
     """The square around the real head, in both videos, at most `MAX_PICTURES` times."""
     count = len(alignment)
     numbers = np.unique(np.linspace(0, count - 1, min(count, MAX_PICTURES)).round().astype(int))
@@ -116,7 +116,7 @@ def common_pictures(made: Observation, real: Observation, alignment: Alignment) 
     pictures = [
         _warped(x, part, numbers, matrix, size)
         for x, part, matrix in (
-            (made, alignment.made, to_square @ square),
+            (generated, alignment.generated, to_square @ square),
             (real, alignment.real, to_square),
         )
     ]
@@ -136,8 +136,8 @@ def head_pictures(x: Observation) -> UInt8[np.ndarray, "k s s 3"]:
 
 
 def _warped(x: Observation, part: slice, numbers: np.ndarray, matrix: np.ndarray, size: int):
-    """Some frames in a square; averaged where they become smaller."""
-    cv2, wanted, found = opencv(), set(numbers.tolist()), []
+    """Some frames in a square; averaged if they become smaller."""
+    cv2, wanted, squares = opencv(), set(numbers.tolist()), []
     shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     first = x.start + part.start
     for number, image in enumerate(x.video.read(start=first, stop=x.start + part.stop)):
@@ -148,7 +148,7 @@ def _warped(x: Observation, part: slice, numbers: np.ndarray, matrix: np.ndarray
         # Pixels' centres are at +0.5 in landmarks and at 0 in OpenCV.
         half = matrix[:, :2] @ [0.5, 0.5] - 0.5
         shifted = np.column_stack([matrix[:, :2], matrix[:, 2] + half])
-        found.append(
+        squares.append(
             cv2.warpAffine(
                 image,
                 shifted,
@@ -157,7 +157,7 @@ def _warped(x: Observation, part: slice, numbers: np.ndarray, matrix: np.ndarray
                 borderMode=cv2.BORDER_REPLICATE,
             )
         )
-    return np.stack(found)
+    return np.stack(squares)
 
 
 def _size(x: Observation) -> str:
@@ -165,9 +165,9 @@ def _size(x: Observation) -> str:
     return f"{width}×{height}"
 
 
-def _rate_note(made: Observation, real: Observation) -> str:
-    own, rate = (f"{float(fps):.4g}" for fps in (made.own_fps, real.video.fps))
-    if made.own_fps == real.video.fps:
+def _rate_note(generated: Observation, real: Observation) -> str:
+    own, rate = (f"{float(fps):.4g}" for fps in (generated.own_fps, real.video.fps))
+    if generated.own_fps == real.video.fps:
         return f"frame rate: both {rate} per second."
     return (
         f"frame rate: {own} per second, read at the {rate} of the real video: of each moment the "
@@ -175,8 +175,8 @@ def _rate_note(made: Observation, real: Observation) -> str:
     )
 
 
-def _length_note(made: Observation, real: Observation, first: int, stop: int) -> str:
+def _length_note(generated: Observation, real: Observation, first: int, stop: int) -> str:
     fps = real.fps
-    lengths = f"{len(made) / fps:.2f} s and {len(real) / fps:.2f} s with a face"
+    lengths = f"{len(generated) / fps:.2f} s and {len(real) / fps:.2f} s with a face"
     common = f"{stop - first} frames from {first / fps:.2f} s on are compared"
     return f"length: {lengths}; {common}, by their time from the start."

@@ -54,13 +54,13 @@ def evaluate_pair(
     """
     given = given or Given()
     real = observe(reference, progress=progress)
-    made = observe(video, fps=real.video.fps, progress=progress)
-    alignment = align(made, real)
+    generated = observe(video, fps=real.video.fps, progress=progress)
+    alignment = align(generated, real)
     rows, missing = {}, []
-    for name, seen in ((GENERATED, made), (REAL, real)):
+    for name, seen in ((GENERATED, generated), (REAL, real)):
         rows[name], lacking = video_measures(seen, given)
         missing += [f"{name}: {text}" for text in lacking]
-    numbers, lacking = pair_measures(made, real, alignment, given)
+    numbers, lacking = pair_measures(generated, real, alignment, given)
     rows[GENERATED] |= numbers
     missing += lacking
     # The real video beside itself: what the best value is.
@@ -68,7 +68,7 @@ def evaluate_pair(
     notes = (*alignment.notes, *given.said(perceptual_features(given.vgg)))
     evaluation = Evaluation(rows, notes, tuple(missing))
     title = f"{video.name} beside {reference.name}"
-    write_evaluation(folder, title, {GENERATED: made, REAL: real}, evaluation)
+    write_evaluation(folder, title, {GENERATED: generated, REAL: real}, evaluation)
     return evaluation
 
 
@@ -86,7 +86,7 @@ def evaluate_subject(
     Arguments and errors as `evaluate_pair`'s; also those of `facial_jax.synthesize`.
 
     Args:
-        subject: a bundled subject's name, or a subject's folder; with full frames where it has
+        subject: a bundled subject's name, or a subject's folder; with full frames if it has
             them.
         reference: a video with sound, of the subject's person if there is one.
         folder: of the report and of the generated video.
@@ -115,9 +115,9 @@ def find_pairs(folder: Path) -> dict[str, tuple[Path, Path]]:
     """
     pairs = {}
     for inner in sorted(x for x in folder.iterdir() if x.is_dir()):
-        found = [sorted(inner.glob(f"{name}.*")) for name in ("video", "reference")]
-        if all(len(x) == 1 for x in found):
-            pairs[inner.name] = (found[0][0], found[1][0])
+        files = [sorted(inner.glob(f"{name}.*")) for name in ("video", "reference")]
+        if all(len(x) == 1 for x in files):
+            pairs[inner.name] = (files[0][0], files[1][0])
     if not pairs:
         raise ValueError(
             f"pairs: expected folders with video.mp4 and reference.mp4 in {folder}, found none"
@@ -140,18 +140,20 @@ def evaluate_pairs(
     Raises:
         ValueError: none can be measured.
     """
-    found: dict[str, Evaluation] = {}
+    evaluations: dict[str, Evaluation] = {}
     for name, (video, reference) in pairs.items():
         try:
-            found[name] = evaluate_pair(
+            evaluations[name] = evaluate_pair(
                 video, reference, folder / name, given=given, progress=progress
             )
         except (ValueError, OSError) as error:
             say(f"{name}: left out, {error}")
-    if not found:
+    if not evaluations:
         raise ValueError(f"pairs: none of {len(pairs)} could be measured")
-    means = {kind: _means([x.rows[kind] for x in found.values()]) for kind in (GENERATED, REAL)}
-    numbers = {"pairs": list(found), "rows": means}
+    means = {
+        kind: _means([x.rows[kind] for x in evaluations.values()]) for kind in (GENERATED, REAL)
+    }
+    numbers = {"pairs": list(evaluations), "rows": means}
     write_text(folder / NUMBERS, json.dumps(numbers, indent=1) + "\n")
     return means
 

@@ -13,7 +13,6 @@ from facial_jax.evaluation.observation import Observation
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.frame_rate import count_frames
 from facial_jax.metrics.eyes import gaze, gaze_error, opening_error
-from facial_jax.metrics.heard_phones import hear_phones
 from facial_jax.metrics.jitter import landmark_jitter
 from facial_jax.metrics.landmarks import landmark_distance, mouth_landmark_distance
 from facial_jax.metrics.lips import (
@@ -38,6 +37,7 @@ from facial_jax.metrics.pictures import (
     picture_measures,
     sharpness,
 )
+from facial_jax.metrics.recognised_phones import recognise_phones
 from facial_jax.metrics.similarity import Embedder, identity_similarity
 from facial_jax.models.syncnet.use import face_crops, load_syncnet, syncnet_score
 from facial_jax.tracking.frames import open_frames
@@ -102,23 +102,23 @@ def video_measures(x: Observation, given: Given | None = None) -> tuple[Numbers,
 
 
 def pair_measures(
-    made: Observation, real: Observation, alignment: Alignment, given: Given | None = None
+    generated: Observation, real: Observation, alignment: Alignment, given: Given | None = None
 ) -> tuple[Numbers, list[str]]:
     """How far a generated video is from the real one, and what could not be measured.
 
     Measures of pictures come by both protocols, see `facial_jax.metrics.pictures`.
     """
     given = given or Given()
-    numbers, missing = motion_measures(made, real, alignment)
-    pictures = common_pictures(made, real, alignment)
+    numbers, missing = motion_measures(generated, real, alignment)
+    pictures = common_pictures(generated, real, alignment)
     features = perceptual_features(given.vgg)
     pasted = np.stack(
         [
             paste_face(*row)
-            for row in zip(pictures.made, pictures.real, pictures.points, strict=True)
+            for row in zip(pictures.generated, pictures.real, pictures.points, strict=True)
         ]
     )
-    shown = {"whole": pictures.made, "pasted": pasted}
+    shown = {"whole": pictures.generated, "pasted": pasted}
     for protocol in PROTOCOLS:
         measured = picture_measures(shown[protocol], pictures.real, features)
         for name, title in (
@@ -130,31 +130,31 @@ def pair_measures(
             numbers[f"{title} ({protocol})"] = float(measured[name].mean())
     if given.embedder is not None:
         numbers["identity (whole)"] = identity_similarity(
-            given.embedder, pictures.made, pictures.real
+            given.embedder, pictures.generated, pictures.real
         )
     return numbers, missing
 
 
 def motion_measures(
-    made: Observation, real: Observation, alignment: Alignment
+    generated: Observation, real: Observation, alignment: Alignment
 ) -> tuple[Numbers, list[str]]:
     """The part of `pair_measures` that needs no pictures; of a video beside itself, the best."""
-    a, b = alignment.made, alignment.real
+    a, b = alignment.generated, alignment.real
     numbers: Numbers = {}
     missing: list[str] = []
 
     def measure(name, function):
         _try(numbers, missing, name, lambda: {name: function()})
 
-    measure("LMD, %", lambda: landmark_distance(made.points[a], real.points[b]))
-    measure("mouth LMD, %", lambda: mouth_landmark_distance(made.points[a], real.points[b]))
-    measure("eye opening error", lambda: opening_error(made.points[a], real.points[b]))
-    looks = [gaze(x.points, x.irises) for x in (made, real)]
-    measure("gaze error, %", lambda: gaze_error(looks[0][a], looks[1][b]))
-    measure("mouth correlation", lambda: _mouth_correlation(made, real, alignment))
+    measure("LMD, %", lambda: landmark_distance(generated.points[a], real.points[b]))
+    measure("mouth LMD, %", lambda: mouth_landmark_distance(generated.points[a], real.points[b]))
+    measure("eye opening error", lambda: opening_error(generated.points[a], real.points[b]))
+    gazes = [gaze(x.points, x.irises) for x in (generated, real)]
+    measure("gaze error, %", lambda: gaze_error(gazes[0][a], gazes[1][b]))
+    measure("mouth correlation", lambda: _mouth_correlation(generated, real, alignment))
     blinks = [
         blink_times([np.asarray(x.attributes.blink)[part]], x.fps)
-        for x, part in ((made, a), (real, b))
+        for x, part in ((generated, a), (real, b))
     ]
     for field, name in (("durations_s", "blink durations"), ("intervals_s", "blink intervals")):
         values = [getattr(x, field) for x in blinks]
@@ -181,7 +181,7 @@ def _closed(x: Observation) -> Numbers:
     lips = lips_that_touch(_lips(x), x.valid)
     score = score_gestures(
         [lips],
-        [hear_phones(x.samples)],
+        [recognise_phones(x.samples)],
         wide=wide_opening(lips.gap[x.valid]),
         fps=[x.fps],
         seen=[x.valid],
@@ -193,12 +193,12 @@ def _closed(x: Observation) -> Numbers:
 
 def _mouth_sync(x: Observation) -> Numbers:
     expression = np.where(x.valid[:, None], np.asarray(x.attributes.expression), 0)
-    found = sound_delay(
+    delay = sound_delay(
         expression.astype(np.float32), x.video.fps, x.samples, procedural_face_model()
     )
     return {
-        "MouthSync sound delay, 1/25 s": float(found.sound_delay_frames),
-        "MouthSync confidence": found.confidence,
+        "MouthSync sound delay, 1/25 s": float(delay.sound_delay_frames),
+        "MouthSync confidence": delay.confidence,
     }
 
 
@@ -217,18 +217,18 @@ def _syncnet(x: Observation, path: Path) -> Numbers:
     }
 
 
-def _mouth_correlation(made: Observation, real: Observation, alignment: Alignment) -> float:
-    a, b = alignment.made, alignment.real
-    seen = made.valid[a] & real.valid[b]
-    gaps = _lips(made).gap[a], _lips(real).gap[b]
+def _mouth_correlation(generated: Observation, real: Observation, alignment: Alignment) -> float:
+    a, b = alignment.generated, alignment.real
+    seen = generated.valid[a] & real.valid[b]
+    gaps = _lips(generated).gap[a], _lips(real).gap[b]
     return motion_correlation([gaps[0]], [gaps[1]], fps=[real.fps], seen=[seen])[0]
 
 
 def _try(numbers: dict[str, Any], missing: list[str], what: str, measure) -> None:
     """Adds what is measured; what a video does not have is said and left out."""
     try:
-        found: Mapping[str, float] = measure()
+        values: Mapping[str, float] = measure()
     except ValueError as error:
         missing.append(f"{what}: {error}")
         return
-    numbers |= {name: float(value) for name, value in found.items()}
+    numbers |= {name: float(value) for name, value in values.items()}

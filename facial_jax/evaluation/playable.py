@@ -1,4 +1,4 @@
-"""Copies of videos for pages, where browsers do not play the file itself."""
+"""Copies of videos for pages, of files that browsers do not play."""
 
 import itertools
 from pathlib import Path

@@ -80,7 +80,7 @@ def write_evaluation(
     """Writes `evaluation.json` and the page into a folder, and returns the page's path.
 
     Args:
-        folder: is made if need be.
+        folder: is created if it is missing.
         title: of the page.
         videos: one or two, by the names of `evaluation.rows`.
         evaluation: what was measured.
@@ -141,7 +141,7 @@ def _curves(videos) -> str:
     if first.samples is not None:
         image = spectrogram(first.samples, PLOT_WIDTH - PLOT_LEFT)
         plots.append(_image(image, "spectrogram", "spectrogram of the sound"))
-    # One frame for all, so that they are scrolled together where the window is narrow.
+    # One frame for all, so that they are scrolled together in a narrow window.
     return f"<div class=wide>{''.join(plots)}</div>"
 
 
@@ -171,8 +171,8 @@ def _blinks(videos) -> str:
     }
     labels = [f"{a:.2f} s" for a in _DURATION_EDGES_S[:-1]]
     plots = (
-        svg_bars("clips of 4 s with so many blinks", _bins(bins, map(str, range(most + 1)))),
-        svg_bars("blinks of so long a duration", _bins(durations, labels)),
+        svg_bars("clips of 4 s by their number of blinks", _bins(bins, map(str, range(most + 1)))),
+        svg_bars("blinks by their duration", _bins(durations, labels)),
     )
     return "".join(f"<div class=wide>{plot}</div>" for plot in plots)
 
@@ -186,7 +186,7 @@ def _bins(counts: dict[str, np.ndarray], labels: Iterable[str]) -> dict[str, dic
 
 
 def _video(folder: Path, name: str, x: Observation) -> str:
-    """The video in the page, or beside it where it is large; re-encoded if browsers cannot play it.
+    """The video in the page, or beside it if it is large; re-encoded if browsers cannot play it.
 
     What lies beside the page is called `report_NAME`, so that no video of the user's is replaced.
     """

@@ -1,8 +1,8 @@
 """A talking head as an animated glTF file, which Blender and other 3D programs play.
 
 The mesh is the person at rest, in their colours. Morph targets are the 64 expression components,
-the closed lids where the face model has them, and, where the face's shape changes from frame to
-frame (PGFace), the few directions in which it does. Keyframes are the video's frames.
+the closed lids if the face model has them, and, if the face's shape changes from frame to frame
+(PGFace), the few directions in which it does. Keyframes are the video's frames.
 """
 
 from dataclasses import dataclass

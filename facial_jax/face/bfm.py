@@ -76,7 +76,7 @@ def load_bfm(path: str | os.PathLike) -> FaceModel:
 
     Args:
         path: a `.mat` file in the layout of `BFM_model_front.mat`, or a folder. In a folder,
-            `BFM_model_front.mat` is taken where it is, else the original files.
+            `BFM_model_front.mat` is taken if it is there, else the original files.
 
     Raises:
         FileNotFoundError: a file is missing; the message says which, and where to ask for it.

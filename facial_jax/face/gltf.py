@@ -129,11 +129,11 @@ def _animation(file: "_Buffer", animation: HeadAnimation, target_count: int) -> 
     """The animation of node 0, its numbers added to the file."""
     count = len(animation.times_s)
     expected = (count, target_count), (count, 4), (count, 3)
-    found = animation.weights.shape, animation.rotation.shape, animation.translation.shape
-    if found != expected or not count:
+    shapes = animation.weights.shape, animation.rotation.shape, animation.translation.shape
+    if shapes != expected or not count:
         raise ValueError(
             f"animation: expected weights, rotation and translation of shapes {expected} for "
-            f"{count} keyframes, at least one, got {found}"
+            f"{count} keyframes, at least one, got {shapes}"
         )
     times = file.add(animation.times_s, "SCALAR", bounds=True)
     translation = animation.translation * _METRES_PER_DECIMETRE
@@ -186,7 +186,7 @@ class _Buffer:
         return len(self._accessors) - 1
 
     def add_target(self, displacements_m: Float[np.ndarray, "n 3"], index_type: int) -> int:
-        """Adds a morph target, only its vertices that move where that is shorter."""
+        """Adds a morph target, only its vertices that move if that is shorter."""
         moved = np.flatnonzero(np.abs(displacements_m).max(axis=1) > _NOT_MOVED_M)
         index_bytes = np.dtype(_DTYPES[index_type]).itemsize
         if not len(moved):

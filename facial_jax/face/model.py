@@ -156,7 +156,7 @@ def face_texture(model: FaceModel, texture: Float[Array, "80"]) -> Float[Array, 
 def person_face_model(
     model: FaceModel, identity: Identity, texture: Float[Array | np.ndarray, "n 3"] | None
 ) -> tuple[FaceModel, Identity]:
-    """The model with a person's own albedo in place of the statistical texture, where there is one.
+    """The model with a person's own albedo in place of the statistical texture, if there is one.
 
     Args:
         model: the face model.

@@ -7,7 +7,7 @@ from facial_jax.face.procedural.geometry import smoothstep
 from facial_jax.face.topology import opposite_vertices
 
 FADE_DM = 0.12
-"""From the rim inwards, the face becomes opaque over so many decimetres."""
+"""Width of the band at the rim in which the face becomes opaque, decimetres."""
 
 
 OUTLINE_DM = 0.3, 0.6

@@ -38,7 +38,7 @@ def opposite_vertices(triangles: np.ndarray) -> np.ndarray:
         triangles: (f, 3) integer vertex indices.
 
     Returns:
-        (f, 3) int32. Column k belongs to the edge that corner k is not on; where that edge has no
+        (f, 3) int32. Column k belongs to the edge that corner k is not on; if that edge has no
         other triangle, or more than one, it holds corner k itself, which makes it a silhouette.
 
     Raises:

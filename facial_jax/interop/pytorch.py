@@ -2,7 +2,7 @@
 
 A state dict here is a mapping from names to NumPy arrays in PyTorch's layout (convolutions
 [out, in, …], transposed convolutions [in, out, …], linear layers [out, in]).  Widths and depths are
-read from the tensors.  Every function raises ValueError, naming the tensors, where one is missing,
+read from the tensors.  Every function raises ValueError, naming the tensors, if one is missing,
 left over or of a shape that does not fit.
 """
 
@@ -38,7 +38,7 @@ def load_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     under "state_dict", beside other things, is taken out; the prefix "module." that data-parallel
     training puts before every name is dropped.
 
-    Raises FileNotFoundError, or ValueError with the file's name where it cannot be read, holds
+    Raises FileNotFoundError, or ValueError with the file's name if it cannot be read, holds
     anything else, or asks for more than tensors.
     """
     path = Path(path)

@@ -75,7 +75,7 @@ def _text(value: int | memoryview) -> str:
 
 
 def _tensor(message: memoryview, limit: SizeLimit) -> np.ndarray | None:
-    """The tensor of a TensorProto; None where it does not hold floating-point numbers."""
+    """The tensor of a TensorProto; None if it does not hold floating-point numbers."""
     dtype, shape, values = None, [], []
     limit.count(len(message))
     for number, value in _fields(message):

@@ -78,7 +78,7 @@ def read_packets(
     """
     steps = bool(container.format.flags & Flags.ts_discont.value)
     clock = Clock(steps=steps)
-    # Where the clock never begins anew, what the others hold need not be read.
+    # If the clock never begins anew, the other streams need not be read.
     read = {s.index for s in (wanted, *others) if s is not None} if steps else {wanted.index}
     for stream in container.streams:
         stream.discard = Discard.default if stream.index in read else Discard.all

@@ -54,7 +54,7 @@ class _File(io.FileIO):
     """A file that answers a place which cannot be, as damaged files name it, as FFmpeg expects."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """The new place; −1 where there is no such."""
+        """The new place; −1 if there is no such place."""
         try:
             return super().seek(offset, whence)
         except (OSError, OverflowError):
@@ -101,8 +101,8 @@ def picture_stream(container: av.container.InputContainer) -> av.VideoStream | N
 
 def sound_stream(container: av.container.InputContainer) -> av.AudioStream | None:
     """The stream that a player plays."""
-    heard = [s for s in container.streams.audio if s.codec_context is not None]
-    return _best(container, "audio", heard)
+    decodable = [s for s in container.streams.audio if s.codec_context is not None]
+    return _best(container, "audio", decodable)
 
 
 def _best(container, kind: str, streams: list[Stream]) -> Stream | None:

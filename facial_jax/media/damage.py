@@ -1,4 +1,4 @@
-"""What of a file could not be read, and how to say so."""
+"""Which part of a file could not be read, and the text of the warning."""
 
 import math
 from dataclasses import dataclass, field

@@ -87,7 +87,7 @@ def _convert(picture: Picture, size: tuple[int, int]) -> np.ndarray:
 
 
 def source_colorspace(frame: av.VideoFrame) -> Colorspace | None:
-    """What players take the colours for where the file does not say; None where it does."""
+    """What players take the colours for if the file does not say; None if it does."""
     if frame.colorspace != _UNSPECIFIED or "yuv" not in frame.format.name:
         return None
     large = frame.width > _SD_WIDTH or frame.height > _SD_HEIGHT

@@ -15,7 +15,7 @@ TICKS_PER_S = 100
 LEAST_TICKS = 2
 """Browsers show a frame of one hundredth for a tenth of a second."""
 PALETTE_FRAMES = 64
-"""The colours are those of so many frames at the beginning."""
+"""Number of frames at the beginning that the colours are chosen from."""
 
 
 def write_gif(

@@ -19,7 +19,7 @@ from facial_jax.media.orientation import Orientation, orientation_of
 from facial_jax.media.picture import Picture
 from facial_jax.media.rate import DEFAULT_FPS, frame_rate
 
-# No decoder with threads holds back so many pictures.
+# More pictures than any decoder with threads holds back.
 _HELD_BACK = 64
 
 
@@ -67,17 +67,17 @@ class VideoPictures:
         self._has_damage, self._unshown = False, 0
         self._orientations: dict[int, Orientation] = {}
         with _open_pictures(path) as (container, stream):
-            self._look_at_packets(container, stream)
+            self._inspect_packets(container, stream)
         with _open_pictures(path) as (container, stream):
             damage = Damage()
-            found = next(_decode(container, stream, damage, self.fps), None)
-            if found is None:
+            first = next(_decode(container, stream, damage, self.fps), None)
+            if first is None:
                 damaged = f"; {damage.text()} are damaged" if damage.lost else ""
                 raise ValueError(
                     f"video: {path} has a video stream but not one picture in it that can be "
                     f"decoded{damaged}"
                 )
-            self._start, frame = found
+            self._start, frame = first
             self.first = self._picture(stream, Fraction(0), frame)
 
     def read(self) -> Iterator[Picture]:
@@ -161,7 +161,7 @@ class VideoPictures:
             orientation=self._orientations[turn],
         )
 
-    def _look_at_packets(self, container, stream) -> None:
+    def _inspect_packets(self, container, stream) -> None:
         ticks, self.packet_count = [], 0
         for packet in read_packets(container, stream, sound_stream(container)):
             if not packet.is_discard:

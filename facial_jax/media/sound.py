@@ -16,7 +16,7 @@ from facial_jax.media.damage import Damage
 from facial_jax.media.pictures import first_picture_time
 
 BLOCK_SAMPLES = 1 << 15
-# Time stamps are rounded, and clocks of sound cards drift: so much is no hole.
+# Time stamps are rounded, and clocks of sound cards drift: a shorter gap is no hole.
 _TOLERANCE_S = 0.02
 # Formats that say how long they are, where others only guess.
 # Formats whose sound has no holes of its own: what is missing there has been lost.
@@ -28,7 +28,7 @@ _CUT_OFF_S, _CUT_OFF_SHARE = 0.25, 0.02
 class FileSound:
     """The sound of a file, which can be read from its start as often as needed.
 
-    It starts with the file's first picture; where there are no pictures, with its first sound.
+    It starts with the file's first picture; if there are no pictures, with its first sound.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -152,7 +152,7 @@ class _Uniform:
         self._kind, self._resampler, self._mix = None, None, None
 
     def convert(self, frame: av.AudioFrame) -> np.ndarray:
-        """A frame; where it is of another rate, what is ready of it."""
+        """A frame; if it is of another rate, what is ready of it."""
         ready, kind = [], (frame.sample_rate, frame.layout.name, frame.format.name)
         if kind != self._kind:
             ready.append(self.end())
@@ -229,7 +229,7 @@ def _open_sound(path: Path):
 def _decode(
     container: av.container.InputContainer, stream: av.AudioStream, damage: Damage
 ) -> Iterator[tuple[float | None, av.AudioFrame]]:
-    """Frames and their times in seconds on the file's clock, None where they have none.
+    """Frames and their times in seconds on the file's clock, None if they have none.
 
     Args:
         container: just opened.

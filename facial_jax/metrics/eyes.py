@@ -6,17 +6,19 @@ from jaxtyping import Float
 from facial_jax.tracking.blink import LEFT_EYE, RIGHT_EYE, relative_opening
 
 
-def opening_error(made: Float[np.ndarray, "t 68 2"], real: Float[np.ndarray, "t 68 2"]) -> float:
+def opening_error(
+    generated: Float[np.ndarray, "t 68 2"], real: Float[np.ndarray, "t 68 2"]
+) -> float:
     """Mean absolute difference of the eyes' opening, each over the person's own when open.
 
     Args:
-        made: landmarks in any unit, NaN where the face was not seen.
+        generated: landmarks in any unit, NaN where the face was not seen.
         real: frame by frame the same moments.
 
     Raises:
         ValueError: no frame shows both faces.
     """
-    return _mean_of_seen(np.abs(relative_opening(made) - relative_opening(real)))
+    return _mean_of_seen(np.abs(relative_opening(generated) - relative_opening(real)))
 
 
 def gaze(
@@ -32,7 +34,7 @@ def gaze(
         points: landmarks.
         irises: the irises' centres in the same pixels, the picture's left one first.
     """
-    found = []
+    gazes = []
     for eye, iris in zip((LEFT_EYE, RIGHT_EYE), (irises[:, 0], irises[:, 1]), strict=True):
         first, last = points[:, eye[0]], points[:, eye[3]]
         along = last - first
@@ -40,17 +42,17 @@ def gaze(
         along = along / width
         across = np.stack([-along[:, 1], along[:, 0]], axis=-1)
         way = (iris - (first + last) / 2) / width
-        found.append(np.stack([(way * along).sum(-1), (way * across).sum(-1)], axis=-1))
-    return np.mean(found, axis=0)
+        gazes.append(np.stack([(way * along).sum(-1), (way * across).sum(-1)], axis=-1))
+    return np.mean(gazes, axis=0)
 
 
-def gaze_error(made: Float[np.ndarray, "t 2"], real: Float[np.ndarray, "t 2"]) -> float:
+def gaze_error(generated: Float[np.ndarray, "t 2"], real: Float[np.ndarray, "t 2"]) -> float:
     """Mean distance of two gazes from `gaze`, in percent of an eye's width.
 
     Raises:
         ValueError: no frame shows both faces.
     """
-    return 100 * _mean_of_seen(np.linalg.norm(made - real, axis=-1))
+    return 100 * _mean_of_seen(np.linalg.norm(generated - real, axis=-1))
 
 
 def _mean_of_seen(values) -> float:

@@ -68,11 +68,11 @@ class FaceShapeMeasure:
             still.append(difference[counted])
             moved.append(np.diff(difference, axis=0)[counted[1:] & counted[:-1]])
         still, moved = np.concatenate(still), np.concatenate(moved)
-        found = {name: _rms(still @ factor) for name, factor in self._factors.items()}
+        rms = {name: _rms(still @ factor) for name, factor in self._factors.items()}
         weighed = self._factors["weighed"]
         size = pairs[0][0].identity.shape[1]
         return FaceShapeErrors(
-            **found,
+            **rms,
             motion=_rms(moved @ weighed),
             identity=_rms(still[:, :size] @ weighed[:size]),
         )

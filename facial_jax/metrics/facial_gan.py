@@ -30,7 +30,7 @@ from facial_jax.models.facial_gan.losses import FacialWeights, motion_loss, valu
 Method = Callable[[Windows, str], np.ndarray]
 """From a batch of windows of one subject to its standardised attributes (b, T, 71)."""
 NEIGHBOUR_FRAMES = 5000
-"""So many training frames of a speaker, evenly chosen, are looked among."""
+"""Number of a speaker's training frames, evenly chosen, among which neighbours are sought."""
 
 
 def measure(
@@ -38,7 +38,7 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """Mean losses of each method over all whole windows of the test clips."""
     statistics = subject_statistics(train)
-    found = {name: [] for name in methods}
+    losses_of = {name: [] for name in methods}
     for subject in test.subjects:
         clips = test.of_subject(subject)
         for windows in evaluation_windows(clips, batch=16, statistics=statistics):
@@ -48,9 +48,9 @@ def measure(
                 continue
             for name, method in methods.items():
                 fake = np.asarray(method(windows, subject), np.float32)
-                found[name].append((int(whole.sum()), losses(windows["attributes"], fake)))
+                losses_of[name].append((int(whole.sum()), losses(windows["attributes"], fake)))
     table = {}
-    for name, parts in found.items():
+    for name, parts in losses_of.items():
         counts = np.array([count for count, _ in parts], float)
         table[name] = {
             key: float(np.average([values[key] for _, values in parts], weights=counts))
@@ -67,14 +67,14 @@ def losses(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
         "pose": (x.pose, y.pose),
         "eye": (x.blink[..., None], y.blink[..., None]),
     }
-    found = {}
+    numbers = {}
     for name, (a, b) in pairs.items():
         size = a.shape[1] * a.shape[2]
         value, motion = float(value_loss(a, b)) / size, float(motion_loss(a, b)) / size
-        found[f"V_{name}"], found[f"U_{name}"] = value, motion
-        found[f"L_{name}"] = value + FacialWeights().motion * motion
+        numbers[f"V_{name}"], numbers[f"U_{name}"] = value, motion
+        numbers[f"L_{name}"] = value + FacialWeights().motion * motion
     spread = np.asarray(y.pose).std(axis=1).mean() / np.asarray(x.pose).std(axis=1).mean()
-    return found | {"head_movement": float(spread)}
+    return numbers | {"head_movement": float(spread)}
 
 
 def model_method(path: Path) -> Method:
@@ -121,10 +121,10 @@ def baselines(train: ClipSource) -> dict[str, Method]:
     def nearest(windows: Windows, subject: str) -> np.ndarray:
         if subject not in known:
             known[subject] = frames_of(train.of_subject(subject), statistics)
-        heard, seen = known[subject]
+        speech, attributes = known[subject]
         asked = speech_of(windows["rows"])
-        distance = (heard**2).sum(axis=1) - 2 * asked @ heard.T
-        return seen[distance.argmin(axis=1)].reshape(windows["attributes"].shape)
+        distance = (speech**2).sum(axis=1) - 2 * asked @ speech.T
+        return attributes[distance.argmin(axis=1)].reshape(windows["attributes"].shape)
 
     return {"mean attributes": mean, "random clip": random_clip, "nearest neighbour": nearest}
 
@@ -136,14 +136,14 @@ def speech_of(rows: np.ndarray) -> np.ndarray:
 
 def frames_of(clips: ClipSource, statistics) -> tuple[np.ndarray, np.ndarray]:
     """Speech windows and attributes of a speaker's frames."""
-    heard, seen = [], []
+    speech, attributes = [], []
     for windows in evaluation_windows(clips, batch=16, statistics=statistics):
         valid = windows["valid"].reshape(-1)
-        heard.append(speech_of(windows["rows"])[valid])
-        seen.append(windows["attributes"].reshape(len(valid), -1)[valid])
-    heard, seen = np.concatenate(heard), np.concatenate(seen)
-    chosen = np.linspace(0, len(heard) - 1, min(len(heard), NEIGHBOUR_FRAMES)).astype(int)
-    return heard[chosen], seen[chosen]
+        speech.append(speech_of(windows["rows"])[valid])
+        attributes.append(windows["attributes"].reshape(len(valid), -1)[valid])
+    speech, attributes = np.concatenate(speech), np.concatenate(attributes)
+    chosen = np.linspace(0, len(speech) - 1, min(len(speech), NEIGHBOUR_FRAMES)).astype(int)
+    return speech[chosen], attributes[chosen]
 
 
 def text_table(table: dict[str, dict[str, float]]) -> str:

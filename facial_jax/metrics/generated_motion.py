@@ -33,18 +33,18 @@ COLUMNS = (
     *("LMD, %", "mouth LMD, %", "off by, 1/25 s", "MouthSync", "blinks/s", "blink, s"),
     *("blinks/4 s", "pitch", "yaw", "roll"),
 )
-"""Distances to the real landmarks; mean error and confidence of MouthSync's delay, which is 0 where
-the sound is the clip's own; blinks; deviations of the head's angles in degrees."""
+"""Distances to the real landmarks; mean error and confidence of MouthSync's delay, which is 0 for
+the clip's own sound; blinks; deviations of the head's angles in degrees."""
 
 
 def model_speaks(model: FacialGan) -> Speak:
     """A trained FACIAL-GAN's attributes, as `synthesize` makes them."""
 
     def speak(clip: Clip) -> Attributes:
-        made = generate_attributes(model, clip.features)
+        attributes = generate_attributes(model, clip.features)
         if model.blink_habits is not None:
-            return made
-        return made.replace(blink=blink_when_due(made.blink, float(clip.frame_rate)))
+            return attributes
+        return attributes.replace(blink=blink_when_due(attributes.blink, float(clip.frame_rate)))
 
     return speak
 
@@ -94,20 +94,20 @@ def _measure(speak: Speak, clips: Sequence[Clip], face_model: FaceModel) -> dict
     blinks, poses, counts = [], [], []
     landmarks = fitting.landmark_model(face_model)
     for clip in clips:
-        made = jax.tree.map(np.asarray, speak(clip))
+        attributes = jax.tree.map(np.asarray, speak(clip))
         points = [
             np.where(clip.valid[:, None, None], _landmarks(x, clip, landmarks), np.nan)
-            for x in (made, clip.attributes)
+            for x in (attributes, clip.attributes)
         ]
         distances.append((landmark_distance(*points), mouth_landmark_distance(*points)))
-        found = _sound_delay(made, clip, face_model)
-        if found is not None:
-            delays.append(float(abs(found.sound_delay_frames)))
-            confidences.append(found.confidence)
+        delay = _sound_delay(attributes, clip, face_model)
+        if delay is not None:
+            delays.append(float(abs(delay.sound_delay_frames)))
+            confidences.append(delay.confidence)
         fps, seen = float(clip.frame_rate), clip.valid
-        blinks.append(blink_statistics([made.blink[seen]], fps))
-        counts.append(blinks_per_clip([made.blink[seen]], fps))
-        poses.append(np.degrees(pose_spread([made.pose[seen]])[:3]))
+        blinks.append(blink_statistics([attributes.blink[seen]], fps))
+        counts.append(blinks_per_clip([attributes.blink[seen]], fps))
+        poses.append(np.degrees(pose_spread([attributes.pose[seen]])[:3]))
     durations = [x.duration_s for x in blinks if np.isfinite(x.duration_s)]
     values = (
         *np.mean(distances, axis=0),
@@ -135,7 +135,7 @@ def _landmarks(attributes: Attributes, clip: Clip, landmarks) -> Float[np.ndarra
 
 
 def _sound_delay(attributes: Attributes, clip: Clip, face_model: FaceModel) -> Shift | None:
-    """None where the mouth is still."""
+    """None if the mouth is still."""
     distances = _distances(attributes, face_model)
     if is_still(distances):
         return None

@@ -9,7 +9,7 @@ _EYE_CORNERS = (36, 45)
 
 
 def landmark_distance(
-    made: Float[np.ndarray, "t 68 2"], real: Float[np.ndarray, "t 68 2"]
+    generated: Float[np.ndarray, "t 68 2"], real: Float[np.ndarray, "t 68 2"]
 ) -> float:
     """LMD of the whole face, in percent of the distance between the eyes' outer corners.
 
@@ -19,21 +19,21 @@ def landmark_distance(
     videos of other sizes can be compared; nothing is turned.
 
     Args:
-        made: in any unit, NaN where the face was not seen.
+        generated: in any unit, NaN where the face was not seen.
         real: frame by frame the same moments.
 
     Raises:
         ValueError: no frame shows both faces.
     """
-    return _distance(_in_eye_widths(made), _in_eye_widths(real))
+    return _distance(_in_eye_widths(generated), _in_eye_widths(real))
 
 
 def mouth_landmark_distance(
-    made: Float[np.ndarray, "t 68 2"], real: Float[np.ndarray, "t 68 2"]
+    generated: Float[np.ndarray, "t 68 2"], real: Float[np.ndarray, "t 68 2"]
 ) -> float:
     """LMD of the lips alone, their own mean brought to the same place: see `landmark_distance`."""
-    made, real = (_in_eye_widths(points)[:, MOUTH] for points in (made, real))
-    return _distance(made, real)
+    generated, real = (_in_eye_widths(points)[:, MOUTH] for points in (generated, real))
+    return _distance(generated, real)
 
 
 def _in_eye_widths(points):
@@ -43,9 +43,9 @@ def _in_eye_widths(points):
     return points / np.nanmedian(np.linalg.norm(left - right, axis=-1))
 
 
-def _distance(made, real) -> float:
-    made, real = (x - x.mean(axis=1, keepdims=True) for x in (made, real))
-    distance = np.linalg.norm(made - real, axis=-1).mean(axis=-1)
+def _distance(generated, real) -> float:
+    generated, real = (x - x.mean(axis=1, keepdims=True) for x in (generated, real))
+    distance = np.linalg.norm(generated - real, axis=-1).mean(axis=-1)
     seen = np.isfinite(distance)
     if not seen.any():
         raise ValueError("points: expected both faces in at least one frame, got none")

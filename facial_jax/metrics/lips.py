@@ -19,9 +19,9 @@ from facial_jax.face.model import FaceModel
 CLOSED_GAP = 0.15
 """Lips nearer to each other than this share of a wide opening count as closed."""
 SHUT_PERCENTILE = 5
-"""A person who talks has the lips together so often, in percent of the frames."""
+"""How often a person who talks has the lips together, in percent of the frames."""
 NEARBY_FRAMES = 1
-"""So many frames before and after a phone's middle count with it."""
+"""Number of frames before and after a phone's middle that count with it."""
 MAX_LAG_FRAMES = 3
 
 _UPPER_INNER, _LOWER_INNER = 62, 66  # the lips' inner edges, in iBUG's order
@@ -61,7 +61,7 @@ class Gesture:
     """Something that the lips do at some sounds."""
 
     phones: frozenset[str]
-    # where it is looked for
+    # the sounds at which it is looked for
     channel: Literal["gap", "width", "teeth"]
     # the field of `Lips` that it shows in
     extreme: Callable[..., np.ndarray]
@@ -129,7 +129,7 @@ def lips_from_landmarks(
 
 
 def lips_that_touch(lips: Lips, seen: Bool[np.ndarray, "t"]) -> Lips:
-    """The same with no gap where a tracked mouth is shut: at rest it is not quite the model's.
+    """The same with no gap when a tracked mouth is shut: at rest it is not quite the model's.
 
     Args:
         lips: of a tracked person who talks.
@@ -217,7 +217,7 @@ def _summary(gesture: Gesture, values: Float[np.ndarray, "k"], wide: float) -> f
 def without_moving_mean(x: Float[np.ndarray, "t"], frames: int) -> Float[np.ndarray, "t"]:
     """`x` less its centred moving mean over `frames`; at the ends over what there is."""
     kernel = np.ones(frames)
-    # "same" would be as long as the kernel where that is longer than x.
+    # "same" would be as long as the kernel if that is longer than x.
     first = (frames - 1) // 2
     total = np.convolve(x, kernel)[first : first + len(x)]
     count = np.convolve(np.ones(len(x)), kernel)[first : first + len(x)]
@@ -225,7 +225,7 @@ def without_moving_mean(x: Float[np.ndarray, "t"], frames: int) -> Float[np.ndar
 
 
 def motion_correlation(
-    made: Sequence[Float[np.ndarray, "_"]],
+    generated: Sequence[Float[np.ndarray, "_"]],
     real: Sequence[Float[np.ndarray, "_"]],
     *,
     fps: Sequence[float],
@@ -243,7 +243,7 @@ def motion_correlation(
         seen: frames of `real` that count; all by default.
 
     Returns:
-        The correlation at the best lag within ±3 frames, and that lag: positive where the made
+        The correlation at the best lag within ±3 frames, and that lag: positive if the generated
         motion comes later.
 
     Raises:
@@ -253,7 +253,7 @@ def motion_correlation(
     if not all(mask.any() for mask in seen):
         raise ValueError("seen: expected a frame that counts in every recording")
     fast = []
-    for a, b, rate, mask in zip(made, real, fps, seen, strict=True):
+    for a, b, rate, mask in zip(generated, real, fps, seen, strict=True):
         frames = np.arange(len(b))
         bridged = np.interp(frames, frames[mask], b[mask])
         second = round(rate)
@@ -275,10 +275,10 @@ def _shifted(a, b, mask, lag: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def correlation(
-    made: Sequence[Float[np.ndarray, "_"]], real: Sequence[Float[np.ndarray, "_"]]
+    generated: Sequence[Float[np.ndarray, "_"]], real: Sequence[Float[np.ndarray, "_"]]
 ) -> float:
-    """Pearson's correlation over all frames of several recordings; 0 where one never moves."""
-    a, b = np.concatenate(made), np.concatenate(real)
+    """Pearson's correlation over all frames of several recordings; 0 if one never moves."""
+    a, b = np.concatenate(generated), np.concatenate(real)
     deviations = float(a.std() * b.std())
     if deviations == 0.0:
         return 0.0

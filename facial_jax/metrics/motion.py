@@ -1,7 +1,7 @@
 """How a person moves, in a few numbers: how often and how long they blink, how far the head turns.
 
 The habits that personalization is to learn (FACIAL, Sec. 5.4): a subject's real and generated
-motion are alike where these numbers are.
+motion are alike if these numbers are.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class BlinkStatistics:
     per_minute: float
     # blinks in a minute
     duration_s: float
-    # their mean duration in seconds; NaN where there is no whole one
+    # their mean duration in seconds; NaN if there is no whole one
 
 
 def blink_statistics(blinks: Sequence[Float[np.ndarray, "_"]], fps: float) -> BlinkStatistics:
@@ -33,11 +33,11 @@ def blink_statistics(blinks: Sequence[Float[np.ndarray, "_"]], fps: float) -> Bl
     frames = sum(len(blink) for blink in blinks)
     if not frames:
         raise ValueError("blinks: expected at least one frame, got none")
-    found = np.concatenate([find_blinks(blink) for blink in blinks])
-    lengths = found[:, 1] - found[:, 0]
+    times = np.concatenate([find_blinks(blink) for blink in blinks])
+    lengths = times[:, 1] - times[:, 0]
     whole = lengths[np.isfinite(lengths)]
     return BlinkStatistics(
-        per_minute=len(found) * 60.0 * fps / frames,
+        per_minute=len(times) * 60.0 * fps / frames,
         duration_s=float(whole.mean() / fps) if len(whole) else float("nan"),
     )
 
@@ -56,10 +56,10 @@ def blink_times(blinks: Sequence[Float[np.ndarray, "_"]], fps: float) -> BlinkTi
     """How long each blink lasts and how long after the last one it comes: the distributions."""
     durations, intervals = [np.zeros(0)], [np.zeros(0)]
     for blink in blinks:
-        found = find_blinks(blink)
-        whole = found[np.isfinite(found).all(axis=1)]
+        times = find_blinks(blink)
+        whole = times[np.isfinite(times).all(axis=1)]
         durations.append((whole[:, 1] - whole[:, 0]) / fps)
-        middles = found.mean(axis=1)
+        middles = times.mean(axis=1)
         between = np.diff(middles[np.isfinite(middles)])
         intervals.append(between / fps)
     return BlinkTimes(np.concatenate(durations), np.concatenate(intervals))
@@ -68,7 +68,7 @@ def blink_times(blinks: Sequence[Float[np.ndarray, "_"]], fps: float) -> BlinkTi
 def blinks_per_clip(
     blinks: Sequence[Float[np.ndarray, "_"]], fps: float, *, seconds: float = 4.0
 ) -> Int[np.ndarray, "n"]:
-    """How many blinks begin in each clip of so many seconds (FACIAL, Fig. 9 counts 4-second clips).
+    """How many blinks begin in each clip of `seconds` (FACIAL, Fig. 9 counts 4-second clips).
 
     Recordings are cut into clips without overlap; what is left at an end is no clip.
     """
@@ -80,14 +80,14 @@ def blinks_per_clip(
     return np.concatenate(counts).astype(np.int64)
 
 
-def distribution_distance(made: Float[np.ndarray, "n"], real: Float[np.ndarray, "m"]) -> float:
+def distribution_distance(generated: Float[np.ndarray, "n"], real: Float[np.ndarray, "m"]) -> float:
     """Wasserstein's distance of two distributions: how far values must move on average.
 
-    NaN where one is empty.
+    NaN if one is empty.
     """
-    if not len(made) or not len(real):
+    if not len(generated) or not len(real):
         return float("nan")
-    return float(scipy.stats.wasserstein_distance(made, real))
+    return float(scipy.stats.wasserstein_distance(generated, real))
 
 
 def pose_spread(poses: Sequence[Float[np.ndarray, "_ 6"]]) -> Float[np.ndarray, "6"]:

@@ -28,7 +28,7 @@ def sound_delay(
     Args:
         expression: of the face model, at `fps` frames per second.
         fps: any rate.
-        samples: the sound from the first frame on, mono at 16 kHz in [-1, 1].
+        samples: the sound, starting with the first frame, mono at 16 kHz in [-1, 1].
         face_model: what the expressions are of.
 
     Raises:
@@ -44,7 +44,7 @@ def sound_delay(
 
 
 def shifted(samples: Float[np.ndarray, "n"], seconds: float) -> Float[np.ndarray, "n"]:
-    """The same sound so much later, or earlier where negative, with silence where it is gone."""
+    """The same sound later by this time, or earlier if negative; silence fills the gap."""
     count = round(seconds * SAMPLE_RATE)
     moved = np.roll(samples, count)
     if count > 0:

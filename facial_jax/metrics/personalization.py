@@ -71,7 +71,7 @@ def evaluate_personalization(
         people: whom.
         general: the FACIAL-GAN that general_train wrote, its discriminator beside it.
         work: a folder for each person's training; what it holds is not trained again.
-        clips: so many training clips of each person are trained on.
+        clips: the number of clips of each person to train on.
         training: how.
         say: is given each table as text, as soon as it is known.
     """
@@ -144,10 +144,10 @@ def measure(motion: list[Attributes], fps: float) -> dict[str, float]:
     return dict(zip(MEASURES, (blinks.per_minute, blinks.duration_s, *spread), strict=True))
 
 
-def person_table(subject: str, found: dict[str, dict[str, float]]) -> str:
+def person_table(subject: str, habits: dict[str, dict[str, float]]) -> str:
     """One line for each kind of motion."""
     lines = [f"{subject:16s}" + "".join(f"{name:>12s}" for name in MEASURES)]
-    for kind, values in found.items():
+    for kind, values in habits.items():
         cells = (f"{form.format(values[name]):>12s}" for name, form in MEASURES.items())
         lines.append(f"  {kind:14s}" + "".join(cells))
     return "\n".join(lines)
@@ -159,9 +159,10 @@ def nearer_table(habits: dict[str, dict[str, dict[str, float]]]) -> str:
     wins = []
     errors: dict[str, list[float]] = {kind: [] for kind in KINDS[1:]}
     for name in MEASURES:
-        real = np.array([found["real"][name] for found in habits.values()])
+        real = np.array([person["real"][name] for person in habits.values()])
         off = {
-            kind: np.abs([found[kind][name] for found in habits.values()] - real) for kind in errors
+            kind: np.abs([person[kind][name] for person in habits.values()] - real)
+            for kind in errors
         }
         # A model that does not blink has no duration: it is not near.
         off = {kind: np.nan_to_num(value, nan=np.inf) for kind, value in off.items()}

@@ -36,7 +36,7 @@ Features = tuple[VggFeatures, Any, str]
 
 
 def perceptual_features(vgg: Path | None = None) -> Features:
-    """torchvision's VGG-19 where the user has its weights, else a narrow one of random weights.
+    """torchvision's VGG-19 if the user has its weights, else a narrow one of random weights.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or it holds something else.
@@ -76,7 +76,7 @@ def sharpness(pictures: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, "t"]:
 
 
 def paste_face(
-    made: UInt8[np.ndarray, "h w 3"],
+    generated: UInt8[np.ndarray, "h w 3"],
     real: UInt8[np.ndarray, "h w 3"],
     points: Float[np.ndarray, "68 2"],
 ) -> UInt8[np.ndarray, "h w 3"]:
@@ -86,7 +86,7 @@ def paste_face(
     for the forehead. Without landmarks (NaN) the real frame is returned.
 
     Args:
-        made: the generated frame.
+        generated: the generated frame.
         real: the real one of the same moment.
         points: landmarks of the real face, in pixels.
     """
@@ -99,4 +99,4 @@ def paste_face(
     mask = np.zeros(real.shape[:2], np.float32)
     cv2.fillConvexPoly(mask, np.rint(hull).astype(np.int32), 1.0)
     mask = cv2.GaussianBlur(mask, (0, 0), max(_FEATHER * height, 0.5))[..., None]
-    return np.rint(mask * made + (1 - mask) * real).astype(np.uint8)
+    return np.rint(mask * generated + (1 - mask) * real).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Whether head poses go with speech (CVM, Sec. 3, Eq. 9 and Table 1).
 
 Of 256 frames, each speech feature's correlation with each pose channel. A one-class SVM learns what
-these correlations are like where a person's poses are those of their speech; it is then asked about
+these correlations are like if a person's poses are those of their speech; it is then asked about
 poses that belong to the speech and about poses of other people beside it.
 """
 
@@ -67,12 +67,12 @@ def clip_windows(
     """
     rows, poses = [], []
     for clip in clips:
-        seen = poses_from_rest(clip)
+        clip_poses = poses_from_rest(clip)
         first, last = (round(share * len(clip)) for share in part)
         for begin, end in clip_entry(clip).segments:
             for at in range(max(begin, first), min(end, last) - frames + 1, stride):
                 rows.append(clip.features[at : at + frames])
-                poses.append(seen[at : at + frames])
+                poses.append(clip_poses[at : at + frames])
     if not rows:
         raise ValueError(f"clips: expected a run of at least {frames} valid frames, found none")
     return SpeechAndPoses(np.stack(rows), np.stack(poses))
@@ -83,7 +83,7 @@ def correlation_features(
 ) -> Float[np.ndarray, "*b n6"]:
     """Pearson's correlation of every speech feature with every pose channel (Eq. 9).
 
-    Where one of them does not change it is 0.
+    It is 0 if one of them does not change.
     """
 
     def standardised(x):
@@ -93,8 +93,8 @@ def correlation_features(
         return np.where(deviation > _LEAST_DEVIATION, x / np.maximum(deviation, 1e-30), 0.0)
 
     a, b = standardised(rows), standardised(poses)
-    found = np.swapaxes(a, -1, -2) @ b / a.shape[-2]
-    return found.reshape(*found.shape[:-2], -1)
+    correlations = np.swapaxes(a, -1, -2) @ b / a.shape[-2]
+    return correlations.reshape(*correlations.shape[:-2], -1)
 
 
 def correlation_study(

@@ -37,7 +37,7 @@ class Displacement:
 def tilted_faces(
     model: PgFace, clip: Clip, pitches_rad: Sequence[float] = PITCHES_RAD
 ) -> list[FaceShape]:
-    """What PGFace makes of the clip's speech with the head held still, tilted so far from rest."""
+    """PGFace's faces for the clip's speech with a still head, tilted by these angles from rest."""
     rest = resting_pose(clip)
     faces = []
     for pitch in pitches_rad:

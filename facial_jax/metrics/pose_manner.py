@@ -47,14 +47,14 @@ def measure_manner(
     labels = np.repeat(np.arange(len(people)), [len(train[person]) for person in people])
     recognizer = train_recognizer(windows, labels, seed=seed)
 
-    def judge(made: Mapping[str, np.ndarray]) -> Manner:
+    def judge(windows: Mapping[str, np.ndarray]) -> Manner:
         sure, right = [], []
         for number, person in enumerate(people):
-            sure.append(confidences(recognizer, made[person])[:, number].mean())
-            right.append((recognize(recognizer, made[person]) == number).mean())
+            sure.append(confidences(recognizer, windows[person])[:, number].mean())
+            right.append((recognize(recognizer, windows[person]) == number).mean())
         return Manner(float(np.mean(sure)), float(np.mean(right)))
 
-    return {method: judge(made) for method, made in test.items()}
+    return {method: judge(windows) for method, windows in test.items()}
 
 
 def text_table(table: Mapping[str, Manner]) -> str:

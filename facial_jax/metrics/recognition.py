@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from facial_jax.compilation import jit
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.parallel import AXIS
 from facial_jax.training.task import Losses, Task, Variables
@@ -75,7 +76,13 @@ class MotionRecognitionTask(Task):
         seed: int,
         steps: int,
     ):
-        """`people`: one number per window, 0 the first person."""
+        """`people`: one number per window, 0 the first person.
+
+        Raises:
+            ValueError: the windows are no (n, t, c), or there are not as many numbers.
+        """
+        check_shape("windows", windows, (None, None, None))
+        check_shape("people", people, windows.shape[:1])
         self.network = MotionClassifier(int(people.max()) + 1)
         self.seed, self.steps = seed, steps
         self._data = {"windows": windows, "people": people}

@@ -256,12 +256,12 @@ def measure_jitter(
     """How a video of the subject and the real clip tremble, and the one over the other."""
     with open_media(driven, "video") as container:
         rate = float(container.streams.video[0].average_rate)
-    made = read_frames(driven)
-    found = {
-        "driven": landmark_jitter(landmarks(made, rate).points),
+    generated = read_frames(driven)
+    jitter = {
+        "driven": landmark_jitter(landmarks(generated, rate).points),
         "real": landmark_jitter(landmarks(frames, fps).points),
     }
-    return found | {"ratio": found["driven"] / found["real"]}
+    return jitter | {"ratio": jitter["driven"] / jitter["real"]}
 
 
 def table(rows: dict[str, dict[str, float]], columns: tuple[str, ...]) -> str:

@@ -25,7 +25,7 @@ CLIP_S = 4.0
 ASKED = "asked for"
 WITH, ZERO, WITHOUT, REAL = "with map", "map set to zero", "trained without", "real"
 
-SeeBlinks = Callable[[Sequence[UInt8[np.ndarray, "_ h w 3"]], float], list[np.ndarray]]
+DetectBlinks = Callable[[Sequence[UInt8[np.ndarray, "_ h w 3"]], float], list[np.ndarray]]
 """From clips and their rate to each one's AU45 intensities (t,)."""
 
 
@@ -41,7 +41,7 @@ def speech_clips(paths: Iterable[Path], count: int) -> Iterator[Float[np.ndarray
             yield samples[first : first + size]
 
 
-def see_blinks(clips: Sequence[UInt8[np.ndarray, "_ h w 3"]], fps: float) -> list[np.ndarray]:
+def detect_blinks(clips: Sequence[UInt8[np.ndarray, "_ h w 3"]], fps: float) -> list[np.ndarray]:
     """AU45 of each clip by MediaPipe; the open eye is what it is over all of them together.
 
     Raises:
@@ -54,14 +54,14 @@ def see_blinks(clips: Sequence[UInt8[np.ndarray, "_ h w 3"]], fps: float) -> lis
             for frame in clip:
                 small = frame.shape[0] == frame.shape[1] < LANDMARKER_SIZE
                 landmarker.add(resize(frame, LANDMARKER_SIZE) if small else frame)
-            found = landmarker.shot()
-        if not found.seen.any():
+            landmarks = landmarker.shot()
+        if not landmarks.seen.any():
             raise ValueError("clips: expected a face in every one, found none in one of them")
         # The nearest frame with a face stands for those without.
-        frames, seen = np.arange(len(clip)), np.flatnonzero(found.seen)
+        frames, seen = np.arange(len(clip)), np.flatnonzero(landmarks.seen)
         nearest = seen[np.abs(frames[:, None] - seen).argmin(axis=1)]
-        points.append(found.points[nearest])
-        scores.append(found.blink_scores[nearest])
+        points.append(landmarks.points[nearest])
+        scores.append(landmarks.blink_scores[nearest])
     blink = blink_intensity(np.concatenate(points), np.concatenate(scores))
     return np.split(blink, np.cumsum([len(clip) for clip in clips])[:-1])
 
@@ -73,7 +73,7 @@ def count_seen_blinks(
     without_attention: Path | None = None,
     real: Float[np.ndarray, "t"] | None = None,
     real_fps: float = 25.0,
-    see: SeeBlinks = see_blinks,
+    detect: DetectBlinks = detect_blinks,
 ) -> dict[str, Int[np.ndarray, "_"]]:
     """Blinks in each clip of four seconds: asked for by the attributes, seen, and real.
 
@@ -83,7 +83,7 @@ def count_seen_blinks(
         without_attention: a network that was trained without the eye attention map.
         real: AU45 of the person's own video.
         real_fps: its frames per second.
-        see: finds the blinks in pictures.
+        detect: finds the blinks in pictures.
 
     Raises:
         ValueError: there is not one piece of speech.
@@ -104,7 +104,7 @@ def count_seen_blinks(
         other = with_network(subject, without_attention)
         drawn[WITHOUT] = (other, drawn[ZERO][1])
     for name, (who, attributes) in drawn.items():
-        counts[name] = _counts(see([generate(who, x) for x in attributes], fps), fps)
+        counts[name] = _counts(detect([generate(who, x) for x in attributes], fps), fps)
     if real is not None:
         counts[REAL] = blinks_per_clip([real], real_fps, seconds=CLIP_S)
     return counts
@@ -125,8 +125,8 @@ def text_table(counts: dict[str, Int[np.ndarray, "_"]]) -> str:
     head = "".join(f"{i:>6d}" for i in range(most + 1))
     to = REAL if REAL in counts else ASKED
     lines = [f"{'blinks in a clip':<18}{head}   clips    mean   distance from {to}"]
-    for name, found in counts.items():
-        bins = "".join(f"{n:>6d}" for n in np.bincount(found, minlength=most + 1))
-        distance = distribution_distance(found.astype(float), best.astype(float))
-        lines.append(f"{name:<18}{bins}{len(found):>8d}{found.mean():>8.2f}{distance:>12.2f}")
+    for name, count in counts.items():
+        bins = "".join(f"{n:>6d}" for n in np.bincount(count, minlength=most + 1))
+        distance = distribution_distance(count.astype(float), best.astype(float))
+        lines.append(f"{name:<18}{bins}{len(count):>8d}{count.mean():>8.2f}{distance:>12.2f}")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 Cumulative probability of blur detection (Narvekar and Karam, 2011): the share of edge pixels whose
 blur nobody would notice. In the field it is the usual measure of a talking face's sharpness, by the
-Python package `cpbd`, whose values these are; where the package differs from the paper, so does
+Python package `cpbd`, whose values these are; if the package differs from the paper, so does
 this.
 """
 
@@ -49,8 +49,8 @@ def cpbd(image: Float[np.ndarray, "h w 3"]) -> float:
                 continue
             contrast = luma[block].max() - luma[block].min()
             limit = _WIDTH_LOW if contrast <= _CONTRAST else _WIDTH_HIGH
-            found = widths[block][widths[block] > 0]
-            probability = 1 - np.exp(-((found / limit) ** _BETA))
+            edges = widths[block][widths[block] > 0]
+            probability = 1 - np.exp(-((edges / limit) ** _BETA))
             # In whole percent, as the measure is defined over a histogram of them.
             noticed += int((np.round(probability, 2) > _JUST_NOTICEABLE).sum())
             total += probability.size

@@ -34,7 +34,7 @@ def shift_distances(
 ) -> Float[np.ndarray, "shifts"]:
     """Mean Euclidean distance of frame i of the pictures and frame i + k of the speech.
 
-    For k from −max_shift to max_shift. Where there is no frame i + k it is left out, or with
+    For k from −max_shift to max_shift. If there is no frame i + k, it is left out, or with
     `padded` stands for a vector of zeros, as in the published measure.
 
     Raises:

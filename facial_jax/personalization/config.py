@@ -21,32 +21,32 @@ class PersonalizationConfig:
     subject: str
     """The person's name."""
     size: int = 192
-    """Height and width of the frames; where clips are given, that of the reference video."""
+    """Height and width of the frames; if clips are given, that of the reference video."""
     skip: tuple[Skippable, ...] = ()
     """Stages to leave out: the general FACIAL-GAN as it is, no pictures, no numbers."""
     general: Path = BUNDLED_SUBJECTS / "demo" / FACIAL_GAN
     """The FACIAL-GAN to begin from, as general_train wrote it; its discriminator is taken from
-    beside it, or begins anew where there is none."""
+    beside it, or begins anew if there is none."""
     rendering_to_video: Path | None = None
     """A network that train_rendering_to_video wrote, in place of training one."""
     acoustic_model: str = field(default_factory=default_acoustic_model)
-    """What `general` listens with, and the subject: phonemes, bundled, deepspeech, or a file."""
+    """Acoustic model of `general` and of the subject: phonemes, bundled, deepspeech, or a file."""
     face_model: Literal["procedural", "bfm"] = "procedural"
-    """What a data set's coefficients are of; a video is tracked with the procedural one."""
+    """Face model of a data set's coefficients; a video is tracked with the procedural one."""
     output: Path | None = None
     """The subject's folder; by default runs/subjects/ and the name."""
     work_dir: Path | None = None
     """The run's folder; by default runs/personalize/ and the name."""
     training: FacialGanTrainingConfig = field(default_factory=lambda: PERSONALIZATION)
-    """Of FACIAL-GAN."""
+    """Training of FACIAL-GAN."""
     video_training: RenderingToVideoTrainingConfig = field(
         default_factory=lambda: VIDEO_PRESETS["demo"]
     )
-    """Of rendering-to-video; its held-out share is the clip's last fifth in any case."""
+    """Training of rendering-to-video; its held-out share is always the clip's last fifth."""
 
     @property
     def folder(self) -> Path:
-        """The subject's."""
+        """The subject's folder."""
         return self.output or Path("runs/subjects") / self.subject
 
     @property

@@ -27,14 +27,14 @@ PERSONAL = "personal"
 
 
 def check_acoustic_model(name: str, model: FacialGan) -> None:
-    """Raises ValueError where the acoustic model cannot be what this FACIAL-GAN was trained with.
+    """Raises ValueError if the acoustic model cannot be what this FACIAL-GAN was trained with.
 
-    FileNotFoundError where there is no such acoustic model.
+    Raises FileNotFoundError if there is no such acoustic model.
     """
-    heard = load_acoustic_model(name).feature_count
-    if heard != model.speech_features:
+    count = load_acoustic_model(name).feature_count
+    if count != model.speech_features:
         raise ValueError(
-            f"acoustic_model: {name} gives {heard} speech features a row, but the general "
+            f"acoustic_model: {name} gives {count} speech features a row, but the general "
             f"FACIAL-GAN was trained with {model.speech_features}; name the acoustic model that it "
             "was trained with, or give another FACIAL-GAN with --general"
         )
@@ -88,5 +88,5 @@ def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> Clip
     model = load_facial_gan(config.general)
     model = model.replace(statistics=statistics, initial_state=statistics.mean)
     model = calibrate_movement(model, [clips[0].features])
-    made = generate_attributes(model, clips[0].features)
-    return dataclasses.replace(clips[0], expression=np.asarray(made.expression))
+    general = generate_attributes(model, clips[0].features)
+    return dataclasses.replace(clips[0], expression=np.asarray(general.expression))

@@ -21,7 +21,7 @@ class Personalization:
     folder: Path
     # of the subject; loads with `facial_jax.load_subject`
     report: Path | None
-    # an HTML page on what was learnt; None where nothing was evaluated
+    # an HTML page on what was learnt; None if nothing was evaluated
 
     def _repr_html_(self) -> str:
         """The report, in a notebook."""
@@ -42,7 +42,7 @@ def personalize(
 ) -> Personalization:
     """Learns a person from a video (FACIAL, Sec. 5.1), in stages that are kept.
 
-    Called again with the same options it goes on where it was stopped, or finds what it made.
+    Called again with the same options it continues, or returns the finished result.
     Needs the extra `tracking`.
 
     Args:

@@ -60,7 +60,7 @@ def personalize_video(
     say: Callable[[str], None] = silent,
     progress: bool = True,
 ) -> Path:
-    """The folder of the subject that was learnt from a video, each stage made where it is missing.
+    """The folder of the subject that was learnt from a video, each stage made if it is missing.
 
     Raises:
         FileNotFoundError: there is no such video.
@@ -201,7 +201,7 @@ def write_subject(
     *,
     reference: Path | None = None,
 ) -> Path:
-    """Writes the subject's folder, with a rendering-to-video network where there is one.
+    """Writes the subject's folder, with a rendering-to-video network if there is one.
 
     `reference`: a folder whose full frames it gets, if there are any.
     """

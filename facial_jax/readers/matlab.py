@@ -78,7 +78,7 @@ def _matrices(file: io.BufferedIOBase, names: Collection[str]):
 
 
 class _Plain:
-    """So many bytes of a file."""
+    """The next `length` bytes of a file."""
 
     def __init__(self, file: io.BufferedIOBase, length: int):
         self._file, self._left = file, length
@@ -95,7 +95,7 @@ class _Plain:
 
 
 class _Inflated:
-    """What so many bytes of a file unpack to, no more of it at a time than is asked for."""
+    """What the next `length` bytes of a file unpack to, unpacked only as far as it is read."""
 
     def __init__(self, file: io.BufferedIOBase, length: int):
         self._packed, self._inflater = _Plain(file, length), zlib.decompressobj()
@@ -164,7 +164,7 @@ class _Matrix:
             return kind, tag[4 : 4 + length]
         (length,) = struct.unpack(self._order + "I", tag[4:])
         if length > at_most:
-            raise ValueError(f"{length} bytes, where at most {at_most} are expected")
+            raise ValueError(f"{length} bytes: expected at most {at_most}")
         self._limit.count(length)
         data = self._stream.read(length)
         self._stream.read(-length % 8)

@@ -12,8 +12,8 @@ class SizeLimit:
 
     Args:
         file_bytes: size of the file.
-        times: so many times as large is no mistake.
-        at_least: nor are so many bytes, however small the file is.
+        times: the arrays may be this many times as large as the file.
+        at_least: and may have this many bytes, however small the file is.
     """
 
     def __init__(self, file_bytes: int, *, times: int = TIMES_THE_FILE, at_least: int = AT_LEAST):

@@ -27,7 +27,7 @@ def draw_antialiased(
     *,
     cull_backfaces: bool = False,
 ) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b h w 1"]]:
-    """Vertex attributes at the pixels, zero around, silhouettes blended; and the coverage likewise.
+    """Vertex attributes at the pixels and the coverage, zero around, silhouettes blended.
 
     `rasterize`, `interpolate` and `antialias`, which say what the arguments are, one after another.
     Differentiable in reverse mode in positions and attributes.
@@ -56,7 +56,7 @@ _BACKENDS = {
 def backend(name: str) -> Rasterizer:
     """The backend "xla" (pure JAX, everywhere), "nvdiffrast" (CUDA, optional) or "auto".
 
-    "auto" is nvdiffrast where that can be used, else xla: for gradients through pictures, which
+    "auto" is nvdiffrast if that can be used, else xla: for gradients through pictures, which
     nvdiffrast makes faster. Its pictures differ from xla's at the edges of triangles.
 
     Raises ValueError for any other name. What nvdiffrast needs is looked for when it is first used.

@@ -27,8 +27,8 @@ from facial_jax.rendering.render import render_vertices
 BATCH_FRAMES = 8
 """Frames rendered together: always as many, so that pixels do not depend on the chunk's size."""
 FINER = 2
-"""A pixel is the mean of so many in height and width: the mesh is as fine as the pixels, and edges
-that the rasterizer's antialiasing does not see would be jagged."""
+"""Samples per pixel in height and in width, which are averaged: the mesh is as fine as the pixels,
+and edges that the rasterizer's antialiasing does not see would be jagged."""
 FILLED = 0.88
 """Share of the picture's height that the head reaches at most."""
 

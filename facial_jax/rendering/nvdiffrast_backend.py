@@ -324,7 +324,7 @@ def _broadcast(axis_size: int, batched: list[bool], arrays: Any) -> tuple[Array,
 def available() -> bool:
     """Whether the backend can be used by itself: on a GPU, with all that it needs installed.
 
-    Warns once where an nvdiffrast is installed whose version is not supported.
+    Warns once if an nvdiffrast is installed whose version is not supported.
     """
     if not on_gpu():
         return False
@@ -335,7 +335,7 @@ def available() -> bool:
 
 @functools.cache
 def _operations() -> "NvdiffrastOperations":
-    """nvdiffrast's operations; RuntimeError where anything is missing, and says what."""
+    """nvdiffrast's operations; RuntimeError if anything is missing, and says what."""
     if missing := _missing():
         raise RuntimeError(f"The rasterizer 'nvdiffrast' cannot be used: {'; '.join(missing)}.")
     torch = importlib.import_module("torch")
@@ -363,12 +363,13 @@ def _missing() -> tuple[str, ...]:
     )
     if not _is_installed():
         missing.append(f"nvdiffrast 0.4 is not installed ({install})")
-    elif not (found := importlib.metadata.version("nvdiffrast")).startswith(_SUPPORTED):
-        said = (
-            f"nvdiffrast {found} is installed, of which only version 0.4 is known here ({install})"
+    elif not (version := importlib.metadata.version("nvdiffrast")).startswith(_SUPPORTED):
+        warning = (
+            f"nvdiffrast {version} is installed, of which only version 0.4 is known here "
+            f"({install})"
         )
-        warnings.warn(said, stacklevel=2)
-        missing.append(said)
+        warnings.warn(warning, stacklevel=2)
+        missing.append(warning)
     return tuple(missing)
 
 

@@ -62,19 +62,19 @@ def read_parameters(path: Path) -> dict[str, np.ndarray]:
 
 def average_parameters() -> dict[str, np.ndarray]:
     """The average face at rest, in soft light from above and the left."""
-    found = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
-    found["illumination"] = LIGHT.copy()
-    found["pose"][4:] = [-0.05, -0.9]  # so far away that long faces fit
-    return found
+    parameters = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
+    parameters["illumination"] = LIGHT.copy()
+    parameters["pose"][4:] = [-0.05, -0.9]  # so far away that long faces fit
+    return parameters
 
 
 def random_parameters(seed: int) -> dict[str, np.ndarray]:
     """A random person at rest, one standard deviation in every coefficient, in the same light."""
     rng = np.random.default_rng(seed)
-    found = average_parameters()
+    parameters = average_parameters()
     for name in ("identity", "texture"):
-        found[name] = rng.standard_normal(SHAPES[name]).astype(np.float32)
-    return found
+        parameters[name] = rng.standard_normal(SHAPES[name]).astype(np.float32)
+    return parameters
 
 
 def draw(model: FaceModel, parameters: dict[str, np.ndarray], size: int) -> np.ndarray:

@@ -71,7 +71,7 @@ class _Picture(NamedTuple):
     """What has been drawn so far, per pixel."""
 
     nearness: Array  # −z/w
-    winner: Array  # the triangle's index; their count where there is none
+    winner: Array  # the triangle's index; their count if there is none
 
 
 def rasterize(
@@ -246,7 +246,7 @@ def _boxes_from_bounds(low_x, high_x, low_y, high_y, drawn, size: tuple[int, int
 
 
 def _clipped_boxes(c: _Corners, drawn: Array, size: tuple[int, int]) -> _Boxes:
-    """Bounding boxes of triangles cut at the near plane; the whole image where that fails."""
+    """Bounding boxes of triangles cut at the near plane; the whole image if that fails."""
     height, width = size
     x, y, z, s = (jnp.stack(field) for field in c)
     next_corner = jnp.array([1, 2, 0])

@@ -62,7 +62,7 @@ def render(
     Args:
         model: the face model.
         identity: shape, texture and light of the person.
-        attributes: expression and pose per frame, and its shape where they have an identity of
+        attributes: expression and pose per frame, and its shape if they have an identity of
             their own; leading axes are those of the result.
         camera: a camera for images of this size.
         size: (height, width) of the images.
@@ -157,7 +157,7 @@ def render_vertices(
     frames = vertices.shape[:-2]
     if not frames or draw is not backend("xla"):
         return pictures(vertices, normals)
-    # One frame through all the steps at a time, where that is the faster way.
+    # One frame through all the steps at a time, if that is faster.
     flat = map_frames(pictures, *(x.reshape(-1, *x.shape[-2:]) for x in (vertices, normals)))
     return jax.tree.map(lambda x: x.reshape(*frames, *x.shape[1:]), flat)
 

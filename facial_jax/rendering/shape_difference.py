@@ -13,7 +13,7 @@ from facial_jax.models.pgface.generation import FaceShape
 from facial_jax.rendering.portrait import average_parameters, draw
 
 FULL_COLOUR_MM = 4.0
-"""So far a vertex of the strongest colour has moved."""
+"""Displacement of a vertex that is drawn in the strongest colour."""
 _PLAIN = np.array([0.85, 0.83, 0.8])
 _FORWARD, _BACK = np.array([0.8, 0.1, 0.05]), np.array([0.05, 0.2, 0.75])
 

@@ -6,6 +6,8 @@ and neck as a height over the plane of the face, textured from a video of the pe
 of few pixels tell where the others meet it: no mesh, no rasterizer.
 """
 
+import dataclasses
+
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
@@ -18,11 +20,11 @@ from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
 
 _MIN_SLOPE = 0.05
-"""Of a ray against the plane of the face: no head is turned so far that one looks along it."""
+"""Least slope of a ray against the plane of the face: heads are not turned up to profile."""
 _NODES = 33
 """Rays in a row, and in a column, that are followed; what lies between them is interpolated."""
 _ITERATIONS, _DAMPING = 12, 0.6
-_FIRST_HEIGHT = -0.4  # decimetres; any would do
+_FIRST_HEIGHT = -0.4  # decimetres; the iteration converges from any
 
 
 @flax.struct.dataclass
@@ -127,11 +129,11 @@ def draw_surroundings(
 
 
 def check_surroundings(surroundings: Surroundings, size: tuple[int, int]) -> None:
-    """Raises ValueError where the background is not of the frames' (height, width)."""
-    if (found := tuple(surroundings.background.shape[:2])) != tuple(size):
+    """Raises ValueError if the background is not of the frames' (height, width)."""
+    if (got := tuple(surroundings.background.shape[:2])) != tuple(size):
         raise ValueError(
             f"surroundings: expected a background of the frames' {size[1]}×{size[0]} pixels, got "
-            f"{found[1]}×{found[0]}"
+            f"{got[1]}×{got[0]}"
         )
 
 
@@ -149,9 +151,13 @@ def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
     """What `surroundings_arrays` gave.
 
     Raises:
-        KeyError: one of them is missing.
-        ValueError: one is of another shape or type.
+        ValueError: one of them is missing, or of another shape or type.
     """
+    names = [field.name for field in dataclasses.fields(Surroundings)]
+    if missing := [name for name in names if name not in arrays]:
+        raise ValueError(
+            f"surroundings: expected the arrays {', '.join(names)}, got no {', '.join(missing)}"
+        )
     extent, height = arrays["extent"], arrays["height"]
     if extent.shape != (2, 2):
         raise ValueError(f"extent: expected shape (2, 2), got {extent.shape}")

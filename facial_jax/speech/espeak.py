@@ -98,7 +98,7 @@ class Phoneme:
 
     @property
     def is_pause(self) -> bool:
-        """True where nothing is said."""
+        """True if nothing is said."""
         return self.name.startswith("_")
 
 

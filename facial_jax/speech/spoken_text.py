@@ -46,7 +46,7 @@ class SpokenText:
 
 
 def source_and_phones(audio: Any) -> tuple[AudioSource, tuple[KnownPhone, ...] | None]:
-    """The sound of what `facial_jax.synthesize` takes for `audio`; its phones, where known."""
+    """The sound of what `facial_jax.synthesize` takes for `audio`; its phones, if known."""
     if isinstance(audio, SpokenText):
         return audio.audio, audio.phones
     return AudioSource(audio), None

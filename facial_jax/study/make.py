@@ -34,9 +34,9 @@ def find_clips(folder: Path) -> dict[str, dict[str, Path]]:
     """
     clips = {}
     for method in sorted(x for x in folder.iterdir() if x.is_dir()):
-        found = {x.stem: x for x in sorted(method.iterdir()) if x.suffix.lower() in VIDEOS}
-        if found:
-            clips[method.name] = found
+        files = {x.stem: x for x in sorted(method.iterdir()) if x.suffix.lower() in VIDEOS}
+        if files:
+            clips[method.name] = files
     if not clips:
         raise ValueError(f"clips: expected {folder}/METHOD/NAME.mp4, found none")
     return clips
@@ -70,7 +70,7 @@ def make_study(
     """
     page = output / PAGE
     page.parent.mkdir(parents=True, exist_ok=True)
-    every = [(method, name) for method, found in clips.items() for name in found]
+    every = [(method, name) for method, names in clips.items() for name in names]
     random.Random(seed).shuffle(every)
     files = {}
     for number, (method, name) in enumerate(every):

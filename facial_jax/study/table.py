@@ -2,7 +2,7 @@
 
 Answers of one participant are not independent of one another. Ratings are therefore averaged for
 each participant first, and the interval is Student's over participants. Choices between two are
-counted, and the interval is Wilson's (1927) over all answers: it is too narrow where participants
+counted, and the interval is Wilson's (1927) over all answers: it is too narrow if participants
 answer many pairs each.
 """
 
@@ -26,7 +26,7 @@ class Estimate(NamedTuple):
     value: float
     # of the ratings, or of the answers
     low: float
-    # of the 95 % interval; NaN where there is too little for one
+    # of the 95 % interval; NaN if there is too little for one
     high: float
     # and its other end
     count: int
@@ -64,8 +64,8 @@ def mean_interval(values: np.ndarray) -> Estimate:
 
 def share_interval(chosen: int, count: int) -> Estimate:
     """Wilson's interval of a share."""
-    found = scipy.stats.binomtest(chosen, count).proportion_ci(LEVEL, method="wilson")
-    return Estimate(chosen / count, float(found.low), float(found.high), count)
+    interval = scipy.stats.binomtest(chosen, count).proportion_ci(LEVEL, method="wilson")
+    return Estimate(chosen / count, float(interval.low), float(interval.high), count)
 
 
 def study_table(answers: Iterable[dict[str, str]], key: Path) -> dict[str, dict[str, Estimate]]:
@@ -77,10 +77,10 @@ def study_table(answers: Iterable[dict[str, str]], key: Path) -> dict[str, dict[
         ValueError: an answer is of a clip that the key has not, or is none of the choices.
     """
     known = json.loads(key.read_text(encoding="utf-8"))
-    found = _choices(answers, known) if known["pairs"] else _ratings(answers, known)
-    if not found:
+    table = _choices(answers, known) if known["pairs"] else _ratings(answers, known)
+    if not table:
         raise ValueError("answers: expected one at least, got none")
-    return found
+    return table
 
 
 def _ratings(answers, known) -> dict[str, dict[str, Estimate]]:

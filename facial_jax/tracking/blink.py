@@ -8,7 +8,7 @@ Two signs of a closing eye are brought to the same scale and averaged:
   of its own opening an eye is closed;
 - MediaPipe's blink score, mean of both eyes: AU45 = 5 · (score − s₀) / (s₁ − s₀), where s₀, the
   clip's median, is the open eye's score and s₁ the closed one's: 0.65, as MediaPipe gives for a
-  fully closed eye, or the clip's 99.5th percentile where that is higher.
+  fully closed eye, or the clip's 99.5th percentile if that is higher.
 
 Values below 0.4 are the noise of an open eye and become 0 without a step.
 """

@@ -1,7 +1,7 @@
 """From a tracked video to a clip on disk.
 
 A clip's folder holds `video.mp4` (the crop that the clip's poses are for), `report.html` and
-`report.txt`, and last `clip.npz` (see `facial_jax.data.tracked_clip`): where it is, the clip is
+`report.txt`, and last `clip.npz` (see `facial_jax.data.tracked_clip`): if it is there, the clip is
 whole.
 """
 

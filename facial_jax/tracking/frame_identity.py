@@ -46,9 +46,9 @@ def fit_frame_identities(
         angles: pitch and yaw from `head_angles`; NaN where they are not known.
     """
     rows = (start, np.nan_to_num(points).astype(np.float32), weights, angles)
-    found = in_batches(lambda *batch: _fit_batch(landmarks, identity, *batch), *rows)
+    fitted = in_batches(lambda *batch: _fit_batch(landmarks, identity, *batch), *rows)
     count = start.shape[1]
-    return identity + found[:, count:], found[:, :count]
+    return identity + fitted[:, count:], fitted[:, :count]
 
 
 @jit

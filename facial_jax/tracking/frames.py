@@ -60,8 +60,8 @@ class VideoFrames:
     ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """Frames from `start` to before `stop`, uint8 RGB, all of one size.
 
-        Where a picture cannot be decoded the one before is shown. Ends early where the file is cut
-        off: compare the count with `duration_s`.
+        In place of a picture that cannot be decoded the one before is shown. Ends early if the
+        file is cut off: compare the count with `duration_s`.
 
         Args:
             max_side: larger frames are made smaller, so that the longer side has this many pixels.

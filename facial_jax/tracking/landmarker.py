@@ -49,7 +49,7 @@ def landmarker_model() -> Path:
     if path.exists() and pooch.file_hash(str(path)) == MODEL_SHA256:
         return path
     try:
-        found = pooch.retrieve(
+        fetched = pooch.retrieve(
             MODEL_URL,
             known_hash=f"sha256:{MODEL_SHA256}",
             fname=MODEL_NAME,
@@ -61,7 +61,7 @@ def landmarker_model() -> Path:
             f"MediaPipe's face landmark model is not in the cache and cannot be fetched ({error}); "
             f"put {MODEL_URL} at {path}"
         ) from error
-    return Path(found)
+    return Path(fetched)
 
 
 class Rows:
@@ -166,12 +166,14 @@ class Landmarker:
         """Looks for faces in the next frame."""
         picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=image)
         time_ms = round(self._count * 1000 / self._fps)
-        found = self._landmarker.detect_for_video(picture, time_ms)
+        detection = self._landmarker.detect_for_video(picture, time_ms)
         index = self._count - self._shot_start
         self._count += 1
         height, width = image.shape[:2]
         taken: set[int] = set()
-        for points, scores in zip(found.face_landmarks, found.face_blendshapes, strict=True):
+        for points, scores in zip(
+            detection.face_landmarks, detection.face_blendshapes, strict=True
+        ):
             # MediaPipe's z is smaller towards the viewer and in x's unit.
             shape = np.array(
                 [(p.x * width, p.y * height, -p.z * width) for p in points], np.float32

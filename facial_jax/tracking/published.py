@@ -59,7 +59,7 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
     """A CSV file of OpenFace 2 (FeatureExtraction with -2Dfp -pose -aus).
 
     OpenFace looks along +z with y down and composes R = Rx·Ry·Rz; its positions are in millimetres.
-    Where it found no face it may have written `-nan(ind)` and the like: those are NaN.
+    If it found no face, it may have written `-nan(ind)` and the like: those are NaN.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -83,7 +83,7 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
 
 
 def _openface_values(rows: Iterator[list[str]]) -> Float[np.ndarray, "t 144"]:
-    """Position, angles, AU45, the landmarks' x and y, and success (1 where there is none)."""
+    """Position, angles, AU45, the landmarks' x and y, and success (1 if it is not there)."""
     header = [name.strip() for name in next(rows, [])]
     wanted = [f"pose_T{a}" for a in "xyz"] + [f"pose_R{a}" for a in "xyz"] + ["AU45_r"]
     wanted += [f"x_{i}" for i in range(68)] + [f"y_{i}" for i in range(68)]

@@ -36,7 +36,7 @@ def lip_lag(
     """The mouth's lag behind the voice in seconds, and the correlation there.
 
     Both are taken without their moving mean over a second. A positive lag: the mouth comes later.
-    The lag says something where the correlation reaches `sure_correlation`.
+    The lag is meaningful if the correlation reaches `sure_correlation`.
     """
     window = max(3, round(WINDOW_S * fps))
     if seen.sum() < 2 * window:

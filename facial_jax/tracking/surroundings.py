@@ -150,7 +150,7 @@ def _seen_from_head(
     pictures: list[np.ndarray] | np.ndarray,
     camera: Camera,
 ) -> tuple[UInt8[np.ndarray, "t th tw 3"], Bool[np.ndarray, "t th tw"]]:
-    """What each picture shows at every point of the shell, and whether it reaches so far.
+    """What each picture shows at every point of the shell, and whether the point is in the picture.
 
     Beyond a picture's edge its last pixels are repeated.
     """
@@ -187,7 +187,7 @@ def _texture(
     """The head's median colour, and how much a texel is the head's rather than the place's.
 
     `head`: what the frames show at each texel; `place`: what the background shows there; `within`:
-    whether the frame reaches so far; `texel`: decimetres.
+    whether it is in the frame; `texel`: decimetres.
     """
     rows, columns = head.shape[1:3]
     texture = np.empty((rows, columns, 3), np.float32)

@@ -1,7 +1,7 @@
 """A person's own texture: the colours that a video shows of each vertex of their face.
 
 The coefficients of a statistical texture give a skin's tone. Lids, lashes, lips, teeth and moles
-are the video's, and a rendering-to-video network that sees them where they belong need not make
+are the video's, and a rendering-to-video network that sees them in their places need not make
 them up. (The paper renders the statistical texture.)
 """
 
@@ -58,7 +58,7 @@ _FAITH, _MOUTH_FAITH = 1e-3, 0.1
 def texture_frames(blink: Float[np.ndarray, "t"]) -> Int[np.ndarray, "n"]:
     """Numbers of the frames that tell the texture best: up to 128, evenly spread, eyes open.
 
-    `blink`: AU45 of all frames. Where no eyes are open, the frames are any.
+    `blink`: AU45 of all frames. If no eyes are open, any frames are taken.
     """
     usable = np.flatnonzero(blink <= OPEN_EYES)
     if not len(usable):

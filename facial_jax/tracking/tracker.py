@@ -35,7 +35,7 @@ EXPRESSION_SMOOTHING_S = 0.02
 IDENTITY_SMOOTHING_S = 0.08
 MIN_SHOT_S = 0.2
 PHOTOMETRIC_KEYFRAMES = 6
-FIRST_FRAMES = 256  # among so many frames the identity's keyframes are looked for
+FIRST_FRAMES = 256  # frames among which the identity's keyframes are chosen
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class TrackedVideo:
     border_changes: Float[np.ndarray, "c"]
     # the same in the picture's upper corners
     frame_identity: Float[np.ndarray, "t 80"] | None = None
-    # shape of every frame, where it was asked for
+    # shape of every frame, if it was asked for
     gaze: Float[np.ndarray, "t 2 2"] | None = None
     # of either eye, see `Clip.gaze`
 
@@ -163,20 +163,20 @@ def track(
     shots, detector = find_faces(frames, progress=progress)
     shot = max(shots, key=lambda s: s.landmarks.seen.sum())
     frame_count = shots[-1].stop
-    found = shot.landmarks
-    if not found.seen.any():
+    detected = shot.landmarks
+    if not detected.seen.any():
         raise ValueError(
             f"video: no face in any of the {frame_count} frames of {frames.path}; it should show "
             "one person from the front, the face at least 60 pixels wide"
         )
-    crop = head_crop(found.points, frames.size)
+    crop = head_crop(detected.points, frames.size)
     corner = np.array([crop.left, crop.top], np.float32)
-    points = (found.points - corner) / crop.side  # image widths
-    weights = fitting.landmark_weights(points, relative_opening(found.points))
+    points = (detected.points - corner) / crop.side  # image widths
+    weights = fitting.landmark_weights(points, relative_opening(detected.points))
 
     landmarks = fitting.landmark_model(model)
     start = fitting.initial_parameters(model, points)
-    some = np.flatnonzero(found.seen)
+    some = np.flatnonzero(detected.seen)
     some = some[np.linspace(0, len(some) - 1, min(len(some), FIRST_FRAMES)).round().astype(int)]
     average = np.zeros(landmarks.identity_basis.shape[-1], np.float32)
     first = fitting.fit_frames(landmarks, average, start[some], points[some], weights[some])
@@ -195,7 +195,7 @@ def track(
     )
     identity = np.asarray(appearance.identity)
     known = fitting.fit_frames(landmarks, identity, start[some], points[some], weights[some])
-    angles = fitting.head_angles(found.turns, some, known[:, :POSE_SIZE])
+    angles = fitting.head_angles(detected.turns, some, known[:, :POSE_SIZE])
     fitted = fitting.fit_frames(landmarks, identity, start, points, weights, angles)
     fps_float = float(frames.fps)
     identities = None
@@ -204,17 +204,18 @@ def track(
             landmarks, identity, fitted, points, weights, angles
         )
         identities = gaussian_filter(
-            bridge(identities, found.seen), IDENTITY_SMOOTHING_S * fps_float
+            bridge(identities, detected.seen), IDENTITY_SMOOTHING_S * fps_float
         )
-    fitted = bridge(fitted, found.seen)
+    fitted = bridge(fitted, detected.seen)
     pose = gaussian_filter(fitted[:, :POSE_SIZE], POSE_SMOOTHING_S * fps_float)
     expression = gaussian_filter(fitted[:, POSE_SIZE:], EXPRESSION_SMOOTHING_S * fps_float)
-    blink = bridge(blink_intensity(found.points, found.blink_scores)[:, None], found.seen)[:, 0]
+    blink = blink_intensity(detected.points, detected.blink_scores)
+    blink = bridge(blink[:, None], detected.seen)[:, 0]
     smooth = np.concatenate([pose, expression], axis=1)
     projected = project_in_batches(
         landmarks, identity if identities is None else identities, smooth
     )
-    irises = (found.irises - corner) / crop.side
+    irises = (detected.irises - corner) / crop.side
     gaze = measure_gaze(
         person_eyeballs(model, identity), pose, irises, blink, pinhole_camera((1, 1))
     )
@@ -226,8 +227,8 @@ def track(
             gaze=None if gaze is None else gaze.mean(axis=1),
         ),
         identity=photometric.appearance_identity(appearance),
-        valid=bridged(found.seen, round(BRIDGED_S * fps_float)),
-        seen=found.seen,
+        valid=bridged(detected.seen, round(BRIDGED_S * fps_float)),
+        seen=detected.seen,
         landmarks=points * np.float32(size),
         irises=irises * np.float32(size),
         fitted_landmarks=projected * np.float32(size),
@@ -239,8 +240,8 @@ def track(
         size=size,
         frame_count=frame_count,
         cuts=tuple(s.start for s in shots[1:]),
-        face_count=found.face_count,
-        other_face_share=found.other_share,
+        face_count=detected.face_count,
+        other_face_share=detected.other_share,
         changes=np.asarray(detector.changes, np.float32),
         border_changes=np.asarray(detector.border_changes, np.float32),
         frame_identity=identities,
@@ -271,10 +272,10 @@ def find_faces(
     with Landmarker(float(frames.fps)) as landmarker:
 
         def close_shot():
-            found = landmarker.shot()
-            points, irises = ((x * scale).astype(np.float32) for x in (found.points, found.irises))
-            found = dataclasses.replace(found, points=points, irises=irises)
-            shots.append(Shot(start, found))
+            face = landmarker.shot()
+            points, irises = ((x * scale).astype(np.float32) for x in (face.points, face.irises))
+            face = dataclasses.replace(face, points=points, irises=irises)
+            shots.append(Shot(start, face))
 
         for image in progress(frames.read(max_side=DETECTION_SIDE)):
             if detector.is_cut(image) and count - start >= MIN_SHOT_S * frames.fps:
@@ -291,7 +292,7 @@ def head_crop(points: Float[np.ndarray, "t 68 2"], size: tuple[int, int]) -> Cro
     """A square around the head in all frames of a shot, within the picture.
 
     Its side is 2.4 times the height from the brows to the chin,
-    more where the head moves, and at most the picture's shorter side.
+    more if the head moves, and at most the picture's shorter side.
 
     Args:
         points: landmarks in pixels; NaN where there is no face.

@@ -2,8 +2,8 @@
 
 A batch follows from its step's number alone, in two stages. `draw` chooses what it is made of: a
 few numbers and indices, NumPy arrays whose first axis is the batch. `cut` makes the batch of them.
-Where the data fit beside the networks they are put on every device once, and cut there: a step is
-sent nothing but what was drawn. Where they do not, batches are cut on the host. Either way threads
+If the data fit beside the networks, they are put on every device once, and cut there: a step is
+sent nothing but what was drawn. Otherwise batches are cut on the host. Either way threads
 work some steps ahead, and in a training of many processes each makes its own rows only.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from facial_jax.training.checks import check_rows
 from facial_jax.training.parallel import cut_on_devices, own_rows, replicate, split_batch
 
 THREADS = 4
@@ -54,12 +55,13 @@ class Batches:
             data: a tree of arrays if resident.
             mesh: from `data_mesh`.
             size: of a batch, over all devices.
-            resident: the data are put on the devices, such as where `fits_on_devices` says so.
+            resident: the data are put on the devices, such as if `fits_on_devices` says so.
 
         Raises:
             ValueError: a batch cannot be split evenly over the devices.
         """
         self._draw, self._mesh, self._rows = draw, mesh, own_rows(size, mesh)
+        self._size = size
         if resident:
             on_devices, compiled = replicate(data, mesh), cut_on_devices(cut, mesh)
             self._prepare = lambda places: places
@@ -70,22 +72,30 @@ class Batches:
 
     def __getitem__(self, step: int) -> StepBatch:
         """The batch of one step."""
-        return StepBatch(step, self._finish(self._placed(step)))
+        return StepBatch(step, self._finish(self._place(self._draw(step))))
 
     def row(self) -> Any:
-        """One row of zeros, shaped as those of the batches: for networks' initialisation."""
-        return jax.tree.map(lambda x: jnp.zeros((1, *x.shape[1:]), x.dtype), self[0].batch)
+        """One row of zeros, shaped as those of the batches: for networks' initialisation.
+
+        Raises:
+            ValueError: the first batch, or what is drawn for it, has not `size` rows.
+        """
+        drawn = self._draw(0)
+        check_rows("draw", drawn, self._size)
+        batch = self._finish(self._place(drawn))
+        check_rows("cut", batch, self._size)
+        return jax.tree.map(lambda x: jnp.zeros((1, *x.shape[1:]), x.dtype), batch)
 
     def between(self, first: int, last: int) -> Iterator[StepBatch]:
         """The batches of the steps `first` … `last` − 1, some of them made ahead."""
-        steps = grain.MapDataset.range(first, last).map(self._placed)
+        steps = grain.MapDataset.range(first, last).map(lambda step: self._place(self._draw(step)))
         ahead = steps.to_iter_dataset(grain.ReadOptions(THREADS, STEPS_AHEAD))
         # Threads send arrays, but start no computations: these come in one order everywhere.
         for step, placed in enumerate(ahead, first):
             yield StepBatch(step, self._finish(placed))
 
-    def _placed(self, step: int) -> Any:
-        own = jax.tree.map(lambda x: x[self._rows], self._draw(step))
+    def _place(self, drawn: Any) -> Any:
+        own = jax.tree.map(lambda x: x[self._rows], drawn)
         return split_batch(self._prepare(own), self._mesh)
 
 

@@ -1,4 +1,4 @@
-"""The loop around a training step: saves, validations, and a stop where numbers go wrong."""
+"""The loop around a training step: saves, validations, and a stop if a loss is not finite."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -43,7 +43,7 @@ def run_steps(
         show: is told the number of steps done and the losses, averaged since the last time.
         show_every: steps between two times.
         describe: what the batch of the step of this number (0 the first) is made of, for the
-            message where a loss is not finite.
+            message if a loss is not finite.
         validate: is told the number of steps done and the state.
         validate_every: steps between two validations; there is one at the end too.
 
@@ -76,7 +76,7 @@ class _Losses:
         self._expected, self._arrived, self._done = deque(), [], 0
 
     def expect(self, done: int, losses: dict[str, Any]) -> None:
-        """Takes a step's losses; waits for those of a step begun long before, if need be."""
+        """Takes a step's losses; waits for those of the oldest step if too many are in flight."""
         for loss in losses.values():
             if isinstance(loss, jax.Array):
                 loss.copy_to_host_async()

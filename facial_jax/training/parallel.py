@@ -93,7 +93,7 @@ def split_batch(batch: Any, mesh: Mesh) -> Any:
 
 
 def own_rows(batch: int, mesh: Mesh) -> np.ndarray:
-    """Which rows of a batch of so many belong to the devices of this process, in their order.
+    """Which of the `batch` rows belong to the devices of this process, in their order.
 
     Raises:
         ValueError: the batch cannot be split evenly.
@@ -104,7 +104,7 @@ def own_rows(batch: int, mesh: Mesh) -> np.ndarray:
 
 
 def check_batch_size(batch: int, devices: int) -> None:
-    """Raises ValueError where a batch of so many cannot be split evenly over the devices."""
+    """Raises ValueError if `batch` rows cannot be split evenly over the devices."""
     if batch % devices:
         raise ValueError(
             f"batch: expected a multiple of the {devices} devices, got {batch}; choose another "

@@ -20,12 +20,12 @@ def silent(line: str) -> None:
 
 
 class Progress(NamedTuple):
-    """Where a training shows itself."""
+    """The functions that show a training's progress."""
 
     losses: Callable[[int, dict[str, float]], None]
-    """Shows the losses after so many steps, and how many are done in a second."""
+    """Shows the losses after a number of steps, and the steps per second."""
     report: Callable[[int, Report], None]
-    """Shows a validation after so many steps."""
+    """Shows a validation after a number of steps."""
 
 
 @contextmanager
@@ -66,14 +66,14 @@ def training_progress(
             if rate := bar.format_dict["rate"]:
                 board.add_scalar("training/steps_per_s", rate, done)
 
-        def report(done: int, found: Report) -> None:
-            for line in found.lines:
+        def report(done: int, validation: Report) -> None:
+            for line in validation.lines:
                 if say is not None:
                     say(line)
                 elif shown:
                     bar.write(line)
             if board is not None:
-                _write_report(board, folder, done, found)
+                _write_report(board, folder, done, validation)
 
         yield Progress(losses, report)
     if board is not None:

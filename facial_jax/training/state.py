@@ -13,6 +13,6 @@ class TrainState:
     """() int32, steps done."""
     variables: dict[str, Any]
     """By name of the network, its variables as Linen orders them: `{"params": …}`, with
-    `"batch_stats"` and the like where the network has them."""
+    `"batch_stats"` and the like if the network has them."""
     optimizers: dict[str, Any]
     """By name of the network, the optimizer's state; only networks that are trained have one."""

@@ -10,6 +10,7 @@ import optax
 from jax.sharding import Mesh
 
 from facial_jax.training.batches import StepBatch
+from facial_jax.training.checks import check_same_shapes, check_shape
 from facial_jax.training.parallel import AXIS, data_parallel, replicate
 from facial_jax.training.state import TrainState
 from facial_jax.training.task import Task
@@ -50,12 +51,17 @@ def train_step(
 
     Returns:
         The next state, and the metrics; both are the same on every device.
+
+    Raises:
+        ValueError: a loss is no scalar, or the variables change in structure, shape or dtype.
     """
     key = jax.random.fold_in(jax.random.key(task.seed), state.step)
 
     def objectives_of(params):
         variables = _with_params(state.variables, params)
         losses = task.losses(variables, batch, step=state.step, key=key, fixed=fixed, phase=phase)
+        for name, value in (*losses.objectives.items(), *losses.metrics.items()):
+            check_shape(f"loss {name}", value, ())
         return dict(losses.objectives), (dict(losses.metrics), dict(losses.updates))
 
     params = {name: state.variables[name]["params"] for name in optimizers}
@@ -75,6 +81,7 @@ def train_step(
     for name, collections in updates.items():
         variables[name] = {**variables[name], **collections}
     variables = task.after_step(state.variables, variables, state.step)
+    check_same_shapes("variables after a step", variables, state.variables)
     return TrainState(state.step + 1, variables, states), metrics
 
 

@@ -121,11 +121,11 @@ class Task(abc.ABC):
         """The batches of this training."""
 
     def describe(self, step: int) -> str:
-        """What the batch of a step is made of, for the message where a loss is not finite."""
+        """What the batch of a step is made of, for the message if a loss is not finite."""
         return f"number {step}"
 
     def validate(self, variables: Variables, step: int) -> Report:
-        """Measures the networks after so many steps, on data that they are not trained on."""
+        """Measures the networks after `step` steps, on data that they are not trained on."""
         del variables, step
         return Report()
 

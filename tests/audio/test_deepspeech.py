@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from experiments.convert_deepspeech import Config, main
+from experiments.convert_deepspeech import Arguments, main
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.deepspeech import DeepSpeechAcousticModel
 from facial_jax.audio.mfcc import cepstra, deepspeech_input
@@ -121,7 +121,7 @@ def test_the_graph_is_converted_and_found_by_its_name(tmp_path, monkeypatch):
     constants = random_constants()
     path = tmp_path / "output_graph.pb"
     path.write_bytes(graph(constants))
-    main(Config(path))
+    main(Arguments(path))
     model = load_acoustic_model("deepspeech")
     assert (model.config.hidden, model.config.cell, model.config.after) == (HIDDEN, CELL, AFTER)
     energies = log_mel(5)

@@ -11,8 +11,8 @@ from data_specs.synthetic_talking_head.phone_names import (
     phoneme_from_cmu,
 )
 from data_specs.synthetic_talking_head.visemes import visemes_of
-from facial_jax.metrics.heard_phones import cmu_from_ipa
 from facial_jax.metrics.lips import Phone
+from facial_jax.metrics.recognised_phones import cmu_from_ipa
 from facial_jax.speech.espeak import Phoneme
 from facial_jax.subject import load_subject
 

@@ -234,3 +234,9 @@ def test_clips_of_one_subject_are_that_subjects():
     assert chosen.subjects == ("b",)
     with pytest.raises(ValueError, match="expected one of a, b, got 'c'"):
         two_speakers().of_subject("c")
+
+
+def test_a_shape_of_every_frame_is_for_pgface_and_not_among_the_attributes():
+    clip = random_clip("a", "a", 40, frame_identity=True)
+    assert clip.attributes.identity is None
+    np.testing.assert_array_equal(clip.identities, clip.frame_identity)

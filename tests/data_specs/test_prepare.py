@@ -46,7 +46,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     output = tmp_path / "clips"
-    config = prepare.Config(
+    config = prepare.Arguments(
         videos=(broken, good, silent, nobody), output=output, size=64, subject="someone"
     )
     with pytest.raises(SystemExit):
@@ -75,7 +75,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
 
     # What is done is not done again.
     before = (output / "good" / "clip.npz").stat().st_mtime_ns
-    prepare.main(prepare.Config(videos=(good,), output=output, size=64))
+    prepare.main(prepare.Arguments(videos=(good,), output=output, size=64))
     assert (output / "good" / "clip.npz").stat().st_mtime_ns == before
 
     # Another acoustic model listens to it without its being tracked again, and back.
@@ -84,7 +84,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
     weights = tmp_path / "other.safetensors"
     save_variables(weights, variables, dataclasses.asdict(small))
     video = (output / "good" / "video.mp4").stat().st_mtime_ns
-    again = prepare.Config(videos=(good,), output=output, acoustic_model=str(weights))
+    again = prepare.Arguments(videos=(good,), output=output, acoustic_model=str(weights))
     prepare.main(again)
     other, its = load_tracked_clip(output / "good" / "clip.npz")
     assert other.features.shape == (30, 5)
@@ -97,7 +97,7 @@ def test_videos_become_clips_and_bad_ones_a_line_in_a_table(
 
     # A damaged clip is tracked again.
     (output / "good" / "clip.npz").write_bytes(b"half a file")
-    prepare.main(prepare.Config(videos=(good,), output=output, size=64, subject="someone"))
+    prepare.main(prepare.Arguments(videos=(good,), output=output, size=64, subject="someone"))
     np.testing.assert_array_equal(
         load_tracked_clip(output / "good" / "clip.npz")[0].pose, clip.pose
     )
@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     for name in ("a", "b", "c"):
         (tmp_path / "videos" / "ann").mkdir(parents=True, exist_ok=True)
         (tmp_path / "videos" / "ann" / f"{name}.mp4").touch()
-    config = prepare.Config(videos=(tmp_path / "videos",), output=tmp_path / "clips")
+    config = prepare.Arguments(videos=(tmp_path / "videos",), output=tmp_path / "clips")
     tracked, stops = [], ["ann_b"]
 
     def track_or_stop(video, how, *, progress):
@@ -154,7 +154,7 @@ def test_a_clip_of_a_newer_version_is_not_overwritten(tmp_path, monkeypatch):
     monkeypatch.undo()
     before = path.read_bytes()
     with pytest.raises(SystemExit, match=r"clip\.npz is of format 2.*newer version"):
-        prepare.main(prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path))
+        prepare.main(prepare.Arguments(videos=(tmp_path / "a.mp4",), output=tmp_path))
     assert path.read_bytes() == before
     with np.load(path) as file:  # as before formats had numbers
         arrays = {name: file[name] for name in file.files if name != "format"}
@@ -168,7 +168,7 @@ def test_what_is_wrong_with_the_machine_is_not_said_of_the_videos(tmp_path, monk
 
     monkeypatch.setattr(library, "prepare", no_model)
     with pytest.raises(SystemExit, match="error: there is no network"):
-        prepare.main(prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path / "clips"))
+        prepare.main(prepare.Arguments(videos=(tmp_path / "a.mp4",), output=tmp_path / "clips"))
     assert [p.name for p in (tmp_path / "clips").rglob("*") if p.is_file()] == [library.LOCK_NAME]
 
 
@@ -179,7 +179,7 @@ def test_options_that_cannot_be_are_refused_before_any_video_is_opened(tmp_path)
         ({"size": 100_000}, "got 100000"),
         ({"fps": "0.0001"}, "fps must be a number from"),
     ):
-        config = prepare.Config(videos=(tmp_path / "a.mp4",), output=tmp_path / "o", **options)
+        config = prepare.Arguments(videos=(tmp_path / "a.mp4",), output=tmp_path / "o", **options)
         with pytest.raises(SystemExit, match=f"error: .*{message}"):
             prepare.main(config)
     assert not (tmp_path / "o").exists()
@@ -235,7 +235,7 @@ def test_a_name_that_is_not_utf8_stops_nothing(tmp_path, monkeypatch, capsys):
     (tmp_path / "videos" / name).write_bytes(b"no video")
     (tmp_path / "videos" / "two\nlines.mp4").write_bytes(b"no video")
     with pytest.raises(SystemExit) as ended:
-        prepare.main(prepare.Config(videos=(tmp_path / "videos",), output=tmp_path / "clips"))
+        prepare.main(prepare.Arguments(videos=(tmp_path / "videos",), output=tmp_path / "clips"))
     assert ended.value.code == 1
     rows = (tmp_path / "clips" / library.LEFT_OUT_TABLE).read_text(encoding="utf-8").splitlines()
     assert [row.split("\t")[0].rsplit("/", 1)[1] for row in rows[1:]] == [
@@ -261,7 +261,7 @@ def test_videos_are_found_in_folders_and_named_after_their_place(tmp_path):
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):
-    config = prepare.Config(
+    config = prepare.Arguments(
         videos=(tmp_path / "a" / "x.mp4", tmp_path / "b" / "x.mp4"), output=tmp_path
     )
     with pytest.raises(SystemExit, match="same clip: x"):

@@ -101,7 +101,7 @@ def test_videos_of_one_size_are_compared_as_they_are(video):
     assert len(alignment) == FRAMES
     assert any("compared as they are" in note for note in alignment.notes)
     pictures = common_pictures(one, one, alignment)
-    np.testing.assert_array_equal(pictures.made, pictures.real)
+    np.testing.assert_array_equal(pictures.generated, pictures.real)
     assert len(pictures.numbers) == 100  # of 120, evenly chosen
     assert (pictures.numbers[0], pictures.numbers[-1]) == (0, FRAMES - 1)
 
@@ -120,7 +120,7 @@ def test_a_larger_video_is_brought_onto_the_face_of_the_real_one(video, tmp_path
     assert "320×320 and 160×160" in note
     assert "scaled by 0.50" in note
     pictures = common_pictures(made, real, alignment)
-    error = np.square(pictures.made.astype(float) - pictures.real).mean()
+    error = np.square(pictures.generated.astype(float) - pictures.real).mean()
     assert 10 * np.log10(255**2 / error) > 28
 
 
@@ -129,7 +129,7 @@ def test_parts_that_only_one_video_has_are_left_out(video):
     late = observation(video, points=landmarks(FRAMES))
     late = Observation(**{**vars(late), "start": 30})
     alignment = align(late, real)
-    assert (alignment.made, alignment.real) == (slice(0, 90), slice(30, 120))
+    assert (alignment.generated, alignment.real) == (slice(0, 90), slice(30, 120))
     with pytest.raises(ValueError, match="25 frames per second"):
         align(observation(video, fps=50), real)
 

@@ -45,7 +45,7 @@ def test_everybody_is_measured_and_recognised_where_they_differ(
     tmp_path,
     capsys,
 ):
-    config = script.Config(
+    config = script.Arguments(
         data=tmp_path,
         general=general,
         clips=2,

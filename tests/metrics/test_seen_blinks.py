@@ -46,16 +46,16 @@ def test_only_blinks_that_are_drawn_are_counted(monkeypatch):
         ),
     )
 
-    def see(clips, fps):
+    def detect(clips, fps):
         assert fps == float(subject.fps)
         return [clip[:, 0, 0, 0].astype(np.float32) / 10 for clip in clips]
 
     speech = [np.zeros(4 * RATE, np.float32)] * 3
-    counts = count_seen_blinks(subject, speech, real=np.tile(blink, 2), see=see)
+    counts = count_seen_blinks(subject, speech, real=np.tile(blink, 2), detect=detect)
     expected = {"asked for": [2, 2, 2], "with map": [2, 2, 2], "map set to zero": [0, 0, 0]}
     assert {k: v.tolist() for k, v in counts.items()} == expected | {"real": [2, 2]}
     lines = text_table(counts).splitlines()
     assert lines[0].endswith("distance from real")
     assert [line.split()[-1] for line in lines[1:]] == ["0.00", "0.00", "2.00", "0.00"]
     with pytest.raises(ValueError, match="4 s at least"):
-        count_seen_blinks(subject, [], see=see)
+        count_seen_blinks(subject, [], detect=detect)

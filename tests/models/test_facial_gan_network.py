@@ -1,3 +1,4 @@
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -142,7 +143,7 @@ def test_up_conv_equals_linen_transposed_convolution_in_value_and_gradient(backe
             )
             for module in (ours, linen)
         ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
+    chex.assert_trees_all_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
@@ -161,7 +162,7 @@ def test_first_conv_equals_linens_in_value_and_gradient(backend):
             )
             for module in (ours, linen)
         ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), *gradients)
+    chex.assert_trees_all_close(*gradients, rtol=1e-3, atol=1e-3)
 
 
 def test_the_ablations_leave_one_branch_out():

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_a_finished_run_is_of_its_clips_and_starting_weights(whole):
     model, folder = whole
     named = clip_source(random_clip("a2", "c", 150), random_clip("b2", "d", 150, seed=1))
     same = train(folder, data=named)  # called otherwise
-    jax.tree.map(np.testing.assert_array_equal, same.variables, model.variables)
+    chex.assert_trees_all_equal(same.variables, model.variables)
     trained = dataclasses.replace(NETWORKS, generator_variables=model.variables)
     with pytest.raises(ValueError, match=r"generator\.start: None there"):
         train(folder, networks=trained)
@@ -112,7 +113,7 @@ def test_a_finished_run_is_of_its_clips_and_starting_weights(whole):
     with pytest.raises(ValueError, match=r"clips: .* there, .* here"):
         train(folder, data=other)
     rarely = dataclasses.replace(CONFIG, checkpoint_steps=5)
-    jax.tree.map(np.testing.assert_array_equal, train(folder, rarely).variables, model.variables)
+    chex.assert_trees_all_equal(train(folder, rarely).variables, model.variables)
 
 
 def test_losses_that_are_not_finite_name_the_clips(tmp_path):

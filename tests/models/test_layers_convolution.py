@@ -1,3 +1,4 @@
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ def test_values_parameters_and_gradients_are_linens(size, kernel, stride, backen
             )
             for module in (ours, linen)
         ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
+    chex.assert_trees_all_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 def test_accelerators_are_given_convolutions_without_products():

@@ -1,5 +1,6 @@
 """Batch norm by products is Linen's, in value, gradient and running statistics."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,7 @@ def test_it_is_linens_batch_norm(shape, train, backend):
 
     with written_for(backend):
         results = run(ours), run(linen)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), *results)
+    chex.assert_trees_all_close(*results, rtol=2e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])

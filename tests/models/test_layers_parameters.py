@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +25,7 @@ def test_what_was_saved_is_loaded(tmp_path):
     save_variables(path, jax.tree.map(jnp.asarray, VARIABLES), CONFIG)
     variables, config = load_variables(path)
     assert config == CONFIG
-    jax.tree.map(np.testing.assert_array_equal, variables, VARIABLES)
+    chex.assert_trees_all_equal(variables, VARIABLES)
     assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
 
 

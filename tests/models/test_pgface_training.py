@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,7 +80,7 @@ def test_a_stopped_run_ends_with_the_same_bits(whole, tmp_path):
     train(tmp_path, stop_after=3)
     assert not (tmp_path / FILE).exists()
     resumed = train(tmp_path)
-    jax.tree.map(np.testing.assert_array_equal, resumed.variables, whole[0].variables)
+    chex.assert_trees_all_equal(resumed.variables, whole[0].variables)
 
 
 def test_a_finished_run_is_of_its_clips_and_weights(whole):

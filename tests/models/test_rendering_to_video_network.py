@@ -10,11 +10,11 @@ from facial_jax.models.rendering_to_video.network import (
     LocalEnhancer,
     MultiscaleDiscriminator,
     UpConv,
+    depth_to_space,
     downsample,
-    fold_pixels,
     instance_norm,
     reflect_pad,
-    unfold_pixels,
+    space_to_depth,
 )
 from tests.written_for import written_for
 
@@ -81,14 +81,14 @@ def test_reflect_pad_is_numpys(backend):
         reflect_pad(jnp.asarray(x), 5)
 
 
-def test_fold_pixels_puts_each_block_into_the_channels_and_back():
+def test_space_to_depth_puts_each_block_into_the_channels_and_back():
     x = jnp.arange(2 * 4 * 6 * 3, dtype=jnp.float32).reshape(2, 4, 6, 3)
-    folded = fold_pixels(x, 2)
+    folded = space_to_depth(x, 2)
     assert folded.shape == (2, 2, 3, 12)
     np.testing.assert_array_equal(folded[1, 1, 2], x[1, 2:4, 4:6].reshape(-1))
-    np.testing.assert_array_equal(unfold_pixels(folded, 2), x)
+    np.testing.assert_array_equal(depth_to_space(folded, 2), x)
     with pytest.raises(ValueError, match="divisible by 4"):
-        fold_pixels(x, 4)
+        space_to_depth(x, 4)
 
 
 @pytest.mark.parametrize("size", [(7, 8), (8, 9), (2, 3)])

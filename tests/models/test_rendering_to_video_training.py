@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -251,7 +252,7 @@ def test_the_average_follows_the_generator(state, batch):
         params_of(after, "average"),
     )
     expected = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, old, new)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), average, expected)
+    chex.assert_trees_all_close(average, expected, rtol=1e-7, atol=1e-6)
 
 
 def test_bytes_become_the_networks_ranges(batch):
@@ -547,7 +548,7 @@ def test_a_run_leaves_the_network_previews_and_a_log(trained):
     assert description["class"] == "LocalEnhancer"
     assert description["window_half"] == 1
     again, _ = load_variables(folder / "subject" / "network.safetensors")
-    jax.tree.map(np.testing.assert_array_equal, again, variables)
+    chex.assert_trees_all_equal(again, variables)
     assert (folder / "work" / "preview_000008.png").is_file()
     assert list((folder / "work" / "tensorboard").iterdir())
 
@@ -568,7 +569,7 @@ def test_a_killed_run_ends_with_the_same_bits(trained, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    jax.tree.map(np.testing.assert_array_equal, train(tmp_path)[0], trained[0])
+    chex.assert_trees_all_equal(train(tmp_path)[0], trained[0])
 
 
 def test_no_checkpoint_holds_the_perceptual_networks_weights(batch):
@@ -610,6 +611,13 @@ def test_faces_are_rendered_again_where_the_person_or_the_size_has_changed(tmp_p
             clip = reference.render_clip(other, renders)
             assert bool(rendered) == made
             assert clip.pictures.shape[:3] == other.frames.shape[:3]
+
+
+def test_surroundings_that_lack_an_array_are_refused_by_their_files_name(tmp_path):
+    write_reference(tmp_path)
+    np.savez(tmp_path / reference.SURROUNDINGS, extent=np.zeros((2, 2), np.float32))
+    with pytest.raises(ValueError, match=r"surroundings\.npz is damaged: .* got no height, textu"):
+        reference.load_reference(tmp_path)
 
 
 def test_losses_that_are_not_finite_name_the_step_and_the_frames(tmp_path):

@@ -99,6 +99,17 @@ def load_reference_beside(path: Path):
     return load_reference(path.parent)
 
 
+def surroundings() -> bytes:
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    grid = {"extent": np.float32([[-2, 2], [2, -2]]), "height": np.zeros((4, 4), np.float32)}
+    return npz(grid | {"texture": pixels, "background": np.zeros((8, 8, 3), np.uint8)})
+
+
+def load_surroundings_beside(path: Path):
+    path.with_name("attributes.npz").write_bytes(reference())
+    return load_reference_beside(path)
+
+
 def load_frames_beside(path: Path):
     path.with_name("attributes.npz").write_bytes(reference())
     return load_reference(path.parent)
@@ -230,6 +241,7 @@ KINDS = {
     "reference frames": Kind(
         "frames.npy", lambda: npy_of(np.zeros((3, 8, 8, 3), np.uint8)), load_frames_beside
     ),
+    "reference surroundings": Kind("surroundings.npz", surroundings, load_surroundings_beside),
     "parameters": Kind("face.json", parameters_json, read_parameters),
     "parameters, npz": Kind(
         "face.npz", lambda: npz({k: numbers(*v) for k, v in SHAPES.items()}), read_parameters

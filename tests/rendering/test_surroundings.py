@@ -122,6 +122,14 @@ def test_damaged_arrays_are_refused(name, value, message):
         surroundings_from_arrays(arrays)
 
 
+@pytest.mark.parametrize("name", ["extent", "height", "texture", "background"])
+def test_a_missing_array_is_named(name):
+    arrays = surroundings_arrays(surroundings())
+    del arrays[name]
+    with pytest.raises(ValueError, match=f"expected the arrays extent, .*, got no {name}$"):
+        surroundings_from_arrays(arrays)
+
+
 def test_a_background_of_another_size_is_refused():
     with pytest.raises(ValueError, match="expected a background of the frames' 32×48 pixels"):
         check_surroundings(surroundings(), (48, 32))

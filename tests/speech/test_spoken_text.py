@@ -85,10 +85,10 @@ def test_the_lips_close_where_the_text_has_p_b_and_m(spoken):
 
 def test_the_command_speaks_a_text(tmp_path, capsys):
     output = tmp_path / "talk.mp4"
-    command.main(command.Config(text="Papa!", output=output))
+    command.main(command.Arguments(text="Papa!", output=output))
     assert output.is_file()
     assert "frames" in capsys.readouterr().out
-    for config in (command.Config(), command.Config(text="Papa!", audio=output)):
+    for config in (command.Arguments(), command.Arguments(text="Papa!", audio=output)):
         with pytest.raises(SystemExit, match=r"error: audio, text: expected one of them"):
             command.main(config)
 

@@ -2,6 +2,7 @@
 
 from unittest import mock
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -34,8 +35,8 @@ def test_batches_come_in_order_from_any_step_on(resident):
     assert [batch.step for batch in found] == list(range(3, 9))
     for step, batch in found:
         expected = cut(DATA, draw(step))
-        jax.tree.map(np.testing.assert_array_equal, batch, expected)
-        jax.tree.map(np.testing.assert_array_equal, batches[step].batch, expected)
+        chex.assert_trees_all_equal(batch, expected)
+        chex.assert_trees_all_equal(batches[step].batch, expected)
         assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(batch))
 
 
@@ -70,6 +71,7 @@ def test_a_batch_that_cannot_be_split_says_so_before_it_is_drawn():
 
 
 EIGHT = """
+import chex
 import jax
 import numpy as np
 from facial_jax.training.parallel import data_mesh
@@ -77,7 +79,7 @@ from tests.training.test_batches import DATA, cut, draw, make
 
 for resident in (True, False):
     for step, batch in make(resident, data_mesh()).between(0, 3):
-        jax.tree.map(np.testing.assert_array_equal, batch, cut(DATA, draw(step)))
+        chex.assert_trees_all_equal(batch, cut(DATA, draw(step)))
         assert all(len(x.sharding.device_set) == 8 for x in jax.tree.leaves(batch))
         assert all(x.addressable_shards[3].data.shape[0] == 1 for x in jax.tree.leaves(batch))
 print("the same")

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def train(folder, *, task=None, provenance=None, devices=None, **options):
 
 
 def assert_same(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
+    chex.assert_trees_all_equal(a, b)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_a_killed_run_on_eight_devices_ends_with_the_same_bits(whole, tmp_path):
     save_leaves(whole[0], tmp_path / "one.npz")
     ends = [dict(np.load(tmp_path / f"{name}.npz")) for name in ("whole", "parts", "one")]
     assert_same(ends[0], ends[1])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ends[0], ends[2])
+    chex.assert_trees_all_close(ends[0], ends[2], rtol=1e-5)
 
 
 def test_a_stopped_run_goes_on_and_exports_only_at_the_end(whole, tmp_path):

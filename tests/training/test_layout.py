@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,9 +33,9 @@ def test_neither_the_parameters_nor_their_gradients_change(backend):
     x = jnp.asarray(rng.normal(size=(2, 6, 6, 4)), jnp.float32)
     with written_for(backend):
         kept = jax.jit(lambda p, x: gradient(p, x, keep_gradients_layout))(params, x)
-        jax.tree.map(np.testing.assert_array_equal, keep_gradients_layout(params), params)
+        chex.assert_trees_all_equal(keep_gradients_layout(params), params)
     plain = jax.jit(lambda p, x: gradient(p, x, lambda params: params))(params, x)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), kept, plain)
+    chex.assert_trees_all_close(kept, plain, rtol=1e-5)
 
 
 def test_accelerators_are_told_the_order_of_the_kernels_gradient_alone():

@@ -47,7 +47,7 @@ def procedural_face_model() -> FaceModel:
 
 
 def is_built_in(model: FaceModel) -> bool:
-    """Whether a face model is the built-in one, if need be with another mean texture."""
+    """Whether a face model is the built-in one, apart from its mean texture."""
     return model.expression_basis is procedural_face_model().expression_basis
 
 

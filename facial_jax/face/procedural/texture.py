@@ -152,7 +152,7 @@ def mean_texture(template: Template) -> Float[np.ndarray, "n 3"]:
 
 
 def paint_skin(m: dict[str, np.ndarray], *, eyes: bool = True) -> Float[np.ndarray, "n 3"]:
-    """The average face's albedo where the masks of `skin_masks` are given; lids without eyes on
+    """The average face's albedo at points with these masks of `skin_masks`; lids without eyes on
     demand."""
     colors = np.broadcast_to(SKIN_COLOR, (len(m["skin"]), 3)).copy()
     colors += np.outer(m["cheek"], [0.015, -0.035, -0.03]) + np.outer(

@@ -231,16 +231,16 @@ class BatchMaker:
         for _ in range(20):  # tries; a group may hold nothing short enough
             for u in rng.permutation(self._groups[int(rng.integers(len(self._groups)))]):
                 a, b = corpus.bounds[u], corpus.bounds[u + 1]
-                spectra, heard = _warp_time(
+                spectra, frame_phones = _warp_time(
                     rng, augmentation, corpus.log_mel[a:b].astype(np.float32), corpus.phones[a:b]
                 )
                 length = len(" ".join([*texts, corpus.texts[u]]))
                 end = position + len(spectra)
-                if end > config.frames or length > config.characters or len(heard) < 4:
+                if end > config.frames or length > config.characters or len(frame_phones) < 4:
                     continue
-                coloured = _colour_phones(rng, augmentation, colours, spectra, heard)
+                coloured = _colour_phones(rng, augmentation, colours, spectra, frame_phones)
                 log_mel[position:end] = coloured @ transform
-                phones[position:end] = heard
+                phones[position:end] = frame_phones
                 texts.append(corpus.texts[u])
                 position = end + int(rng.integers(3, 50))
             if texts:

@@ -20,7 +20,7 @@ def _product_forward(a, b):
 
 
 def _transpose_in_blocks(a, side: int = 16):
-    """Aᵀ, where the sides allow it in a form that XLA:CPU does not fold into the product.
+    """Aᵀ, if the sides allow it in a form that XLA:CPU does not fold into the product.
 
     A product over the rows of both matrices it would compute in float32, three times as slowly.
     """

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from facial_jax.audio.mfcc import MEL_BANDS
 from facial_jax.compilation import jit
 from facial_jax.models.acoustic.batches import (
     AugmentationConfig,
@@ -28,6 +29,7 @@ from facial_jax.models.acoustic.projection import spectral_projection
 from facial_jax.models.layers.parameters import load_variables, save_variables
 from facial_jax.provenance import settings, tree_hash
 from facial_jax.training.batches import Batches
+from facial_jax.training.checks import check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.parallel import AXIS
 from facial_jax.training.processes import copy_result, first_before_others
@@ -46,43 +48,43 @@ class AcousticTrainingConfig:
 
     The bundled network was trained with these settings but for two things. Its first 7,750 steps
     ran without the colours of phones and segments, and with a little more noise and reverberation.
-    And it was prolonged: its learning rate came down to zero at steps 2,700, 23,200 and 25,800, and
-    began again at 8e-4 to 1e-3.
+    And it was prolonged: its learning rate fell to zero at steps 2,700, 23,200 and 25,800, and
+    restarted at 8e-4 to 1e-3.
     """
 
     network: AcousticConfig = field(default_factory=lambda: AcousticConfig(spectral=99))
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     start: Path | None = None
-    """A network to go on from, as this training wrote it; None begins anew."""
+    """A network of this training to start from; None: random weights."""
     batch_samples: int = 16
     """Recordings in a batch, over all devices."""
     batch_frames: int = 256
-    """Length of one, at 50 per second."""
+    """Frames of each recording, at 50 per second."""
     speakers: int = 4500
     """Random voices, five sentences each."""
     held_out_speakers: int = 100
-    """For validation, with voices that the training never hears."""
+    """Speakers for validation, whose voices are not trained on."""
     steps: int = 50000
     """Parameter updates."""
     learning_rate: float = 1e-3
-    """The highest."""
+    """The highest learning rate."""
     warmup_steps: int = 200
-    """Of rising learning rate."""
+    """Steps at the start in which the learning rate rises."""
     decay_share: float = 0.6
-    """Of the steps, at the end, with falling learning rate."""
+    """Share of the steps, at the end, in which the learning rate falls."""
     weight_decay: float = 1e-2
-    """AdamW's."""
+    """Weight decay of AdamW."""
     hidden_phone_weight: float = 1.0
-    """Of the phones' cross-entropy, seen in the last hidden layer."""
+    """Weight of the phones' cross-entropy, predicted from the last hidden layer."""
     logit_phone_weight: float = 0.5
-    """Of the phones' cross-entropy, seen in five rows of logits: keeps them telling between
-    letters."""
+    """Weight of the phones' cross-entropy, predicted from five rows of logits: it keeps them
+    informative between letters."""
     seed: int = 0
-    """Of everything."""
+    """Seed of corpora, initial weights and batches."""
 
 
 MakeCorpus = Callable[..., SpeechCorpus]
-"""(speakers, *, seed, held_out) → their speech; `held_out`: voices that are validated with."""
+"""(speakers, *, seed, held_out) → their speech; `held_out`: the voices for validation."""
 
 
 class TrainedNetwork(nn.Module):
@@ -123,7 +125,16 @@ class AcousticTask(Task):
     def __init__(
         self, config: AcousticTrainingConfig, corpus: SpeechCorpus, held_out: SpeechCorpus
     ):
-        """`corpus` is trained on; `held_out` is of other voices."""
+        """`corpus` is trained on; `held_out` is of other voices.
+
+        Raises:
+            ValueError: the arrays of a corpus do not fit together.
+        """
+        for name, one in (("corpus", corpus), ("held_out", held_out)):
+            check_shape(f"{name}.log_mel", one.log_mel, (None, MEL_BANDS))
+            check_shape(f"{name}.phones", one.phones, one.log_mel.shape[:1])
+            check_shape(f"{name}.bounds", one.bounds, (len(one) + 1,))
+            check_shape(f"{name}.speakers", one.speakers, (len(one),))
         self.config = config
         self.steps, self.seed, self.batch_size = config.steps, config.seed, config.batch_samples
         without_spectral = replace(config.network, spectral=0)
@@ -250,7 +261,7 @@ def train_acoustic(
     Args:
         config: how.
         folder: of the run; it also keeps the corpora.
-        make_corpus: makes the speech of so many speakers.
+        make_corpus: makes the speech of a number of speakers.
         network: the trained network is written here too.
         say: is given a line of text on the corpora.
         options: of `facial_jax.training.fit.fit`: `devices`, `stop_after`, `progress`.

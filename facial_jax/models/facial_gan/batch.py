@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 @flax.struct.dataclass
 class FacialBatch:
-    """Windows of T frames, all attributes standardised: c = 71, or 6 where poses are learnt."""
+    """Windows of T frames, all attributes standardised: c = 71, or 6 if only poses are learnt."""
 
     rows: Float[Array | np.ndarray, "*b n f"]
     """Speech features: 8 rows before the window's first frame to 7 rows after its last,
@@ -19,7 +19,7 @@ class FacialBatch:
     attributes: Float[Array | np.ndarray, "*b T c"]
     """The truth."""
     valid: Bool[Array | np.ndarray, "*b T"]
-    """False where the window's clip has ended: no loss sees these frames."""
+    """False after the end of the window's clip: no loss sees these frames."""
 
 
 def facial_batch(windows: Mapping[str, np.ndarray]) -> FacialBatch:

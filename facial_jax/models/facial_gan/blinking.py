@@ -1,7 +1,7 @@
 """When eyes blink: blinks found in a curve, a person's habits, and blinks by these habits.
 
-FACIAL-GAN is trained to come near the true curve, and where speech leaves open whether the eyes
-blink the nearest curve is a blink in part: its height says how likely a blink is at that moment. A
+FACIAL-GAN is trained to come near the true curve, and if speech leaves open whether the eyes
+blink, the nearest curve is a blink in part: its height says how likely a blink is at that moment. A
 person, though, blinks or does not. So the network says when a blink comes, and the person's habits
 say how soon after the last one, and how the lids move. (The paper takes the curve as it is.)
 """
@@ -42,20 +42,20 @@ def find_blinks(blink: Float[np.ndarray, "t"]) -> Float[np.ndarray, "n 2"]:
     """When the blinks in a curve of AU45 intensities (0 to 5) begin and end, in frames.
 
     A blink is a run of frames above 1 that reaches 2. Its ends are where straight lines between
-    the frames cross 1; −∞ and ∞ where the curve begins or ends within it.
+    the frames cross 1; −∞ and ∞ if the curve begins or ends within it.
     """
     closed = np.concatenate([[False], blink > BLINK_LEVEL, [False]])
     blink = blink.astype(np.float64)
     edges = np.flatnonzero(closed[1:] != closed[:-1]).reshape(-1, 2)
-    found = []
+    blinks = []
     for first, after in edges.tolist():
         if blink[first:after].max() < BLINK_PEAK:
             continue
         begin = -np.inf if first == 0 else first - _share(*blink[[first, first - 1]].tolist())
         last = after - 1
         end = np.inf if after == len(blink) else last + _share(*blink[[last, after]].tolist())
-        found.append((begin, end))
-    return np.array(found, np.float64).reshape(-1, 2)
+        blinks.append((begin, end))
+    return np.array(blinks, np.float64).reshape(-1, 2)
 
 
 def _share(above: float, below: float) -> float:
@@ -64,9 +64,9 @@ def _share(above: float, below: float) -> float:
 
 
 def learn_blink_habits(
-    blinks: Sequence[Float[np.ndarray, "_"]], made: Sequence[Float[np.ndarray, "_"]]
+    blinks: Sequence[Float[np.ndarray, "_"]], generated: Sequence[Float[np.ndarray, "_"]]
 ) -> BlinkHabits | None:
-    """The habits seen in recordings of one person; None where they hold too few blinks to tell.
+    """The habits seen in recordings of one person; None if they hold too few blinks to tell.
 
     The blink is the one of median duration, as it was seen. The level is the one with which the
     network blinks as often as the person.
@@ -77,10 +77,10 @@ def learn_blink_habits(
     """
     whole, intervals, count = [], [], 0
     for blink in blinks:
-        found = find_blinks(blink)
-        count += len(found)
-        intervals.extend(np.diff(found.mean(axis=1)).tolist())
-        for begin, end in found[np.isfinite(found).all(axis=1)]:
+        times = find_blinks(blink)
+        count += len(times)
+        intervals.extend(np.diff(times.mean(axis=1)).tolist())
+        for begin, end in times[np.isfinite(times).all(axis=1)]:
             first, after = int(begin) - _MARGIN_FRAMES, int(end) + 2 + _MARGIN_FRAMES
             if first >= 0 and after <= len(blink):
                 whole.append((end - begin, _alone(blink[first:after])))
@@ -96,15 +96,15 @@ def learn_blink_habits(
         level = np.asarray(level, np.float32)
         return BlinkHabits(shape=shape, interval=interval, rest=rest, level=level)
 
-    expected = count / sum(map(len, blinks)) * sum(map(len, made))
-    counts = np.array([_count_blinks(made, habits(level)) for level in _LEVELS])
+    expected = count / sum(map(len, blinks)) * sum(map(len, generated))
+    counts = np.array([_count_blinks(generated, habits(level)) for level in _LEVELS])
     off = np.abs(counts - expected)
     # Of the levels that are equally good, the middle one.
     return habits(np.median(_LEVELS[off == off.min()]))
 
 
-def _count_blinks(made: Sequence[Float[np.ndarray, "_"]], habits: BlinkHabits) -> int:
-    return sum(len(find_blinks(blink_by_habit(blink, habits))) for blink in made)
+def _count_blinks(curves: Sequence[Float[np.ndarray, "_"]], habits: BlinkHabits) -> int:
+    return sum(len(find_blinks(blink_by_habit(blink, habits))) for blink in curves)
 
 
 def _alone(shape: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

@@ -26,7 +26,7 @@ MAX_FACTOR = 4.0
 """What moves less than a quarter as far as it should is noise that must not be made louder."""
 
 MAX_EXPRESSION_FACTOR = 2.0
-"""Of the expression, where a wrong mouth is worse than a small one."""
+"""The same for the expression: a wrong mouth is worse than a small one."""
 
 BEGIN_FRAMES = round(4 * SEAM_FADE_FRAMES)
 """At a recording's beginning the head comes from the state at rest; that is no movement."""
@@ -59,16 +59,16 @@ def calibrate_movement(
         pack_attributes(generate_attributes(model, rows))[min(BEGIN_FRAMES, len(rows) // 2) :]
         for rows in speech
     ]
-    made = np.asarray(standardize(np.concatenate(packed), model.statistics))
+    generated = np.asarray(standardize(np.concatenate(packed), model.statistics))
     pose, expression = slice(0, POSE_SIZE), slice(POSE_SIZE + 1, None)
-    factor = np.minimum(1.0 / np.maximum(made[:, pose].std(axis=0), 1e-4), MAX_FACTOR)
-    mean[pose] -= made[:, pose].mean(axis=0) * factor * std[pose]
+    factor = np.minimum(1.0 / np.maximum(generated[:, pose].std(axis=0), 1e-4), MAX_FACTOR)
+    mean[pose] -= generated[:, pose].mean(axis=0) * factor * std[pose]
     std[pose] *= factor
-    spread = np.linalg.norm(std[expression] * made[:, expression].std(axis=0))
+    spread = np.linalg.norm(std[expression] * generated[:, expression].std(axis=0))
     widest = MAX_EXPRESSION_FACTOR
     factor = np.clip(np.linalg.norm(std[expression]) / max(spread, 1e-6), 1.0, widest)
     # About the mean that it has: where the mouth rests is the network's.
-    mean[expression] -= made[:, expression].mean(axis=0) * (factor - 1.0) * std[expression]
+    mean[expression] -= generated[:, expression].mean(axis=0) * (factor - 1.0) * std[expression]
     std[expression] *= factor
     statistics = AttributeStatistics(mean=mean, std=std)
     # The network begins where it did: in its own units.

@@ -19,23 +19,23 @@ class FacialGanTrainingConfig:
     """How FACIAL-GAN is trained, and for how long. The defaults are the paper's (Sec. 5.1)."""
 
     seed: int = 0
-    """Of the first weights and of the batches."""
+    """Seed of the initial weights and of the batches."""
     batch: int = 64
-    """Windows of 128 frames, over all devices."""
+    """Windows of 128 frames in a batch, over all devices."""
     stride: int = 5
     """Frames from one window's beginning to the next one's."""
     epochs: float = 50.0
     """How often every window is seen."""
     max_steps: int | None = None
-    """Fewer than the epochs have, if given."""
+    """The training ends after this many steps, if the epochs have more."""
     learning_rate: float = 1e-4
-    """Adam's, for both networks."""
+    """Learning rate of Adam, for both networks."""
     final_learning_rate: float = 1e-4
-    """Reached along half a cosine; the paper's stays as it is."""
+    """The last learning rate, reached along half a cosine; it is constant in the paper."""
     objective: Literal["paper", "published_code"] = "paper"
-    """Eqs. 4 to 8, or least squares and the weights of the published code."""
+    """The objective: Eqs. 4 to 8, or least squares with the weights of the published code."""
     weights: FacialWeights = field(default_factory=FacialWeights)
-    """Of the paper's objective."""
+    """Weights of the paper's objective."""
     perturbation: Perturbation = NO_PERTURBATION
     """Noise on the windows' initial states."""
     checkpoint_steps: int = 1000

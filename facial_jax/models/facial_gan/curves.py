@@ -24,9 +24,9 @@ def draw_curves(fake: Attributes, truth: Attributes, *, fps: float):
     count = min(len(truth), round(DRAWN_S * fps))
     seconds = np.arange(count) / fps
     figure, axes = plt.subplots(len(rows), 1, figsize=(16, 18), sharex=True)
-    for axis, (name, real, made) in zip(axes, rows, strict=True):
+    for axis, (name, real, generated) in zip(axes, rows, strict=True):
         axis.plot(seconds, real[:count], label="truth")
-        axis.plot(seconds, made[:count], label="generated")
+        axis.plot(seconds, generated[:count], label="generated")
         for seam in np.arange(WINDOW_FRAMES, count, WINDOW_FRAMES):
             axis.axvline(seam / fps, color="0.8")
         axis.set_ylabel(name)

@@ -43,7 +43,7 @@ from facial_jax.models.layers.seams import continue_motion
 WINDOW_FRAMES = 128
 """T: how many frames the generator makes at once."""
 BLINK_DUE_S = (5.0, 8.0)
-"""Eyes that have been open for so long blink, whatever the speech."""
+"""Shortest and longest time after which open eyes blink, whatever the speech."""
 _BLINK_PHASES_S = (0.09, 0.04, 0.17)  # closing, closed, opening
 _BLINK_PEAK = 4.8
 _CLOSED = 2.5
@@ -71,7 +71,7 @@ class FacialGan:
 
 
 def save_facial_gan(path: str | Path, model: FacialGan, *, half_precision: bool = False) -> None:
-    """Writes the network, `statistics/…` and, where the person's are known, `blink_habits/…`."""
+    """Writes the network, `statistics/…` and, if the person's are known, `blink_habits/…`."""
     arrays = {
         **jax.tree.map(np.asarray, dict(model.variables)),
         "statistics": {
@@ -88,7 +88,7 @@ def save_facial_gan(path: str | Path, model: FacialGan, *, half_precision: bool 
 def load_facial_gan(path: str | Path) -> FacialGan:
     """Reads what `save_facial_gan` wrote.
 
-    Raises FileNotFoundError where there is no such file, ValueError where it is damaged or holds
+    Raises FileNotFoundError if there is no such file, ValueError if it is damaged or holds
     another network.
     """
     arrays, config = load_variables(path)
@@ -154,7 +154,7 @@ def generate_attributes(
 
     Returns:
         t frames of attributes, in radians, decimetres and AU45 units, the blink within 0 to 5: by
-        the person's habits where the model knows them, otherwise as the network made it.
+        the person's habits if the model knows them, otherwise as the network generated it.
 
     Raises:
         ValueError: there is no frame, or n is not the network's.
@@ -186,7 +186,7 @@ def generate_attributes(
 
 
 def continue_pose(window: Float[Array, "t 71"], before: Float[Array, "71"]) -> Float[Array, "t 71"]:
-    """The window with its head going on from where it was in the frame before.
+    """The window, its head continuing from the pose of the frame before.
 
     See `continue_motion`.
     """
@@ -199,10 +199,10 @@ def blink_when_due(
 ) -> Float[np.ndarray, "t"]:
     """Adds a blink wherever the eyes would stay open for longer than people's do.
 
-    FACIAL-GAN hears when to blink, and in silence there is nothing to hear. A blink is due 5 to 8 s
+    FACIAL-GAN blinks by the speech, which silence lacks. A blink is due 5 to 8 s
     after the last one, at intervals that vary but are the same for the same frames.
 
-    `first` says where in the endless row of intervals the first one lies.
+    `first` is the index of the first interval in their endless sequence.
     """
     knots = np.cumsum((0.0, *_BLINK_PHASES_S))
     time = np.arange(int(np.ceil(knots[-1] * fps)) + 1) / fps

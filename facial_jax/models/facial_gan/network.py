@@ -124,8 +124,8 @@ class FacialGenerator(nn.Module):
         `audio`: for every frame its window of `w` rows of speech features, the frame itself at
         row w // 2.  `initial_state`: the standardised attributes of the frame before.  With
         `train`, batch norm uses and updates batch statistics (collection `batch_stats`).
-        Raises ValueError where `t` is not divisible by 2 to the U-Net's depth, where
-        `initial_state` is not `attribute_size` wide, or where neither branch is wanted.
+        Raises ValueError if `t` is not divisible by 2 to the U-Net's depth, if
+        `initial_state` is not `attribute_size` wide, or if neither branch is wanted.
         """
         if initial_state.shape[-1] != self.attribute_size:
             raise ValueError(
@@ -158,7 +158,7 @@ class FacialGenerator(nn.Module):
 def speech_feature_count(variables: Mapping[str, Any]) -> int:
     """How many speech features a row has for a `FacialGenerator` with these variables.
 
-    Raises KeyError where a layer is missing.
+    Raises KeyError if a layer is missing.
     """
     params = variables["params"]
     if "local" in params:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from facial_jax.attributes import AttributeStatistics
-from facial_jax.audio.features import context_windows
+from facial_jax.attributes import ATTRIBUTE_SIZE, AttributeStatistics
+from facial_jax.audio.features import WINDOW_ROWS, context_windows
 from facial_jax.data.clips import ClipSource, clips_hash
 from facial_jax.data.resident_windows import (
     WindowPlaces,
@@ -35,6 +35,7 @@ from facial_jax.models.facial_gan.validation import draw_clip, generate_valid, m
 from facial_jax.models.layers.parameters import module_config, save_variables
 from facial_jax.provenance import settings, tree_hash
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_features, check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.layout import keep_gradients_layout
 from facial_jax.training.parallel import AXIS
@@ -58,7 +59,16 @@ class FacialGanTask(Task):
         validation: ClipSource,
         statistics: Mapping[str, AttributeStatistics],
     ):
-        """What is trained on `clips`; arguments as `train_facial_gan`'s."""
+        """What is trained on `clips`; arguments as `train_facial_gan`'s.
+
+        Raises:
+            ValueError: the statistics are not of 71 attributes, or the clips' speech features are
+                of different acoustic models.
+        """
+        check_features(clips, validation)
+        for subject, one in statistics.items():
+            check_shape(f"statistics[{subject!r}].mean", one.mean, (ATTRIBUTE_SIZE,))
+            check_shape(f"statistics[{subject!r}].std", one.std, (ATTRIBUTE_SIZE,))
         self.config, self.networks = config, networks
         self._clips, self._validation, self._statistics = clips, validation, statistics
         self._generator = networks.generator.clone(axis_name=AXIS)
@@ -84,6 +94,11 @@ class FacialGanTask(Task):
 
     def init(self, key, batch: FacialBatch) -> Variables:
         """Both networks, from where they begin."""
+        check_shape("attributes", batch.attributes, (1, None, ATTRIBUTE_SIZE))
+        frames = batch.attributes.shape[1]
+        check_shape("rows", batch.rows, (1, frames + WINDOW_ROWS - 1, None))
+        check_shape("initial_state", batch.initial_state, (1, ATTRIBUTE_SIZE))
+        check_shape("valid", batch.valid, (1, frames))
         generator, discriminator = self.networks.init(key, batch)
         return {_GENERATOR: generator, _DISCRIMINATOR: discriminator}
 
@@ -129,7 +144,7 @@ class FacialGanTask(Task):
         return self._discriminator.apply(variables, attributes, train=True, mutable=["batch_stats"])
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Windows, cut on the devices where the clips fit there."""
+        """Windows, cut on the devices if the clips fit there."""
         cutter = WindowCutter(self._clips, statistics=self._statistics)
         perturbation, draws = self._perturbation, self._draws
         if fits_on_devices(resident_bytes(self._clips), mesh):
@@ -201,7 +216,7 @@ def train_facial_gan(
 
     Args:
         config: how.
-        networks: what, and from where.
+        networks: what is trained, and from which variables.
         clips: to train on.
         validation: measured after each epoch, never trained on.
         statistics: what each subject's attributes are standardised by.

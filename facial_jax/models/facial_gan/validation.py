@@ -25,7 +25,7 @@ EVALUATION_BATCH = 16
 
 
 def generate_valid(fake: Float[Array, "b T 71"], batch: FacialBatch) -> Float[Array, "b T 71"]:
-    """The generated attributes, and the truth where the clip has ended."""
+    """The generated attributes, and the truth after the clip's end."""
     return jnp.where(jnp.asarray(batch.valid)[..., None], fake, jnp.asarray(batch.attributes))
 
 

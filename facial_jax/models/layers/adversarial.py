@@ -20,7 +20,7 @@ def log_gan_loss(
 def log_generator_loss(fake_logits: Float[Array, "..."]) -> Float[Array, ""]:
     """E[log(1 − D(G))] in its non-saturating form −E[log D(G)].
 
-    Both have the same fixed points; this one keeps its gradient where D rejects every sample, the
+    Both have the same fixed points; this one keeps its gradient if D rejects every sample, the
     usual choice since the first GAN paper.
     """
     return jax.nn.softplus(-fake_logits).mean()

@@ -19,11 +19,11 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 _NO_PADDING = ((0, 0), (0, 0))
 
 FEW_PIXELS = 512
-"""Up to so many in a batch of images, kernels are larger than the images that they see, and
-products that leave the kernels as they lie are faster on CPUs than convolutions."""
+"""Up to this batch size kernels are larger than the images that they see, and products that leave
+the kernels in their layout are faster on CPUs than convolutions."""
 
 
-def fold_pixels(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 d"]:
+def space_to_depth(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 d"]:
     """Every `size`×`size` block of pixels becomes one pixel with all their channels."""
     b, h, w, c = x.shape
     if h % size or w % size:
@@ -36,7 +36,7 @@ def fold_pixels(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b h2 w2 
 def conv2d(
     x: Float[Array, "b h w c"], kernel: Float[Array, "y x c d"], stride: int, padding: Padding
 ) -> Float[Array, "b H W d"]:
-    """`lax.conv_general_dilated` in NHWC; where that is faster, its gradients are products.
+    """`lax.conv_general_dilated` in NHWC; if that is faster, its gradients are products.
 
     Of a 3×3 convolution of one 8×8 image from 1024 to 1024 channels, XLA's gradient takes 53 ms by
     the input and 28 ms by the kernel on one CPU core; dy · kernelᵀ and shifted sums take 7 ms, and
@@ -57,7 +57,7 @@ def plain_conv2d(
 ) -> Float[Array, "b H W d"]:
     """`lax.conv_general_dilated` in NHWC, with its own gradients.
 
-    Where its images are larger than those that it sees, these are padded first: XLA's gradient by
+    If its images are larger than those that it sees, these are padded first: XLA's gradient by
     the kernel would be a convolution of kernels with an image as the kernel.
     """
     growth = [sum(pad) - size + 1 for pad, size in zip(padding, kernel.shape[:2], strict=True)]
@@ -83,7 +83,7 @@ def _backward(stride, padding, residuals, dy):
     if stride > 1 or pixels <= FEW_PIXELS:
         dkernel = _kernel_gradient(x, dy, kernel.shape, stride, padding)
     else:
-        # Padded first: where 4×4 kernels give larger images than they see, XLA:CPU takes a hundred
+        # Padded first: if 4×4 kernels give larger images than they see, XLA:CPU takes a hundred
         # times as long to do both at once.
         x = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), *padding, (0, 0))))
         (dkernel,) = jax.vjp(lambda kernel: _convolve(x, kernel, 1, _NO_PADDING), kernel)[1](dy)
@@ -99,7 +99,7 @@ def _convolve_folded(x, kernel, padding):
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, : h // 2 * 2, : w // 2 * 2]
     kernel = kernel.reshape(ky // 2, 2, kx // 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
     kernel = kernel.reshape(ky // 2, kx // 2, 4 * c, d)
-    return _convolve(fold_pixels(x, 2), kernel, 1, _NO_PADDING)
+    return _convolve(space_to_depth(x, 2), kernel, 1, _NO_PADDING)
 
 
 def _input_gradient(kernel, dy, shape, padding):

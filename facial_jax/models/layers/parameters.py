@@ -31,7 +31,7 @@ def module_config(module) -> dict[str, Any]:
 def module_from_config(module_class: type, config: dict[str, Any]):
     """The module of that class with these fields; the inverse of `module_config`.
 
-    Raises ValueError where the configuration has a field that the class has not, or a value that
+    Raises ValueError if the configuration has a field that the class has not, or a value that
     no network of this project has.
     """
     known = {field.name for field in dataclasses.fields(module_class)}
@@ -82,8 +82,8 @@ def save_variables(
 def load_variables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The variable tree (NumPy arrays, float16 made float32) and the configuration of a file.
 
-    Raises FileNotFoundError where there is no such file, and ValueError, with the file's name,
-    where it is cut short, damaged or not written by `save_variables`.
+    Raises FileNotFoundError if there is no such file, and ValueError, with the file's name,
+    if it is cut short, damaged or not written by `save_variables`.
     """
     path = Path(path)
     if not path.is_file():
@@ -109,7 +109,7 @@ def load_variables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def check_weights(
     variables: dict[str, Any], module: nn.Module, *inputs: Any, source: str | Path
 ) -> None:
-    """Raises ValueError where `variables` are not those of `module` for inputs of these shapes.
+    """Raises ValueError if `variables` are not those of `module` for inputs of these shapes.
 
     `inputs`: arrays or `jax.ShapeDtypeStruct`s; `source`: see `check_variables`.
     """
@@ -125,7 +125,7 @@ def check_weights(
 def check_variables(
     variables: dict[str, Any], expected: dict[str, Any], source: str | Path
 ) -> None:
-    """Raises ValueError where `variables` has not the names and shapes of `expected`.
+    """Raises ValueError if `variables` has not the names and shapes of `expected`.
 
     `expected`: arrays or `jax.ShapeDtypeStruct`s, such as `jax.eval_shape` of the module's `init`;
     `source`: what the message calls the variables, such as a file's path.

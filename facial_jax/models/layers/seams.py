@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 SEAM_FADE_FRAMES = 8.0
-"""In so many frames, the head's way back from where a window starts shrinks to 1/e."""
+"""Time constant, in frames, with which the correction at a window's start fades."""
 
 
 def continue_motion(window: Float[Array, "t n"], before: Float[Array, "n"]) -> Float[Array, "t n"]:

@@ -97,7 +97,7 @@ def up_by_convolution(
 ) -> Float[Array, "b T d"]:
     """The same as what it is, for accelerators."""
     # Reversed twice, it would not be reversed: XLA knows a transposed convolution by its reversed
-    # kernel, and would convolve frames with zeros between them where it finds none.
+    # kernel, and would convolve frames with zeros between them if it finds none.
     flipped = jax.lax.optimization_barrier(kernel[::-1])
     return plain_up_conv(x, flipped, (1, 1))
 

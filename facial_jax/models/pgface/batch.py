@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from facial_jax.audio.features import ROWS_BEFORE, WINDOW_ROWS
 from facial_jax.data.clips import ClipEntry, ClipSource
 from facial_jax.models.pgface.statistics import face_coefficients
+from facial_jax.training.checks import check_columns
 
 
 @flax.struct.dataclass
@@ -37,13 +38,18 @@ class PgFaceFrames:
 
 
 def clip_frames(clips: ClipSource) -> PgFaceFrames:
-    """All frames of the clips, NumPy arrays."""
+    """All frames of the clips, NumPy arrays.
+
+    Raises:
+        ValueError: the clips' speech features are of different acoustic models.
+    """
     margin = (ROWS_BEFORE, WINDOW_ROWS - 1 - ROWS_BEFORE)
 
     def joined(arrays) -> np.ndarray:
         return np.concatenate([np.pad(array, (margin, (0, 0))) for array in arrays])
 
     read = [clips[index] for index in range(len(clips))]
+    check_columns("features of clips", [clip.features for clip in read])
     return PgFaceFrames(
         features=joined(clip.features for clip in read),
         pose=joined(clip.pose for clip in read),
@@ -67,7 +73,7 @@ def run_places(
         frames: of a run.
 
     Raises:
-        ValueError: no clip has so many valid frames one after the other.
+        ValueError: no clip has `frames` valid frames one after the other.
     """
     places, row = [], ROWS_BEFORE
     for clip, (entry, length) in enumerate(zip(entries, lengths, strict=True)):
@@ -75,13 +81,13 @@ def run_places(
             firsts = np.arange(begin, end - frames + 1)
             places.append(np.stack([np.full_like(firsts, clip), firsts, row + firsts], axis=-1))
         row += length + WINDOW_ROWS - 1
-    found = np.concatenate(places) if places else np.empty((0, 3), np.int64)
-    if not len(found):
+    runs = np.concatenate(places) if places else np.empty((0, 3), np.int64)
+    if not len(runs):
         raise ValueError(
             f"clips: expected {frames} valid frames one after the other in at least one of "
             f"{len(entries)} clips, found none"
         )
-    return found.astype(np.int32)
+    return runs.astype(np.int32)
 
 
 def training_places(

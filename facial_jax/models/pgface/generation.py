@@ -83,7 +83,7 @@ def save_pgface(path: str | Path, model: PgFace, *, half_precision: bool = True)
 def load_pgface(path: str | Path) -> PgFace:
     """Reads what `save_pgface` wrote.
 
-    Raises FileNotFoundError where there is no such file, ValueError where it is damaged or holds
+    Raises FileNotFoundError if there is no such file, ValueError if it is damaged or holds
     another network.
     """
     arrays, config = load_variables(path)
@@ -126,9 +126,9 @@ def face_of(
 ) -> Float[Array, "b t 144"]:
     """Identity and expression coefficients of runs of frames; n = t + 15, as in `PgFaceBatch`."""
     s = model.statistics
-    heard = (rows - s.features.mean[None, None]) / s.features.std[None, None]
-    told = (pose - s.pose.mean[None, None]) / s.pose.std[None, None]
-    face = model.generator.apply(model.variables, context_windows(heard), told)
+    standardised = (rows - s.features.mean[None, None]) / s.features.std[None, None]
+    condition = (pose - s.pose.mean[None, None]) / s.pose.std[None, None]
+    face = model.generator.apply(model.variables, context_windows(standardised), condition)
     return face * s.face.std[None, None] + s.face.mean[None, None]
 
 

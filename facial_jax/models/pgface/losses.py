@@ -29,11 +29,11 @@ class PgFaceWeights:
     """The weights of Eqs. 7 and 8."""
 
     lower_face: float = 10.0
-    """Of a vertex of the lower face; the others have 1 (Eq. 7)."""
+    """Weight of a vertex of the lower face; the others have 1 (Eq. 7)."""
     position: float = 1.0
-    """μ₁, of where the vertices are (Eq. 8)."""
+    """μ₁, weight of the vertices' positions (Eq. 8)."""
     motion: float = 10.0
-    """μ₂, of how they move from one frame to the next (Eq. 8)."""
+    """μ₂, weight of their motion from one frame to the next (Eq. 8)."""
 
 
 @flax.struct.dataclass

@@ -50,6 +50,6 @@ class PgFaceGenerator(nn.Module):
 def speech_feature_count(variables: Mapping[str, Any]) -> int:
     """How many speech features a row has for a `PgFaceGenerator` with these variables.
 
-    Raises KeyError where the layer is missing.
+    Raises KeyError if the layer is missing.
     """
     return variables["params"]["conv_0"]["kernel"].shape[1] - POSE_SIZE

@@ -20,7 +20,7 @@ class Statistics:
 
 @flax.struct.dataclass
 class PgFaceStatistics:
-    """Of what PGFace hears, is told and makes."""
+    """Of PGFace's inputs and outputs."""
 
     features: Statistics
     # speech features, (n,)
@@ -48,15 +48,15 @@ def pgface_statistics(clips: ClipSource, *, fixed_identity: bool = False) -> PgF
         rows["features"].append(clip.features[clip.valid])
         rows["pose"].append(clip.pose[clip.valid])
         rows["face"].append(face_coefficients(clip)[clip.valid])
-    found = {name: _statistics(np.concatenate(parts)) for name, parts in rows.items()}
+    statistics = {name: _statistics(np.concatenate(parts)) for name, parts in rows.items()}
     for name in ("features", "pose"):
-        one = found[name]
-        found[name] = one.replace(std=np.maximum(one.std, np.float32(_LEAST_DEVIATION)))
+        one = statistics[name]
+        statistics[name] = one.replace(std=np.maximum(one.std, np.float32(_LEAST_DEVIATION)))
     if fixed_identity:
-        std = found["face"].std.copy()
+        std = statistics["face"].std.copy()
         std[:IDENTITY_SIZE] = 0.0
-        found["face"] = found["face"].replace(std=std)
-    return PgFaceStatistics(**found)
+        statistics["face"] = statistics["face"].replace(std=std)
+    return PgFaceStatistics(**statistics)
 
 
 def _statistics(rows: np.ndarray) -> Statistics:

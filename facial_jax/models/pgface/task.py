@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from facial_jax.attributes import POSE_SIZE
+from facial_jax.attributes import EXPRESSION_SIZE, IDENTITY_SIZE, POSE_SIZE
 from facial_jax.audio.features import WINDOW_ROWS
 from facial_jax.data.clips import ClipSource, clips_hash
 from facial_jax.face.model import FaceModel
@@ -30,6 +30,7 @@ from facial_jax.models.pgface.network import PgFaceGenerator
 from facial_jax.models.pgface.statistics import PgFaceStatistics
 from facial_jax.provenance import prefixed, settings, tree_hash
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_features, check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.task import Losses, Report, Task, Variables
 
@@ -49,7 +50,22 @@ class PgFaceTask(Task):
         validation: ClipSource,
         statistics: PgFaceStatistics,
     ):
-        """What is trained on `clips`; arguments as `train_pgface`'s."""
+        """What is trained on `clips`; arguments as `train_pgface`'s.
+
+        Raises:
+            ValueError: the statistics have other shapes than the clips' arrays, or the clips'
+                speech features are of different acoustic models.
+        """
+        check_features(clips, validation)
+        columns = {
+            "features": clips[0].features.shape[1],
+            "pose": POSE_SIZE,
+            "face": IDENTITY_SIZE + EXPRESSION_SIZE,
+        }
+        for name, count in columns.items():
+            one = getattr(statistics, name)
+            check_shape(f"statistics.{name}.mean", one.mean, (count,))
+            check_shape(f"statistics.{name}.std", one.std, (count,))
         self.config, self.generator, self._statistics = config, generator, statistics
         self._entries, self._validation = clips.entries, validation
         self._face_model = face_model
@@ -73,6 +89,10 @@ class PgFaceTask(Task):
 
     def init(self, key, batch: PgFaceBatch) -> Variables:
         """The network anew."""
+        frames = self.config.frames
+        check_shape("rows", batch.rows, (1, frames + WINDOW_ROWS - 1, None))
+        check_shape("pose", batch.pose, (1, frames, POSE_SIZE))
+        check_shape("face", batch.face, (1, frames, IDENTITY_SIZE + EXPRESSION_SIZE))
         windows = jnp.zeros((1, WINDOW_ROWS, batch.rows.shape[-1]))
         return {_GENERATOR: self.generator.init(key, windows, jnp.zeros((1, POSE_SIZE)))}
 
@@ -86,11 +106,11 @@ class PgFaceTask(Task):
         model = PgFace(variables[_GENERATOR], fixed["statistics"], self.generator)
         fake = face_of(model, jnp.asarray(batch.rows), jnp.asarray(batch.pose))
         real = jnp.asarray(batch.face)
-        found = pgface_loss(real, fake, fixed["factor"], self.config.weights)
-        return Losses({_GENERATOR: found.total}, dict(vars(found)))
+        terms = pgface_loss(real, fake, fixed["factor"], self.config.weights)
+        return Losses({_GENERATOR: terms.total}, dict(vars(terms)))
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Runs of frames, cut on the devices where the clips fit there."""
+        """Runs of frames, cut on the devices if the clips fit there."""
         frames, places = self.config.frames, self._places
 
         def draw(step: int) -> Any:

@@ -44,7 +44,7 @@ def baselines(clips: ClipSource, statistics: PoseStatistics, *, seed: int = 0) -
     poses = np.concatenate([b.poses[w] for b, w in zip(known, whole, strict=True)])
     if not len(poses):
         raise ValueError("clips: expected a run of at least 257 valid frames, found none")
-    heard = rows.reshape(len(rows), -1)
+    speech = rows.reshape(len(rows), -1)
     rng = np.random.default_rng(seed)
 
     def random_sequence(windows: PoseBatch) -> np.ndarray:
@@ -52,7 +52,7 @@ def baselines(clips: ClipSource, statistics: PoseStatistics, *, seed: int = 0) -
 
     def nearest_neighbour(windows: PoseBatch) -> np.ndarray:
         asked = windows.rows.reshape(len(windows.rows), -1)
-        distance = (heard**2).sum(axis=1) - 2 * asked @ heard.T
+        distance = (speech**2).sum(axis=1) - 2 * asked @ speech.T
         return poses[distance.argmin(axis=1)]
 
     return {

@@ -20,7 +20,7 @@ class PoseBatch:
     poses: Float[Array | np.ndarray, "*b T 6"]
     """The truth."""
     valid: Bool[Array | np.ndarray, "*b T"]
-    """False where the window's clip has ended: no loss sees these frames."""
+    """False after the end of the window's clip: no loss sees these frames."""
 
 
 def pose_batch(windows: FacialBatch) -> PoseBatch:
@@ -35,5 +35,5 @@ def pose_batch(windows: FacialBatch) -> PoseBatch:
 
 
 def generate_valid(fake: Float[Array, "b T 6"], batch: PoseBatch) -> Float[Array, "b T 6"]:
-    """The generated poses, and the truth where the clip has ended."""
+    """The generated poses, and the truth after the clip's end."""
     return jnp.where(jnp.asarray(batch.valid)[..., None], fake, jnp.asarray(batch.poses))

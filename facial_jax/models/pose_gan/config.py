@@ -11,24 +11,25 @@ class PoseGanTrainingConfig:
     """How PoseGAN is trained, and for how long. The defaults are the paper's (Sec. 5)."""
 
     seed: int = 0
-    """Of the first weights and of the batches."""
+    """Seed of the initial weights and of the batches."""
     batch: int = 64
-    """Windows of 256 frames, over all devices."""
+    """Windows of 256 frames in a batch, over all devices."""
     stride: int = 5
     """Frames from one window's beginning to the next one's."""
     epochs: float = 150.0
     """How often every window is seen."""
     max_steps: int | None = None
-    """Fewer than the epochs have, if given."""
+    """The training ends after this many steps, if the epochs have more."""
     learning_rate: float = 1e-4
-    """Adam's, for the generator."""
+    """Learning rate of Adam, for the generator."""
     discriminator_learning_rate: float = 1e-4
-    """Adam's, for the discriminator."""
+    """Learning rate of Adam, for the discriminator."""
     final_learning_rates: float = 1.0
-    """The share of both that half a cosine leads to; the paper's stay as they are."""
+    """Last value of both learning rates as a share of the first, reached along half a cosine; they
+    are constant in the paper."""
     weights: PoseWeights = field(default_factory=PoseWeights)
-    """Of Eq. 6."""
+    """Weights of Eq. 6."""
     smoothing_frames: float = SMOOTHING_FRAMES
     """σ of Eq. 1's filter on the poses."""
     validations: int = 20
-    """How often the network is measured on the validation clips, of which the best is kept."""
+    """How often the network is measured on the validation clips; the best one is kept."""

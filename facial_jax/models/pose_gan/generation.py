@@ -71,7 +71,7 @@ def save_pose_gan(path: str | Path, model: PoseGan, *, half_precision: bool = Tr
 def load_pose_gan(path: str | Path) -> PoseGan:
     """Reads what `save_pose_gan` wrote.
 
-    Raises FileNotFoundError where there is no such file, ValueError where it is damaged or holds
+    Raises FileNotFoundError if there is no such file, ValueError if it is damaged or holds
     another network.
     """
     arrays, config = load_variables(path)
@@ -135,11 +135,11 @@ def generate_poses(
     poses = np.empty((count, POSE_SIZE), np.float32)
     for start in progress(range(0, count, WINDOW_FRAMES)):
         rows = np.zeros((WINDOW_FRAMES, features.shape[1]), np.float32)
-        heard = np.asarray(features[start : start + WINDOW_FRAMES], np.float32)
-        rows[: len(heard)] = heard
+        window_features = np.asarray(features[start : start + WINDOW_FRAMES], np.float32)
+        rows[: len(window_features)] = window_features
         window, pose = generate(model.variables, model.statistics, rows, pose)
-        made = pose_before_camera(np.asarray(window), rest)
-        poses[start : start + len(heard)] = made[: len(heard)]
+        window_poses = pose_before_camera(np.asarray(window), rest)
+        poses[start : start + len(window_features)] = window_poses[: len(window_features)]
     return poses
 
 

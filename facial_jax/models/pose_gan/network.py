@@ -60,7 +60,7 @@ class PoseGenerator(nn.Module):
         """The poses of all `t` frames after the initial one.
 
         `rows`: speech features, one row per frame. With `train`, batch norm uses and updates batch
-        statistics (collection `batch_stats`). Raises ValueError where `t` is not divisible by 2 to
+        statistics (collection `batch_stats`). Raises ValueError if `t` is not divisible by 2 to
         the U-Net's depth.
         """
         t = rows.shape[1]
@@ -119,6 +119,6 @@ class PoseDiscriminator(nn.Module):
 def speech_feature_count(variables: Mapping[str, Any]) -> int:
     """How many speech features a row has for a `PoseGenerator` with these variables.
 
-    Raises KeyError where the layer is missing.
+    Raises KeyError if the layer is missing.
     """
     return variables["params"]["columns"]["kernel"].shape[0]

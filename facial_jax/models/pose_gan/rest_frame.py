@@ -38,20 +38,20 @@ def pose_from_rest(
     flat = pose.reshape(-1, POSE_SIZE)
     back = _rotation(rest[:3]).inv()
     angles = (back * _rotation(flat[:, :3])).as_euler("xyz")
-    seen = np.concatenate([angles, back.apply(flat[:, 3:] - rest[3:])], axis=1)
-    return seen.reshape(pose.shape).astype(np.float32)
+    from_rest = np.concatenate([angles, back.apply(flat[:, 3:] - rest[3:])], axis=1)
+    return from_rest.reshape(pose.shape).astype(np.float32)
 
 
 def pose_before_camera(
-    seen: Float[Array | np.ndarray, "*t 6"], rest: Float[Array | np.ndarray, "6"]
+    from_rest: Float[Array | np.ndarray, "*t 6"], rest: Float[Array | np.ndarray, "6"]
 ) -> Float[np.ndarray, "*t 6"]:
     """The inverse of `pose_from_rest`."""
-    seen, rest = np.asarray(seen, np.float64), np.asarray(rest, np.float64)
-    flat = seen.reshape(-1, POSE_SIZE)
+    from_rest, rest = np.asarray(from_rest, np.float64), np.asarray(rest, np.float64)
+    flat = from_rest.reshape(-1, POSE_SIZE)
     there = _rotation(rest[:3])
     angles = (there * _rotation(flat[:, :3])).as_euler("xyz")
     pose = np.concatenate([angles, there.apply(flat[:, 3:]) + rest[3:]], axis=1)
-    return pose.reshape(seen.shape).astype(np.float32)
+    return pose.reshape(from_rest.shape).astype(np.float32)
 
 
 def middle_pose(pose: Float[np.ndarray, "t 6"], valid: Bool[np.ndarray, "t"]) -> np.ndarray:
@@ -67,22 +67,22 @@ def poses_from_rest(
     Frames that are not valid are zero.
     """
     rest = middle_pose(clip.pose, clip.valid)
-    seen = np.zeros_like(clip.pose)
+    poses = np.zeros_like(clip.pose)
     for begin, end in clip_entry(clip).segments:
         run = pose_from_rest(clip.pose[begin:end], rest)
-        seen[begin:end] = gaussian_filter(run, smoothing_frames)
-    return seen
+        poses[begin:end] = gaussian_filter(run, smoothing_frames)
+    return poses
 
 
 def pose_statistics(
     clips: ClipSource, smoothing_frames: float = SMOOTHING_FRAMES
 ) -> PoseStatistics:
     """Over the valid frames of all of these clips."""
-    seen = [poses_from_rest(clip, smoothing_frames)[clip.valid] for clip in clips]
-    seen = np.concatenate(seen).astype(np.float64)
+    poses = [poses_from_rest(clip, smoothing_frames)[clip.valid] for clip in clips]
+    poses = np.concatenate(poses).astype(np.float64)
     return PoseStatistics(
-        mean=seen.mean(axis=0).astype(np.float32),
-        std=np.maximum(seen.std(axis=0), _MIN_DEVIATION).astype(np.float32),
+        mean=poses.mean(axis=0).astype(np.float32),
+        std=np.maximum(poses.std(axis=0), _MIN_DEVIATION).astype(np.float32),
     )
 
 
@@ -96,8 +96,8 @@ def standardized_poses(
     clip: Clip, statistics: PoseStatistics, smoothing_frames: float = SMOOTHING_FRAMES
 ) -> Float[np.ndarray, "t 6"]:
     """What PoseGAN learns of a clip; meaningless where its frames are not valid."""
-    seen = poses_from_rest(clip, smoothing_frames)
-    return ((seen - statistics.mean) / statistics.std).astype(np.float32)
+    poses = poses_from_rest(clip, smoothing_frames)
+    return ((poses - statistics.mean) / statistics.std).astype(np.float32)
 
 
 def _rotation(angles_rad):

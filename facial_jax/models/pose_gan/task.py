@@ -48,6 +48,7 @@ from facial_jax.models.pose_gan.rest_frame import (
 from facial_jax.models.pose_gan.validation import draw_curves, make_evaluation, pose_windows
 from facial_jax.provenance import prefixed, settings
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_features, check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.layout import keep_gradients_layout
 from facial_jax.training.parallel import AXIS
@@ -72,7 +73,12 @@ class PoseGanTask(Task):
         validation: ClipSource,
         folder: Path,
     ):
-        """What is trained on `clips`; arguments as `train_pose_gan`'s."""
+        """What is trained on `clips`; arguments as `train_pose_gan`'s.
+
+        Raises:
+            ValueError: the clips' speech features are of different acoustic models.
+        """
+        check_features(clips, validation)
         self.config, self.generator, self._folder = config, generator, folder
         self._clips, self._validation = clips, validation
         self._with_generator = generator.clone(axis_name=AXIS)
@@ -98,6 +104,11 @@ class PoseGanTask(Task):
 
     def init(self, key, batch: PoseBatch) -> Variables:
         """The networks anew."""
+        check_shape("poses", batch.poses, (1, None, POSE_SIZE))
+        frames = batch.poses.shape[1]
+        check_shape("rows", batch.rows, (1, frames, None))
+        check_shape("initial_pose", batch.initial_pose, (1, POSE_SIZE))
+        check_shape("valid", batch.valid, (1, frames))
         generator_key, discriminator_key = jax.random.split(key)
         networks = {_GENERATOR: self.generator.begin(generator_key, batch.rows, batch.initial_pose)}
         if self._adversarial:
@@ -130,22 +141,22 @@ class PoseGanTask(Task):
             g, rows, initial, train=True, mutable=["batch_stats"]
         )
         fake = generate_valid(fake, batch)
-        found = regression_losses(real, fake, initial, weights)
-        objectives = {_GENERATOR: found.regression}
-        metrics = {"pose": found.pose, "motion": found.motion}
+        terms = regression_losses(real, fake, initial, weights)
+        objectives = {_GENERATOR: terms.regression}
+        metrics = {"pose": terms.pose, "motion": terms.motion}
         if self._adversarial:
             judge = functools.partial(self.discriminator.apply, variables[_DISCRIMINATOR])
             real_logits, fake_logits = judge(real, rows, initial), judge(fake, rows, initial)
             gan = log_generator_loss(fake_logits)
             objectives = {
-                _GENERATOR: found.regression + weights.gan * gan,
+                _GENERATOR: terms.regression + weights.gan * gan,
                 _DISCRIMINATOR: log_gan_loss(real_logits, fake_logits),
             }
             metrics["gan"] = gan
         return Losses(objectives, metrics | objectives, {_GENERATOR: updates})
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Windows, cut on the devices where the clips fit there."""
+        """Windows, cut on the devices if the clips fit there."""
         learnt = functools.partial(
             standardized_poses,
             statistics=self.statistics,
@@ -186,8 +197,8 @@ class PoseGanTask(Task):
         generator = variables[_GENERATOR]
         numbers = self._evaluate(generator)
         if numbers["regression"] < self._best()[1]:
-            found = {"regression": numbers["regression"], "step": step}
-            save_variables(self._folder / BEST_FILE, generator, found)
+            record = {"regression": numbers["regression"], "step": step}
+            save_variables(self._folder / BEST_FILE, generator, record)
         write_text(
             self._folder / CURVES_FILE, draw_curves(self.model(generator), self._validation, 0)
         )
@@ -199,8 +210,8 @@ class PoseGanTask(Task):
         path = self._folder / BEST_FILE
         if not path.is_file():
             return None, float("inf")
-        variables, found = load_variables(path)
-        return variables, found["regression"]
+        variables, record = load_variables(path)
+        return variables, record["regression"]
 
     def model(self, generator: Any) -> PoseGan:
         """A PoseGAN with these variables of the generator."""

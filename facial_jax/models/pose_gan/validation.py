@@ -56,8 +56,8 @@ def make_evaluation(
         initial = jnp.asarray(batch.initial_pose)
         fake = generator.apply(variables, jnp.asarray(batch.rows), initial)
         fake, real = generate_valid(fake, batch), jnp.asarray(batch.poses)
-        found = regression_losses(real, fake, initial, weights)
-        return vars(found) | {"moved": fake.std(axis=1).mean(), "moves": real.std(axis=1).mean()}
+        terms = regression_losses(real, fake, initial, weights)
+        return vars(terms) | {"moved": fake.std(axis=1).mean(), "moves": real.std(axis=1).mean()}
 
     def evaluate(variables: Any) -> dict[str, float]:
         batches = windows()

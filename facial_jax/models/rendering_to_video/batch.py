@@ -42,8 +42,8 @@ def window_indices(
 ) -> Int[np.ndarray, "*b n"]:
     """Which pictures belong to a frame's window: t − half … t + half − 1, within the clip.
 
-    Before the clip's first frame, `first`, that one is repeated, and from `end` on the one before
-    `end`.  `held`: −1 treats the frame as if it were the clip's first, +1 as its last, 0 as it is;
+    The clip's first frame, `first`, is repeated before it, and its last one, `end` − 1, after it.
+    `held`: −1 treats the frame as if it were the clip's first, +1 as its last, 0 as it is;
     in training it shows the network what clips begin and end like.
     """
     frames = np.asarray(frames)

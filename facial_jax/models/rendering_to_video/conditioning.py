@@ -1,5 +1,7 @@
 """What the networks see of each frame: the rendered face, what is around it, the attention map."""
 
+import functools
+
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
@@ -71,10 +73,18 @@ def make_scene(
         eyeballs = eyeball_centres(neutral, face_model.landmarks)
     if surroundings is not None:
         check_surroundings(surroundings, size)
-        shape, triangles = np.asarray(face_model.mean_shape), np.asarray(face_model.triangles)
-        opacity = jnp.asarray(rim_opacity(shape, triangles))
+        shape = np.asarray(face_model.mean_shape, np.float32)
+        triangles = np.asarray(face_model.triangles, np.int32)
+        opacity = jnp.asarray(_rim_opacity(shape.tobytes(), triangles.tobytes()))
     camera = pinhole_camera(size)
     return Scene(face_model, identity, camera, surroundings, opacity, irises, eyeballs, size)
+
+
+@functools.lru_cache(maxsize=4)
+def _rim_opacity(shape: bytes, triangles: bytes) -> Float[np.ndarray, "n 2"]:
+    """`rim_opacity` of the bytes of float32 and int32 arrays, computed once for a face model."""
+    vertices = np.frombuffer(shape, np.float32).reshape(-1, 3)
+    return rim_opacity(vertices, np.frombuffer(triangles, np.int32).reshape(-1, 3))
 
 
 def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 4"]:

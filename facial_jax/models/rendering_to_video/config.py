@@ -19,16 +19,16 @@ class RenderingToVideoTrainingConfig:
     """Everything that the result depends on. The defaults are the demo preset."""
 
     generator: dict[str, int] = field(default_factory=lambda: dict(SMALL_LOCAL_ENHANCER))
-    """Fields of LocalEnhancer; the published ones where they are not given."""
+    """Fields of LocalEnhancer; those not given are the published ones."""
     discriminator: dict[str, int] = field(
         default_factory=lambda: {"width": 16, "layers": 3, "scales": 2}
     )
-    """Fields of MultiscaleDiscriminator; the published ones where they are not given."""
+    """Fields of MultiscaleDiscriminator; those not given are the published ones."""
     weights: RenderingToVideoWeights = field(
         default_factory=lambda: RenderingToVideoWeights(perceptual=0.0, gradient=10.0)
     )
-    """λ of Eq. 10. Without VGG-19 our gradient term in place of the perceptual one gives pictures
-    that are nearer to the real ones than with the random network, if a little softer."""
+    """λ of Eq. 10. Without VGG-19, our gradient term gives pictures that are nearer to the real
+    ones, if a little softer, than the perceptual term of a random network."""
     objective: AdversarialForm = "least_squares"
     """The form of the adversarial term: that of the published code, or the paper's log."""
     vgg: Path | None = None
@@ -38,21 +38,21 @@ class RenderingToVideoTrainingConfig:
     """How many times pictures are halved before the perceptual network sees them; 0 in the
     paper."""
     window_half: int = 1
-    """N_w; 5 in the paper."""
+    """N_w: a frame is made from 2 N_w rendered faces; 5 in the paper."""
     batch_size: int = 4
-    """Frames, over all devices."""
+    """Frames in a batch, over all devices."""
     steps: int | None = 4000
     """Parameter updates; None: as many as the epochs have."""
     epochs: float = 50.0
-    """How often every frame is seen, where steps is None."""
+    """How often every frame is seen, if steps is None."""
     reconstruction_steps: int = 2400
-    """The first steps, which are without the discriminator; none in the paper."""
+    """Steps at the start that leave the discriminator out; none in the paper."""
     learning_rate: float = 5e-4
-    """Of these first steps: warmed up, then along half a cosine to the next one."""
+    """Learning rate of these steps: warmed up, then along half a cosine to the adversarial one."""
     adversarial_learning_rate: float = 2e-4
-    """Of the rest, for both networks."""
+    """Learning rate of the other steps, for both networks."""
     decay_share: float = 0.5
-    """Of the rest, how much at the end is spent falling linearly to zero."""
+    """Share of the other steps, at the end, in which it falls linearly to zero."""
     mouth_weight: float = 6.0
     """How much more a pixel at the mouth counts in L1; 0 in the paper."""
     eye_weight: float = 6.0
@@ -64,15 +64,15 @@ class RenderingToVideoTrainingConfig:
     """How far pictures are turned, scaled and moved in training, 0 to 1; 0 in the
     paper."""
     held_out_fraction: float = 0.05
-    """The clip's last part, only measured."""
+    """Share of the clip, at its end, that is not trained on but measured."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """In which the networks compute; bfloat16 is faster on GPUs and TPUs, slower on CPUs. Weights,
-    losses and optimizers are float32."""
+    """Dtype in which the networks compute; bfloat16 is faster on GPUs and TPUs, slower on CPUs.
+    Weights, losses and optimizers are float32."""
     remat: bool = False
     """The generator's activations are computed again in the backward pass: more time, and less
     memory, though not on CPUs, where XLA computes them too early."""
     seed: int = 0
-    """Of the first weights and of the batches."""
+    """Seed of the initial weights and of the batches."""
 
 
 PRESETS = {
@@ -95,8 +95,8 @@ PRESETS = {
         compute_dtype="bfloat16",
     ),
 }
-"""For two CPU cores; and as published, but that windows sometimes look like the clip's ends, which
-synthesis shows the network too, and that a running average of the weights is what is kept."""
+"""For two CPU cores; and as published, with two exceptions: windows sometimes look like the clip's
+ends, which occur at synthesis, too; and a running average of the weights is kept."""
 
 
 def networks(

@@ -23,7 +23,7 @@ def frame_chunks(
 
     `chunk_frames` is rounded up to a multiple of `batch_frames`. The first and the last attributes
     are held before the beginning and after the end, so that every frame has a whole window around
-    it. Raises ValueError where the subject has no rendering-to-video network.
+    it. Raises ValueError if the subject has no rendering-to-video network.
     """
     subject.check_renders()
     dtype, batch = compute_dtype(), batch_frames()
@@ -56,7 +56,7 @@ def frame_chunks(
             pending = frames, max(0, -first), min(chunk, count - first)
         yield from _kept(*pending)
     finally:
-        # Where frames are not wanted any more, the next ones are still being computed: a program
+        # If no more frames are wanted, the next ones are still being computed: a program
         # that ended now would take XLA's code away from under its threads, and crash.
         jax.block_until_ready(carry)
 

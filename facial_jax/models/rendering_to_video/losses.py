@@ -29,16 +29,16 @@ class RenderingToVideoWeights:
     l1: float = 50.0
     """λ₃, of the L1 term."""
     gan: float = 1.0
-    """Of the adversarial term; 1 in the paper."""
+    """Weight of the adversarial term; 1 in the paper."""
     gradient: float = 0.0
-    """Of our own term, `gradient_loss`; 0 in the paper."""
+    """Weight of our own term, `gradient_loss`; 0 in the paper."""
 
 
 class AdversarialLosses(NamedTuple):
     """What both networks minimise, of the discriminator's maps."""
 
     discriminator: Callable[..., Float[Array, ""]]
-    """Of its maps of the real and of the generated frame."""
+    """Of the discriminator's maps of the real and of the generated frame."""
     generator: Callable[..., Float[Array, ""]]
     """Of the discriminator's maps of the generated frame."""
 
@@ -117,7 +117,7 @@ def weighted_l1_loss(
 ) -> Float[Array, ""]:
     """L₁ with a weight per pixel, divided by the mean of its image's weights.
 
-    Plain L₁ where all are equal.
+    Plain L₁ if all are equal.
     """
     weights = weights / jnp.mean(weights, axis=(1, 2), keepdims=True)
     return jnp.mean(weights * jnp.abs(real - fake))

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.backend import on_cpu
-from facial_jax.models.layers.convolution import FEW_PIXELS, Conv, fold_pixels, plain_up_conv
+from facial_jax.models.layers.convolution import FEW_PIXELS, Conv, plain_up_conv, space_to_depth
 
 SMALL_LOCAL_ENHANCER = dict(
     width=16,
@@ -130,8 +130,8 @@ _mirror_edges_by_slices.defvjp(
 )
 
 
-def unfold_pixels(x: Float[Array, "b h w d"], size: int) -> Float[Array, "b H W c"]:
-    """The inverse of `fold_pixels`."""
+def depth_to_space(x: Float[Array, "b h w d"], size: int) -> Float[Array, "b H W c"]:
+    """The inverse of `space_to_depth`."""
     b, h, w, d = x.shape
     c = d // size**2
     pixels = x.reshape(b, h, w, size, size, c).transpose(0, 1, 3, 2, 4, 5)
@@ -205,7 +205,7 @@ def _up_by_convolution(
     y = jax.lax.conv_general_dilated(
         x, folded, (1, 1), ((0, 1), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return unfold_pixels(y, 2)
+    return depth_to_space(y, 2)
 
 
 def _up_by_products(
@@ -330,7 +330,7 @@ class GlobalGenerator(nn.Module):
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
     blend_input: bool = False
-    # the frame's own rendered face shows through, where and as far as the network lets it; likewise
+    # the frame's own rendered face shows through, by a share per pixel; not so as published
     remat: bool = False
     # the backward pass computes activations again in place of keeping them: less memory, more time
 
@@ -345,7 +345,7 @@ class GlobalGenerator(nn.Module):
             self.remat,
             name="features",
         )
-        inputs = fold_pixels(x, self.packing)
+        inputs = space_to_depth(x, self.packing)
         return _output(self, features(inputs), inputs, x)
 
 
@@ -368,7 +368,7 @@ def _output(
     conv = ReflectConv(
         channels * pixels, generator.kernel_size, kernel_init, bias_init, name="output"
     )
-    x = unfold_pixels(conv(features), generator.packing)
+    x = depth_to_space(conv(features), generator.packing)
     if not generator.blend_input:
         return jnp.tanh(x)
     own = pictures.shape[-1] // 2  # of 2·N_w pictures the one of this frame, N_w before it
@@ -416,7 +416,7 @@ class LocalEnhancer(nn.Module):
     skip_input: bool = False
     # the last convolution also sees the input, pixel by pixel; not so as published
     blend_input: bool = False
-    # the frame's own rendered face shows through, where and as far as the network lets it; likewise
+    # the frame's own rendered face shows through, by a share per pixel; not so as published
     remat: bool = False
     # the backward pass computes activations again in place of keeping them: less memory, more time
 
@@ -424,7 +424,7 @@ class LocalEnhancer(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
         """The frame, in (−1, 1)."""
         pictures = x
-        x = inputs = fold_pixels(x, self.packing)
+        x = inputs = space_to_depth(x, self.packing)
         coarse = GlobalFeatures(
             2 * self.width,
             self.downsamplings,

@@ -19,6 +19,6 @@ def perceptual_network(
             )
         return None, None, "left out: weights.perceptual is 0"
     if config.vgg is None:
-        said = "a fixed network of random weights (config.vgg names no weights of VGG-19)"
+        said = "a fixed network of random weights (vgg names no weights of VGG-19)"
         return *random_features(), said
     return *vgg19_features(load_state_dict(config.vgg)), f"VGG-19 of {config.vgg}"

@@ -2,16 +2,16 @@
 
 A folder holds the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, and
 `attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
-illumination (3, 9), clip_starts where it holds more than one clip, and vertex_texture (n, 3) where
-faces are to be rendered with the person's own. Where there is `surroundings.npz`, they are rendered
-before what it holds (`facial_jax.rendering.surroundings`). Where there is `eyes.npz`, its irises
-are drawn where `gaze` (t, 2) looks (`facial_jax.gaze`).
+illumination (3, 9), clip_starts if it holds more than one clip, and vertex_texture (n, 3) if faces
+are to be rendered with the person's own. If there is a `surroundings.npz`, they are rendered before
+what it holds (`facial_jax.rendering.surroundings`). If there is an `eyes.npz`, its irises are drawn
+where `gaze` (t, 2) looks (`facial_jax.gaze`).
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +39,7 @@ from facial_jax.video import read_frames
 
 SURROUNDINGS, EYES = "surroundings.npz", "eyes.npz"
 RENDERED_AT_ONCE = 16
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ class Reference(NamedTuple):
     identity: Identity
     clip_starts: np.ndarray
     vertex_texture: np.ndarray | None
-    # (n, 3) the person's own, where it is known
+    # (n, 3) the person's own, if it is known
     surroundings: Surroundings | None
-    # what is around the face, where it is known
+    # what is around the face, if it is known
     eyes: Eyes | None
-    # the person's, where their gaze is known
+    # the person's, if their gaze is known
 
 
 def load_reference(folder: Path) -> Reference:
@@ -99,11 +100,19 @@ def load_reference(folder: Path) -> Reference:
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
     surroundings = None
     if (folder / SURROUNDINGS).is_file():
-        surroundings = surroundings_from_arrays(read_npz(folder / SURROUNDINGS))
+        surroundings = _read_part(folder / SURROUNDINGS, surroundings_from_arrays)
     eyes = None
     if (folder / EYES).is_file():
-        eyes = eyes_from_arrays(read_npz(folder / EYES))
+        eyes = _read_part(folder / EYES, eyes_from_arrays)
     return Reference(frames, attributes, identity, clip_starts, texture, surroundings, eyes)
+
+
+def _read_part(path: Path, from_arrays: Callable[[dict[str, np.ndarray]], Part]) -> Part:
+    arrays = read_npz(path)
+    try:
+        return from_arrays(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def save_surroundings(folder: Path, surroundings: Surroundings) -> None:

@@ -34,7 +34,7 @@ class FramePlaces:
 
 
 def pixel_weights(mouth: float, eye: float) -> Float[np.ndarray, "256 256"]:
-    """How much a pixel counts that belongs so much to the mouth and so much to the eyes.
+    """Weight of a pixel by how much it belongs to the mouth (row) and to the eyes (column).
 
     A table, so that it is the same number on every device.
     """

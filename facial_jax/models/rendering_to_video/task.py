@@ -54,6 +54,7 @@ from facial_jax.provenance import settings, tree_hash
 from facial_jax.rendering.surroundings import Surroundings
 from facial_jax.subject import RENDERING_TO_VIDEO, save_rendering_to_video
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_shape
 from facial_jax.training.fit import fit
 from facial_jax.training.layout import keep_gradients_layout
 from facial_jax.training.parallel import check_batch_size, data_mesh
@@ -99,7 +100,14 @@ class RenderingToVideoTask(Task):
             pose_limits: between which the faces are seen, kept with the network too.
             validate_every: steps between validations and checkpoints; a tenth of all if None, but
                 at least 500.
+
+        Raises:
+            ValueError: frames, rendered pictures and regions differ in number or size.
         """
+        shape = clip.frames.shape[:3]
+        for name, channels in (("frames", 3), ("pictures", 4), ("regions", 2)):
+            check_shape(f"clip.{name}", getattr(clip, name), (*shape, channels))
+        check_shape("clip.clip_starts", clip.clip_starts, (None,))
         self.config, self._clip = config, clip
         self.steps, self.seed = step_count(clip, config), config.seed
         self.batch_size = config.batch_size
@@ -199,7 +207,7 @@ class RenderingToVideoTask(Task):
         return {**after, _AVERAGE: average}
 
     def batches(self, mesh: Mesh) -> Batches:
-        """Cut on the devices where the clip fits there."""
+        """Windows of frames, cut on the devices if the clip fits there."""
         data = reference_clip(self._clip, self.config)
         size_bytes = sum(x.nbytes for x in jax.tree.leaves(data))
         return Batches(

@@ -28,7 +28,7 @@ class Encoder(nn.Module):
 
 
 class MouthSyncNetwork(nn.Module):
-    """Two encoders, whose vectors are alike where speech and mouth belong together."""
+    """Two encoders, whose vectors are alike if speech and mouth belong together."""
 
     speech_widths: Sequence[int] = (96, 96, 96)
     mouth_widths: Sequence[int] = (64, 96, 96)

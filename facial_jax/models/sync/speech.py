@@ -10,7 +10,7 @@ from facial_jax.audio.mfcc import FRAME_RATE, MEL_BANDS, log_mel
 FPS = 25
 """Frames per second of all that MouthSync sees and hears."""
 _ROWS_A_FRAME = FRAME_RATE // FPS
-_QUIET_NEPERS = 8.0  # so far below a recording's loudest, nobody speaks
+_QUIET_NEPERS = 8.0  # below a recording's loudest: nobody speaks
 
 
 def speech_rows(

@@ -24,6 +24,7 @@ from facial_jax.models.sync.speech import FPS, speech_rows
 from facial_jax.models.sync.use import MAX_SHIFT, MouthSync, measure_mouth_sync, save_mouth_sync
 from facial_jax.provenance import settings, tree_hash
 from facial_jax.training.batches import Batches, fits_on_devices
+from facial_jax.training.checks import check_columns
 from facial_jax.training.fit import fit
 from facial_jax.training.processes import copy_result
 from facial_jax.training.task import Losses, Report, Task, Variables
@@ -42,23 +43,23 @@ class MouthSyncTrainingConfig:
     batch: int = 64
     """Windows in a batch."""
     frames: int = 40
-    """Of a window of the mouth, at 25 per second."""
+    """Frames of a window of the mouth, at 25 per second."""
     learning_rate: float = 2e-3
-    """The highest; it falls to zero along a cosine."""
+    """The highest learning rate; it falls to zero along a cosine."""
     weight_decay: float = 1e-2
-    """AdamW's."""
+    """Weight decay of AdamW."""
     noise: float = 0.6
-    """Up to so many standard deviations of slow and of fast noise on the mouth's motion: a tracked
+    """Largest standard deviation of the slow and of the fast noise on the mouth's motion: a tracked
     mouth is not as exact as an animated one."""
     gain: float = 0.4
-    """By up to this share a channel is larger or smaller."""
+    """Largest change of a channel's size, as a share."""
     dropped: float = 0.15
-    """Share of the windows' channels, of the mouth, that are zero."""
+    """Share of the mouth's channels that are set to zero."""
     unheard: float = 0.25
-    """Share of the windows whose phones are zero, as of a voice that the recogniser does not know,
-    and of as many others the mel bands."""
+    """Share of the windows whose phones are set to zero, as for a voice that the recogniser does
+    not know; in as many other windows the mel bands are."""
     seed: int = 0
-    """Of everything."""
+    """Seed of the initial weights and of the batches."""
 
 
 @flax.struct.dataclass
@@ -83,11 +84,18 @@ class MouthSyncTask(Task):
         network: MouthSyncNetwork | None = None,
         face_model: FaceModel | None = None,
     ):
-        """What is trained on `clips`, at 25 frames per second, and shown `validation`."""
+        """What is trained on `clips`, at 25 frames per second, and shown `validation`.
+
+        Raises:
+            ValueError: the clips have another frame rate, or speech features of different acoustic
+                models.
+        """
         self.config, self.network = config, network or MouthSyncNetwork()
         self.steps, self.batch_size, self.seed = config.steps, config.batch, config.seed
         model = procedural_face_model() if face_model is None else face_model
         shown, self._validation = (_rows_and_motion(x, model) for x in (clips, validation))
+        every = [rows for rows, _ in (*shown, *self._validation)]
+        check_columns("features of clips and validation", every)
         rows = np.concatenate([rows for rows, _ in shown])
         self._mean, self._std = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-3)
         self._data = {
@@ -130,7 +138,7 @@ class MouthSyncTask(Task):
                 "first": rng.choice(self._firsts, config.batch),
                 "disturbance": _disturbance(config, rng),
                 "gain": _gains(config, rng),
-                "heard": _heard(config, rng),
+                "audible": _audible(config, rng),
             }
 
         def cut(data: dict[str, Array], drawn: dict[str, Array]) -> SyncBatch:
@@ -139,10 +147,12 @@ class MouthSyncTask(Task):
                 return x[drawn["first"][:, None] + frames[None]]
 
             motion = windows(data["motion"], CONTEXT) + drawn["disturbance"]
-            # What a recogniser that hears nothing gives is zero before it is standardised.
-            heard = jnp.repeat(drawn["heard"], sizes, axis=1, total_repeat_length=int(sizes.sum()))
+            # A recogniser's output in silence is zero before it is standardised.
+            audible = jnp.repeat(
+                drawn["audible"], sizes, axis=1, total_repeat_length=int(sizes.sum())
+            )
             rows = windows(data["rows"], around)
-            rows = jnp.where(heard[:, None] > 0, rows, silence[None, None])
+            rows = jnp.where(audible[:, None] > 0, rows, silence[None, None])
             return SyncBatch(rows, motion * drawn["gain"])
 
         resident = fits_on_devices(size, mesh)
@@ -171,7 +181,7 @@ class MouthSyncTask(Task):
 
 def _rows_and_motion(clips: ClipSource, model: FaceModel) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows of speech and the mouth's motion of every clip in which somebody speaks."""
-    found = []
+    pairs = []
     for clip in (clips[i] for i in range(len(clips))):
         if clip.frame_rate != FPS:
             raise ValueError(
@@ -181,10 +191,10 @@ def _rows_and_motion(clips: ClipSource, model: FaceModel) -> list[tuple[np.ndarr
         if is_still(distances):
             continue
         samples = clip.waveform.astype(np.float32) / np.float32(32768)
-        found.append((speech_rows(clip.features, [samples]), mouth_motion(distances, float(FPS))))
-    if not found:
+        pairs.append((speech_rows(clip.features, [samples]), mouth_motion(distances, float(FPS))))
+    if not pairs:
         raise ValueError("clips: expected somebody who speaks in at least one, found nobody")
-    return found
+    return pairs
 
 
 def _window_firsts(lengths: Sequence[int], frames: int) -> Int[np.ndarray, "n"]:
@@ -216,8 +226,8 @@ def _gains(config: MouthSyncTrainingConfig, rng: np.random.Generator) -> np.ndar
     return np.where(rng.random(shape) < config.dropped, 0, gain).astype(np.float32)
 
 
-def _heard(config: MouthSyncTrainingConfig, rng: np.random.Generator) -> np.ndarray:
-    """Of each window, whether phones and whether mel bands are heard."""
+def _audible(config: MouthSyncTrainingConfig, rng: np.random.Generator) -> np.ndarray:
+    """Of each window, whether its phones and whether its mel bands are kept."""
     chance = rng.random(config.batch)
     unheard = np.stack([chance < config.unheard, chance > 1 - config.unheard], axis=1)
     return (~unheard).astype(np.float32)

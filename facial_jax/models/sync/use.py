@@ -91,10 +91,10 @@ def measure_mouth_sync(
     Raises:
         ValueError: fewer than 16 frames, or not as many of one as of the other.
     """
-    heard = np.asarray((rows - model.mean) / model.std, np.float32)
+    speech = np.asarray((rows - model.mean) / model.std, np.float32)
     vectors = [
         _encode(model.network, model.variables, x, which)
-        for which, x in (("mouth", np.asarray(motion, np.float32)), ("speech", heard))
+        for which, x in (("mouth", np.asarray(motion, np.float32)), ("speech", speech))
     ]
     return nearest_shift(shift_distances(*vectors))
 

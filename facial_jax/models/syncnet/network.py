@@ -1,6 +1,6 @@
 """SyncNet's network in Linen, layer by layer as the published `syncnet_v2.model` has it.
 
-Five frames of a face and 0.2 seconds of speech each become a vector; the vectors are near where the
+Five frames of a face and 0.2 seconds of speech each become a vector; the vectors are near if the
 two belong together (Chung and Zisserman, "Out of time: automated lip sync in the wild", 2016).
 """
 

@@ -1,4 +1,4 @@
-"""AV offset, LSE-D and LSE-C by SyncNet, with the published weights where the user has them.
+"""AV offset, LSE-D and LSE-C by SyncNet, with the published weights, which the user brings.
 
 The measure of the field: `syncnet_v2.model` from its authors' page, never fetched here. LSE-D and
 LSE-C are what Prajwal et al. ("A lip sync expert is all you need", 2020) call the smallest mean
@@ -28,7 +28,7 @@ _STEPS_A_FRAME = 4
 _BATCH = 8
 _CROP_SCALE = 0.4  # of the published pipeline
 _GREY = 110  # what it fills the picture up with
-_FOREHEAD = 0.25  # a detector's box begins so much of the landmarks' height above the brows
+_FOREHEAD = 0.25  # of the landmarks' height: a detector's box begins that far above the brows
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SyncNetScore:
     """What SyncNet says of a video."""
 
     av_offset_frames: int
-    # as published: negative where the sound comes later than the pictures
+    # as published: negative if the sound comes later than the pictures
     lse_d: float
     # smallest mean distance
     lse_c: float
@@ -62,7 +62,7 @@ def syncnet_score(
     Args:
         model: from `load_syncnet`.
         faces: from `face_crops`, RGB, at 25 frames per second.
-        samples: the sound in [-1, 1] at 16 kHz, from the first frame on.
+        samples: the sound in [-1, 1] at 16 kHz, starting with the first frame.
 
     Raises:
         ValueError: there are fewer than 21 frames with their sound.
@@ -71,18 +71,18 @@ def syncnet_score(
     count = min(len(faces), len(samples) * FPS // SAMPLE_RATE) - FRAMES
     if count < 16:
         raise ValueError(f"faces: expected at least 21 frames with their sound, got {count + 5}")
-    seen, heard = [], []
+    picture_vectors, speech_vectors = [], []
     for start in range(0, count, _BATCH):
         index = np.minimum(np.arange(start, start + _BATCH), count - 1)
         pictures = faces[index[:, None] + np.arange(FRAMES)][..., ::-1].astype(np.float32)
         steps = mfcc[_STEPS_A_FRAME * index[:, None] + np.arange(MFCC_STEPS)]
         speech = steps.transpose(0, 2, 1)[..., None]
         a, b = _vectors(*model, speech, pictures)
-        heard.append(np.asarray(a))
-        seen.append(np.asarray(b))
-    speech, pictures = (np.concatenate(x)[:count] for x in (heard, seen))
-    found = nearest_shift(shift_distances(pictures, speech, padded=True))
-    return SyncNetScore(-found.sound_delay_frames, found.distance, found.confidence)
+        speech_vectors.append(np.asarray(a))
+        picture_vectors.append(np.asarray(b))
+    speech, pictures = (np.concatenate(x)[:count] for x in (speech_vectors, picture_vectors))
+    offset = nearest_shift(shift_distances(pictures, speech, padded=True))
+    return SyncNetScore(-offset.sound_delay_frames, offset.distance, offset.confidence)
 
 
 @functools.partial(jit, static_argnums=0)
@@ -97,7 +97,7 @@ def face_crops(
 
     As the published pipeline cuts it around a detector's box, its middle and size smoothed by a
     moving median over 13 frames; the box is the landmarks' own, with a quarter of its height more
-    for the forehead. Where there is no face, the nearest frame's box is taken.
+    for the forehead. If a frame has no face, the nearest frame's box is taken.
 
     Args:
         frames: t of them, RGB.

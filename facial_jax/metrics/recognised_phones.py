@@ -23,7 +23,7 @@ def cmu_from_ipa(name: str) -> str:
     return next((cmu for beginning, cmu in _CMU_OF_IPA if name.startswith(beginning)), "")
 
 
-def hear_phones(samples: Float[np.ndarray, "n"]) -> list[Phone]:
+def recognise_phones(samples: Float[np.ndarray, "n"]) -> list[Phone]:
     """The phones that the acoustic model `phonemes` hears in a waveform at 16 kHz, in [-1, 1].
 
     Phones that look the same on lips are one: p, b and m are P.
