@@ -5,11 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.one_device import QUICK_FLAGS
+
 ROOT = Path(__file__).resolve().parents[1]
-FLAGS = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true"
-)
+FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK_FLAGS}"
 
 
 def eight_devices() -> dict[str, str]:
