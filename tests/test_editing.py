@@ -208,3 +208,20 @@ def test_attributes_that_cannot_be_rendered_are_refused_in_words(field, change, 
     wrong = change(np.asarray(getattr(attributes, field))).astype(np.float32)
     with pytest.raises(ValueError, match=message):
         check_attributes(with_field(attributes, field, wrong))
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda x: x.astype(str), "an array of <U"),
+        (lambda x: x.astype(complex), "an array of complex128"),
+        (lambda x: x > 0, "an array of bool"),
+        (lambda x: x.tolist(), "list"),
+    ],
+)
+@pytest.mark.parametrize("field", ["pose", "blink"])
+def test_attributes_that_are_no_arrays_of_real_numbers_are_refused(field, change, got):
+    attributes = calm_clip()
+    wrong = change(np.asarray(getattr(attributes, field)))
+    with pytest.raises(ValueError, match=f"{field}: expected an array of real numbers, got {got}"):
+        check_attributes(with_field(attributes, field, wrong))

@@ -150,7 +150,7 @@ def test_wrong_files_are_named_with_what_they_lack(tmp_path):
         read_deep3d(tmp_path / "a.mat")
 
 
-@pytest.mark.parametrize("text", ["-nan(ind)", "nan", "-nan", "NaN", "1.#QNAN", "-1.#IND00"])
+@pytest.mark.parametrize("text", ["-nan(ind)", "nan", "-nan", "NaN", "1.#QNAN", "-1.#IND00", "inf"])
 def test_openfaces_frames_without_a_face_are_nan(tmp_path, text):
     path = openface_csv(tmp_path / "a.csv", np.zeros((3, 3)))
     lines = path.read_text().splitlines()
@@ -163,6 +163,13 @@ def test_openfaces_frames_without_a_face_are_nan(tmp_path, text):
         finite = np.isfinite(values).reshape(3, -1)
         assert finite.all(axis=1).tolist() == [True, False, True]
         assert not finite[1].any()
+
+
+def test_a_table_that_is_cut_off_says_where(tmp_path):
+    path = openface_csv(tmp_path / "a.csv", np.zeros((3, 3)))
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(ValueError, match=r"frame 3 has 1\d\d of 145 columns: it is cut off"):
+        read_openface(path)
 
 
 def test_other_and_damaged_mat_files_are_refused_in_words(tmp_path):
