@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.one_device import QUICK_FLAGS
+from tests.programs import without_programs
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK_FLAGS}"
@@ -14,7 +15,8 @@ FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK_FLAGS}"
 def eight_devices() -> dict[str, str]:
     """The environment of a process that has eight devices and finds what tests find."""
     paths = os.pathsep.join(sys.path)
-    return os.environ | {"XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
+    own = {"XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
+    return without_programs() | own
 
 
 def run_on_eight_devices(script: str) -> str:
