@@ -15,7 +15,7 @@ def keep_programs() -> None:
 
     Not by another test, by the other worker or by a process that a test starts: all have the folder
     from the environment. A folder that is there already, such as one kept between runs, is used.
-    Programs for other numbers of devices, which share their names in it, are left aside.
+    Processes with another number of devices do without: JAX does not tell their programs apart.
     """
     if FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="facial_jax_programs_")
