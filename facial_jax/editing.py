@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -276,13 +277,12 @@ def host_attributes(attributes: Attributes) -> Attributes:
     """The attributes as NumPy arrays, float32.
 
     Raises:
-        ValueError: the shapes are not those of (t) frames.
+        ValueError: they are no arrays of real numbers, or their shapes are not those of (t) frames.
     """
     if not isinstance(attributes, Attributes):
         raise ValueError(f"attributes: expected Attributes, got {type(attributes).__name__}")
     pose, blink, expression = (
-        np.asarray(x, np.float32)
-        for x in (attributes.pose, attributes.blink, attributes.expression)
+        _real_array(getattr(attributes, name), name) for name in ("pose", "blink", "expression")
     )
     t = len(pose) if pose.ndim else 0
     shapes = (pose.shape, blink.shape, expression.shape)
@@ -293,7 +293,7 @@ def host_attributes(attributes: Attributes) -> Attributes:
         )
     identity = attributes.identity
     if identity is not None:
-        identity = np.asarray(identity, np.float32)
+        identity = _real_array(identity, "identity")
         if identity.shape != (t, IDENTITY_SIZE):
             raise ValueError(
                 f"attributes: expected identity ({t}, {IDENTITY_SIZE}), one for each frame, got "
@@ -308,6 +308,15 @@ def host_attributes(attributes: Attributes) -> Attributes:
                 f"{gaze.shape}"
             )
     return Attributes(expression=expression, pose=pose, blink=blink, identity=identity, gaze=gaze)
+
+
+def _real_array(values: object, name: str) -> np.ndarray:
+    """As float32, which texts, complex numbers and lists are not made."""
+    dtype = getattr(values, "dtype", None)
+    if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in (np.integer, np.floating)):
+        got = type(values).__name__ if dtype is None else f"an array of {dtype}"
+        raise ValueError(f"{name}: expected an array of real numbers, got {got}")
+    return np.asarray(values, np.float32)
 
 
 def check_attributes(attributes: Attributes) -> None:

@@ -17,13 +17,15 @@ os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 import jax
 import pytest
 
+from tests.programs import keep_programs
+from tests.shared_data import shared_path
+
 # pytest's plugins may have imported JAX, which reads the variable at import.
 jax.config.update("jax_default_matmul_precision", os.environ["JAX_DEFAULT_MATMUL_PRECISION"])
 # Mixed dtypes and ranks are mistakes here: an explicit cast or `[..., None]` says what is meant.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+keep_programs()
 
 
 @pytest.fixture
@@ -36,13 +38,7 @@ def on_a_cpu():
 @pytest.fixture(scope="session")
 def shared():
     """A function from a name under ../shared to its path; skips the test where it is absent."""
-
-    def path(name: str) -> Path:
-        if not (SHARED / name).exists():
-            pytest.skip(f"../shared/{name} (reference data outside the repository) is not here")
-        return SHARED / name
-
-    return path
+    return shared_path
 
 
 def pytest_terminal_summary(terminalreporter):

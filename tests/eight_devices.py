@@ -5,17 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.one_device import QUICK_FLAGS
+from tests.programs import without_programs
+
 ROOT = Path(__file__).resolve().parents[1]
-FLAGS = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true"
-)
+FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK_FLAGS}"
 
 
 def eight_devices() -> dict[str, str]:
     """The environment of a process that has eight devices and finds what tests find."""
     paths = os.pathsep.join(sys.path)
-    return os.environ | {"XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
+    own = {"XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
+    return without_programs() | own
 
 
 def run_on_eight_devices(script: str) -> str:

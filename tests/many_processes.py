@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+from tests.one_device import QUICK_FLAGS
+from tests.programs import without_programs
+
 _LOOPBACK = """
 import functools
 from jax._src.lib import _jax
@@ -23,8 +25,8 @@ def run_in_processes(script: str, count: int) -> list[str]:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     paths = [str(Path(__file__).resolve().parents[1]), *sys.path]
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count} {FLAGS}",
+    environment = without_programs() | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count} {QUICK_FLAGS}",
         # XLA cuts a sum into as many pieces as there are threads; by itself it has fewer of them
         # where a process has fewer devices, and rounds otherwise.
         "NPROC": "8",

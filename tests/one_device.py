@@ -1,15 +1,20 @@
-"""A task's step on one device, quickly compiled, that keeps the state it is given."""
+"""Steps that are quickly compiled; a task's step on one device that keeps the state it is given."""
 
+import contextlib
 import functools
+from unittest import mock
 
 import jax
 from jax.sharding import PartitionSpec
 
+from facial_jax.training import parallel
 from facial_jax.training.parallel import AXIS, data_mesh
 from facial_jax.training.step import train_step
 
 # Compiling takes longer than running these: without the costly passes it is bearable.
 QUICK = {"xla_llvm_disable_expensive_passes": True, "xla_backend_optimization_level": 0}
+# The same for all programs of a process, in its variable XLA_FLAGS.
+QUICK_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def device_step(task, *, phase=None):
@@ -32,3 +37,11 @@ def one_device_step(task, *, phase=None):
 def compiled_one_device_step(task, *, phase=None):
     """(state, batch) to (state, metrics)."""
     return jax.jit(one_device_step(task, phase=phase), compiler_options=QUICK)
+
+
+@contextlib.contextmanager
+def quickly_compiled():
+    """In it, the steps of whole trainings are compiled as here."""
+    quick = functools.partial(jax.jit, compiler_options=QUICK)
+    with mock.patch.object(parallel, "jit", quick):
+        yield

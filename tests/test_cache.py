@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import facial_jax.cache
+from tests.one_device import QUICK_FLAGS
+from tests.programs import without_programs
 
 TRAINING = """
 import jax
@@ -33,8 +35,12 @@ def test_a_training_that_starts_again_compiles_nothing_that_takes_long(tmp_path)
     def run():
         done = subprocess.run(
             [sys.executable, "-c", TRAINING],
-            env=os.environ
-            | {"FACIAL_JAX_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=without_programs()
+            | {
+                "FACIAL_JAX_CACHE": str(tmp_path),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "XLA_FLAGS": QUICK_FLAGS,  # how fast the programs are is not what is tested
+            },
             cwd=Path(__file__).resolve().parents[1],
             capture_output=True,
             text=True,

@@ -225,3 +225,20 @@ def test_poses_within_the_limits_stay_and_others_come_back_softly():
     assert steps.max() < 0.0051
     still = np.zeros((2, 6), np.float32)
     np.testing.assert_allclose(limit_pose(pose, still), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda x: x.astype(str), "an array of <U"),
+        (lambda x: x.astype(complex), "an array of complex128"),
+        (lambda x: x > 0, "an array of bool"),
+        (lambda x: x.tolist(), "list"),
+    ],
+)
+@pytest.mark.parametrize("field", ["pose", "blink"])
+def test_attributes_that_are_no_arrays_of_real_numbers_are_refused(field, change, got):
+    attributes = calm_clip()
+    wrong = change(np.asarray(getattr(attributes, field)))
+    with pytest.raises(ValueError, match=f"{field}: expected an array of real numbers, got {got}"):
+        check_attributes(with_field(attributes, field, wrong))

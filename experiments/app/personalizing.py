@@ -5,6 +5,7 @@ memory goes with it, and stopping it stops the work, which the next run goes on 
 """
 
 import html
+import os
 import re
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def personalize(
     """Personalizes; gives a state whenever there is something new.
 
     Args:
-        video: of the person.
+        video: of the person; an upload, which is kept while this runs.
         name: what the person is called here: letters, digits, `-` and `_`.
         subjects: the folder of subjects.
         work: the folder of runs.
@@ -64,6 +65,7 @@ def personalize(
     try:
         shown = None
         while process.poll() is None:
+            os.utime(video)  # the page deletes uploads by their age, but not this one
             state = State(terminal.text(), previews(work / name))
             if state != shown:
                 yield (shown := state)

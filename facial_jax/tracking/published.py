@@ -59,7 +59,7 @@ def read_openface(path: str | os.PathLike) -> OpenFaceRecord:
     """A CSV file of OpenFace 2 (FeatureExtraction with -2Dfp -pose -aus).
 
     OpenFace looks along +z with y down and composes R = Rx·Ry·Rz; its positions are in millimetres.
-    If it found no face, it may have written `-nan(ind)` and the like: those are NaN.
+    If it found no face, it may have written `-nan(ind)`, `inf` and the like: those are NaN.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -96,17 +96,19 @@ def _openface_values(rows: Iterator[list[str]]) -> Float[np.ndarray, "t 144"]:
     columns = [header.index(name) for name in wanted]
     success = header.index("success") if "success" in header else None
     # Row by row: as texts, the numbers of an hour take gigabytes.
-    values = [
-        np.array(
-            [*(_number(row[c]) for c in columns), 1 if success is None else _number(row[success])],
-            np.float32,
-        )
-        for row in rows
-        if row
-    ]
+    values = []
+    for row in filter(None, rows):
+        if len(row) < len(header):
+            raise ValueError(
+                f"frame {len(values) + 1} has {len(row)} of {len(header)} columns: it is cut off; "
+                "run FeatureExtraction again, or remove the line"
+            )
+        found = 1.0 if success is None else _number(row[success])
+        values.append(np.array([*(_number(row[c]) for c in columns), found], np.float32))
     if not values:
         raise ValueError("it has no frames, only a header")
-    return np.stack(values)
+    table = np.stack(values)
+    return np.where(np.isfinite(table), table, np.float32("nan"))
 
 
 def _number(text: str) -> float:

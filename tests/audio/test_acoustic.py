@@ -16,6 +16,7 @@ from facial_jax.models.acoustic.network import (
     normalise_log_mel,
 )
 from facial_jax.models.layers.parameters import save_variables
+from facial_jax.synthesis import sample_speech
 
 SMALL = AcousticConfig(width=16, dilations=(1, 2), outputs=7)
 
@@ -84,13 +85,13 @@ def test_silence_stays_far_below_speech():
     assert silent.max() < -2.5
 
 
-def test_the_bundled_network_is_an_acoustic_model_and_hears_speech(shared):
+def test_the_bundled_network_is_an_acoustic_model_and_hears_speech():
     from facial_jax.audio.waveform import AudioSource
 
     model = load_acoustic_model()
     assert isinstance(model, AcousticModel)
     assert model.feature_count == 128
-    sound = log_mel(AudioSource(shared("speech/voca_test_sentence.wav")).blocks())
+    sound = log_mel(AudioSource(sample_speech()).blocks())
     features = model.from_log_mel(sound)
     assert features.shape == (len(sound), 128)
     assert len(set(np.argmax(features[:, : BLANK + 1], axis=1))) > 8

@@ -28,6 +28,9 @@ options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 output, work = Path(options["--output"]), Path(options["--work-dir"])
 if options["--subject"] == "nobody":
     sys.exit("error: video: there is no face in it")
+if options["--subject"] == "patient":
+    time.sleep(patience)
+    Path(options["--video"]).read_bytes()
 print("track: 3 s", flush=True)
 for done in (1, 2, 3):
     print(f"\\rtraining: {done} of 3", end="", file=sys.stderr, flush=True)
@@ -49,7 +52,8 @@ def page(tmp_path_factory):
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         program = tmp_path_factory.mktemp("program") / "stand_in.py"
         picture = Path(__file__).parents[2] / "docs" / "demo.png"
-        program.write_text(f"facial_jax_picture = {str(picture)!r}\n{STAND_IN}")
+        given = f"facial_jax_picture, patience = {str(picture)!r}, {KEPT_S + 5}\n"
+        program.write_text(given + STAND_IN)
         patch.setattr(personalizing, "PROGRAM", (sys.executable, str(program)))
         built = build_page(subjects, keep_s=KEPT_S, work=tmp_path_factory.mktemp("work"))
         _, address, _ = built.launch(
@@ -185,6 +189,20 @@ def test_what_cannot_be_personalized_is_said(page, tmp_path):
         with pytest.raises(ValueError, match="name: expected letters"):
             next(personalize(video, name, **folders))
     assert NAME.fullmatch("anna-2_b")
+
+
+def test_an_upload_is_kept_while_it_is_worked_on(page, tmp_path):
+    address, _, subjects = page
+    video = tmp_path / "patient.mp4"
+    video.write_bytes(b"a video")
+    *_, report = call(
+        address,
+        {"video": gradio_client.handle_file(str(video))},
+        "patient",
+        api_name="/personalize",
+    )
+    assert "What was learnt" in report
+    assert (subjects / "patient" / "report.html").is_file()
 
 
 def test_stopping_ends_the_program(page, tmp_path):

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -113,3 +114,24 @@ def test_each_option_has_its_own_text(script, monkeypatch):
         groups = {words(group.description or "") for group in parser._action_groups}
         for name, text in expected.items():
             assert words(text) in shown[name] if name in shown else words(text) in groups, name
+
+
+def documented() -> dict[str, set[str]]:
+    """The options that README and guides give each script."""
+    root = Path(__file__).resolve().parents[2]
+    found: dict[str, set[str]] = {}
+    for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for script, rest in re.findall(r"python -m experiments\.(\w+)([^\n`#&|]*)", text):
+            names = re.findall(r"(?<=\s)--([a-z][\w.-]*)", rest)
+            found.setdefault(script, set()).update(names)
+    return found
+
+
+@pytest.mark.parametrize("script", sorted(set(documented()) & set(SCRIPTS)))
+def test_options_of_the_documents_exist(script, monkeypatch):
+    with monkeypatch.context() as patch:
+        targets = parsed_by(script, patch)
+    parsers = [tyro.extras.get_parser(target) for target in targets]
+    known = {option for p in parsers for action in p._actions for option in action.option_strings}
+    assert {f"--{name}" for name in documented()[script]} <= known

@@ -1,4 +1,7 @@
-"""The recordings that people reported, in ../shared/cases."""
+"""The recordings that people reported, in ../shared/cases.
+
+Others of the same kinds are made in the files beside this one.
+"""
 
 import warnings
 from fractions import Fraction
@@ -12,6 +15,9 @@ from facial_jax.tracking.frames import open_frames
 from facial_jax.tracking.published import read_deep3d, read_openface
 from facial_jax.tracking.shots import ShotDetector, is_still
 from tests.media.recordings import RATE, offset_ms
+from tests.shared_data import shared_path
+
+CASES = shared_path("cases")
 
 
 def read_sound(path):
@@ -42,8 +48,8 @@ def timeline(path):
 
 
 @pytest.mark.parametrize("name", ["sound_late.mkv", "sound_hole.mkv", "cut_in_between.ts"])
-def test_sound_lies_where_players_have_it(shared, name):
-    path = shared(f"cases/{name}")
+def test_sound_lies_where_players_have_it(name):
+    path = CASES / name
     samples, said = read_sound(path)
     expected = timeline(path)[: len(samples)]
     half = slice(len(samples) // 2, len(samples) // 2 + RATE // 2)
@@ -64,8 +70,8 @@ def test_sound_lies_where_players_have_it(shared, name):
         ("cut_off_fragmented.mp4", 1.66),
     ],
 )
-def test_damaged_sound_is_used_as_far_as_it_goes(shared, name, seconds):
-    samples, said = read_sound(shared(f"cases/{name}"))
+def test_damaged_sound_is_used_as_far_as_it_goes(name, seconds):
+    samples, said = read_sound(CASES / name)
     assert abs(len(samples) / RATE - seconds) < 0.05
     assert samples.std() > 0.01
     assert len(said) == 1
@@ -82,36 +88,36 @@ def test_damaged_sound_is_used_as_far_as_it_goes(shared, name, seconds):
     ],
 )
 @pytest.mark.filterwarnings("ignore:video:UserWarning")
-def test_pictures_are_shown_as_players_show_them(shared, name, fps, size, count, remark):
-    video = open_frames(shared(f"cases/{name}"))
+def test_pictures_are_shown_as_players_show_them(name, fps, size, count, remark):
+    video = open_frames(CASES / name)
     shapes = [frame.shape for frame in video.read()]
     assert (video.fps, video.size, len(shapes)) == (fps, size, count)
     assert set(shapes) == {(*size, 3)}
     assert [r[0] for r in video.remarks()] == ([remark] if remark else [])
 
 
-def test_a_still_picture_is_seen_to_be_one(shared):
+def test_a_still_picture_is_seen_to_be_one():
     detector = ShotDetector()
-    for frame in open_frames(shared("cases/still.avi")).read():
+    for frame in open_frames(CASES / "still.avi").read():
         detector.is_cut(frame)
     assert is_still(np.asarray(detector.changes, np.float32))
 
 
-def test_a_name_with_a_colon_is_a_name(shared):
-    samples, _ = read_sound(shared("cases/2024-08-20T13:28:35Z.wav"))
-    np.testing.assert_array_equal(samples, read_sound(shared("cases/half.wav"))[0])
+def test_a_name_with_a_colon_is_a_name():
+    samples, _ = read_sound(CASES / "2024-08-20T13:28:35Z.wav")
+    np.testing.assert_array_equal(samples, read_sound(CASES / "half.wav")[0])
 
 
-def test_the_middle_of_many_channels_is_heard(shared):
-    path = shared("cases/51.flac")
+def test_the_middle_of_many_channels_is_heard():
+    path = CASES / "51.flac"
     mono = np.concatenate(list(AudioSource(path).blocks(None)))
     middle = np.concatenate(list(AudioSource(path).blocks(None, mono=False)))[:, 2]
     assert abs(20 * np.log10(mono.std() / middle.std()) + 3) < 0.5
 
 
-def test_published_files_are_read(shared):
-    attributes, _ = read_deep3d(shared("cases/deep3d_pytorch.mat"))
+def test_published_files_are_read():
+    attributes, _ = read_deep3d(CASES / "deep3d_pytorch.mat")
     assert attributes.pose.shape == (1, 6)
-    record = read_openface(shared("cases/openface_nan_ind.csv"))
+    record = read_openface(CASES / "openface_nan_ind.csv")
     assert np.isnan(record.points[1]).all()
     assert record.success.tolist() == [True, False, True]

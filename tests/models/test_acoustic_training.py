@@ -33,6 +33,7 @@ from facial_jax.training.batches import StepBatch
 from facial_jax.training.parallel import data_mesh, replicate, split_batch
 from facial_jax.training.step import compiled_step, initial_state
 from tests.eight_devices import run_on_eight_devices
+from tests.one_device import quickly_compiled
 
 NETWORK = AcousticConfig(width=16, dilations=(1, 2), spectral=5)
 CONFIG = AcousticTrainingConfig(
@@ -157,9 +158,10 @@ def test_one_step_changes_every_parameter_and_lowers_the_loss(corpus):
     config = dataclasses.replace(CONFIG, warmup_steps=1, steps=40, learning_rate=1e-2)
     step, state, batch = prepared(config, corpus, jax.devices()[:1])
     before, losses = jax.device_get(state.variables), []
-    for _ in range(12):
-        state, metrics = step(state, batch)
-        losses.append(float(metrics["total"]))
+    with quickly_compiled():
+        for _ in range(12):
+            state, metrics = step(state, batch)
+            losses.append(float(metrics["total"]))
     after = jax.device_get(state.variables)
     assert all(
         not np.array_equal(a, b)
@@ -212,7 +214,8 @@ def train(corpus):
         cpu = jax.local_devices(backend="cpu")[:1]
         said = []
         options = {"devices": cpu, "progress": False, "say": said.append} | options
-        train_acoustic(config, folder, make_corpus=make_corpus, **options)
+        with quickly_compiled():
+            train_acoustic(config, folder, make_corpus=make_corpus, **options)
         return said
 
     return run

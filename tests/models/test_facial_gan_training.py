@@ -20,6 +20,7 @@ from facial_jax.models.facial_gan.initialization import FacialGanNetworks
 from facial_jax.models.facial_gan.network import FacialDiscriminator, FacialGenerator
 from facial_jax.models.facial_gan.statistics import mean_statistics, resting_state
 from facial_jax.models.facial_gan.task import train_facial_gan
+from tests.one_device import quickly_compiled
 from tests.random_clips import clip_source, random_clip
 
 NETWORKS = FacialGanNetworks(
@@ -52,7 +53,7 @@ def train(folder, config=CONFIG, data=None, devices=None, networks=NETWORKS):
     data = clips() if data is None else data
     # Bits are compared: GPUs sum in any order.
     cpu = jax.local_devices(backend="cpu")[:1]
-    with jax.default_device(cpu[0]):
+    with jax.default_device(cpu[0]), quickly_compiled():
         return train_facial_gan(
             config,
             networks,

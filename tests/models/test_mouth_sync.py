@@ -17,6 +17,7 @@ from facial_jax.models.sync.speech import speech_rows
 from facial_jax.models.sync.task import MouthSyncTrainingConfig, train_mouth_sync
 from facial_jax.models.sync.use import load_mouth_sync, measure_mouth_sync
 from facial_jax.speech.espeak import speak
+from tests.one_device import quickly_compiled
 from tests.random_clips import clip_source, random_clip
 
 TEXT = "Papa may bring a map of the farm. We want to move both of these boats before five."
@@ -84,7 +85,10 @@ def test_a_training_writes_what_is_loaded_and_measured(tmp_path):
     clips = clip_source(random_clip("a0", "a", 80), random_clip("b0", "b", 90, seed=1))
     path = tmp_path / "network.safetensors"
     said = []
-    train_mouth_sync(config, clips, clips, tmp_path, network=path, progress=False, say=said.append)
+    with quickly_compiled():
+        train_mouth_sync(
+            config, clips, clips, tmp_path, network=path, progress=False, say=said.append
+        )
     assert any("validation" in line for line in said)
     model = load_mouth_sync(path)
     assert model.network == MouthSyncNetwork()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from facial_jax.face.bfm import load_bfm
+from facial_jax.face.bfm import FRONT_MODEL, load_bfm
 from facial_jax.face.lower_face import lower_face
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.pgface.losses import (
@@ -16,6 +16,7 @@ from facial_jax.models.pgface.losses import (
     vertex_loss_factor,
     vertex_weights,
 )
+from tests.readers.samples import front_model
 
 
 def by_vertices(identity_basis, expression_basis, weights, difference):
@@ -54,8 +55,10 @@ def test_it_is_exact_for_the_built_in_face():
     assert_as_its_vertices(procedural_face_model())
 
 
-def test_it_is_exact_for_the_basel_model(shared):
-    assert_as_its_vertices(load_bfm(shared("reference/tiny_bfm_model_front.mat")))
+def test_it_is_exact_for_a_model_in_the_basel_models_layout(tmp_path):
+    path = tmp_path / FRONT_MODEL
+    path.write_bytes(front_model())
+    assert_as_its_vertices(load_bfm(path))
 
 
 def test_a_face_moved_by_a_millimetre_has_a_loss_of_one():

@@ -25,6 +25,7 @@ from facial_jax.models.pgface.network import PgFaceGenerator
 from facial_jax.models.pgface.statistics import face_coefficients, pgface_statistics
 from facial_jax.models.pgface.task import FILE, PgFaceTask, train_pgface
 from facial_jax.training.parallel import data_mesh
+from tests.one_device import quickly_compiled
 from tests.random_clips import clip_source, random_clip
 
 GENERATOR = PgFaceGenerator(features=(2, 2), hidden_features=(3,))
@@ -44,7 +45,7 @@ def train(folder, config=CONFIG, data=None, **options):
     data = clips() if data is None else data
     # Bits are compared: GPUs sum in any order.
     cpu = jax.local_devices(backend="cpu")[:1]
-    with jax.default_device(cpu[0]):
+    with jax.default_device(cpu[0]), quickly_compiled():
         return train_pgface(
             config,
             GENERATOR,

@@ -15,6 +15,7 @@ from facial_jax.models.pose_gan.losses import PoseWeights, motion_loss, pose_los
 from facial_jax.models.pose_gan.network import PoseDiscriminator, PoseGenerator
 from facial_jax.models.pose_gan.task import PoseGanTask, train_pose_gan
 from facial_jax.training.parallel import data_mesh
+from tests.one_device import quickly_compiled
 from tests.random_clips import clip_source, random_clip
 
 GENERATOR = PoseGenerator(encoder_features=(1, 1, 2, 2), unet_features=(2, 2), fusion_features=(3,))
@@ -173,7 +174,7 @@ def test_the_best_generator_is_kept_also_by_a_training_that_goes_on(tmp_path):
 def test_a_run_leaves_a_network_that_knows_its_speech(tmp_path):
     config = dataclasses.replace(CONFIG, weights=PoseWeights(gan=0.1))
     cpu = jax.local_devices(backend="cpu")[:1]
-    with jax.default_device(cpu[0]):
+    with jax.default_device(cpu[0]), quickly_compiled():
         model = train_pose_gan(
             config,
             GENERATOR,

@@ -32,7 +32,12 @@ from facial_jax.stages import stage
 from facial_jax.training.parallel import data_mesh
 from facial_jax.training.step import initial_state
 from tests.eight_devices import run_on_eight_devices
-from tests.one_device import QUICK, compiled_one_device_step, one_device_step
+from tests.one_device import (
+    QUICK,
+    compiled_one_device_step,
+    one_device_step,
+    quickly_compiled,
+)
 from tests.written_for import written_for
 
 CONFIG = library.RenderingToVideoTrainingConfig(
@@ -531,7 +536,7 @@ def train(folder, config=TINY, **options):
     options = {"validate_every": 2, "progress": False} | options
     # Bits are compared: GPUs sum in any order.
     cpu = jax.local_devices(backend="cpu")[0]
-    with jax.default_device(cpu), stub:
+    with jax.default_device(cpu), stub, quickly_compiled():
         training.train_rendering_to_video(config, folder, folder / "work", devices=[cpu], **options)
     return load_variables(folder / "work" / "rendering_to_video.safetensors")
 

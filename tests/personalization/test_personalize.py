@@ -40,10 +40,17 @@ from facial_jax.speech_attributes import attributes_from_speech
 from facial_jax.stages import RECORD
 from facial_jax.subject import FACIAL_GAN
 from tests.models.test_facial_gan_training import NETWORKS
+from tests.one_device import quickly_compiled
 from tests.random_clips import clip_source, random_clip
 from tests.tracking.test_tracker import write as write_video
 
 FEATURES = load_acoustic_model(BUNDLED).feature_count
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with quickly_compiled():
+        yield
 
 
 @pytest.fixture(scope="module")
