@@ -24,6 +24,7 @@ from benchmarks.measure import Row, print_table
 from benchmarks.noise import noise_clips, noise_video
 from experiments import general_train
 from facial_jax.data.windows import subject_statistics
+from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.facial_gan.task import FacialGanTask
 from facial_jax.models.rendering_to_video.config import PRESETS
 from facial_jax.models.rendering_to_video.perceptual import perceptual_network
@@ -67,7 +68,14 @@ def tasks(preset: str) -> Iterable[tuple[str, Callable[[], Task]]]:
     clips = noise_clips(*((100, 5354) if paper else (4, 400)))
     yield (
         f"FACIAL-GAN, batch {facial.batch}, {sum(c.segments[-1][1] for c in clips.entries)} frames",
-        lambda: FacialGanTask(facial, run.networks, clips, clips, subject_statistics(clips)),
+        lambda: FacialGanTask(
+            facial,
+            run.networks(clips[0].features.shape[1]),
+            clips,
+            clips,
+            subject_statistics(clips),
+            procedural_face_model(),
+        ),
     )
 
 

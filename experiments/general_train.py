@@ -25,12 +25,14 @@ import tyro
 
 from data_specs.clips import open_clips
 from experiments import GOES_ON, Preset, ends_in_one_line, parse_preset
+from facial_jax.audio.phone_rows import FEATURES, PEAK_COLUMNS
 from facial_jax.cache import enable_compilation_cache
+from facial_jax.data.clips import joined_clips
 from facial_jax.data.splits import TRAIN, VALIDATION
-from facial_jax.data.windows import Perturbation, subject_statistics
-from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
+from facial_jax.data.windows import subject_statistics
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.models.facial_gan.config import DEMO, FacialGanTrainingConfig
 from facial_jax.models.facial_gan.initialization import FacialGanNetworks
-from facial_jax.models.facial_gan.losses import FacialWeights
 from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,
     SMALL_GENERATOR,
@@ -57,24 +59,29 @@ class Arguments:
     """False: the paper's ablation without G^tem."""
     with_local: bool = True
     """False: the paper's ablation without G^loc."""
+    splits: tuple[str, ...] = (TRAIN,)
+    """Of the data set, those to train on."""
+    start: Path | None = None
+    """The generator of an earlier run, from whose weights this one begins."""
     training: FacialGanTrainingConfig = field(default_factory=FacialGanTrainingConfig)
     stop_after: int | None = None
     """Stop at this step, as if interrupted."""
     distributed: bool = False
     """This is one of many processes that train as one: `facial_jax.training.processes`."""
 
-    @property
-    def networks(self) -> FacialGanNetworks:
-        """Both networks at the configured widths."""
+    def networks(self, feature_count: int) -> FacialGanNetworks:
+        """Both networks at the configured widths, for rows of so many features."""
         small = self.widths == "small"
-        return FacialGanNetworks(
+        networks = FacialGanNetworks(
             generator=FacialGenerator(
                 **(SMALL_GENERATOR if small else {}),
                 with_temporal=self.with_temporal,
                 with_local=self.with_local,
+                probabilities=PEAK_COLUMNS if feature_count == FEATURES else (),
             ),
             discriminator=FacialDiscriminator(**(SMALL_DISCRIMINATOR if small else {})),
         )
+        return networks if self.start is None else networks.begun_from(self.start)
 
 
 PRESETS = {
@@ -82,16 +89,7 @@ PRESETS = {
         data=tyro.MISSING,
         preset="demo",
         widths="small",
-        training=FacialGanTrainingConfig(
-            batch=16,
-            max_steps=5000,
-            learning_rate=2e-3,
-            final_learning_rate=1e-5,
-            # Ten times the paper's ω₄: few steps must make seams that cannot be seen.
-            weights=FacialWeights(initial_state=100.0),
-            perturbation=Perturbation(),
-            checkpoint_steps=500,
-        ),
+        training=DEMO,
     ),
     "paper": Arguments(data=tyro.MISSING, preset="paper"),
 }
@@ -102,14 +100,15 @@ def main(arguments: Arguments) -> None:
     if arguments.distributed:
         join_processes()
     with ends_in_one_line(GOES_ON):
-        clips = open_clips(arguments.data, TRAIN)
+        clips = joined_clips([open_clips(arguments.data, split) for split in arguments.splits])
         train_facial_gan(
             arguments.training,
-            arguments.networks,
+            arguments.networks(clips[0].features.shape[1]),
             clips,
             open_clips(arguments.data, VALIDATION),
             subject_statistics(clips),
             arguments.output,
+            face_model=procedural_face_model(),
             stop_after=arguments.stop_after,
         )
 

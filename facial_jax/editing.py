@@ -301,7 +301,7 @@ def host_attributes(attributes: Attributes) -> Attributes:
             )
     gaze = attributes.gaze
     if gaze is not None:
-        gaze = np.asarray(gaze, np.float32)
+        gaze = _real_array(gaze, "gaze")
         if gaze.shape != (t, GAZE_SIZE):
             raise ValueError(
                 f"attributes: expected gaze ({t}, {GAZE_SIZE}), pitch and yaw in each frame, got "

@@ -25,6 +25,8 @@ BAND_EDGES_HZ = (80, 400, 1000, 2600, 7000)
 BANDS = len(BAND_EDGES_HZ) - 1
 FEATURES = 2 * len(LIP_GROUPS) + BANDS
 """Columns of a row: spans, peaks, loudness."""
+PEAK_COLUMNS = (len(LIP_GROUPS), 2 * len(LIP_GROUPS))
+"""The first column of the peaks, and the first one after them."""
 
 _PAUSE_S = 0.4
 _CERTAINTY = 1.9  # the probabilities of an utterance's phones add up to more

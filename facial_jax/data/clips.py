@@ -5,6 +5,7 @@ A source of clips has a table of them, so that windows can be chosen before a si
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -292,6 +293,13 @@ def clips_in_memory(*clips: Clip) -> ClipSource:
     return ClipSource(tuple(map(clip_entry, clips)), examples, {})
 
 
+def joined_clips(sources: Sequence[ClipSource]) -> ClipSource:
+    """The clips of several sources, one source after the other, with the first one's metadata."""
+    entries = tuple(entry for source in sources for entry in source.entries)
+    places = [(source._source, index) for source in sources for index in range(len(source))]
+    return ClipSource(entries, _Joined(places), sources[0].metadata)
+
+
 def clip_part(clip: Clip, begin: int, end: int) -> Clip:
     """The frames `begin` … `end` − 1 of a clip, and their sound."""
     rate = len(clip.waveform) / len(clip)
@@ -310,3 +318,12 @@ class _Chosen:
 
     def __getitem__(self, index: int):
         return self._source[self._indices[index]]
+
+
+class _Joined:
+    def __init__(self, places: list[tuple]):
+        self._places = places
+
+    def __getitem__(self, index: int):
+        source, place = self._places[index]
+        return source[place]

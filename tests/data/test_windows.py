@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from facial_jax.attributes import pack_attributes, standardize, unstandardize
-from facial_jax.data.clips import ClipEntry, ClipSource, clip_entry, clip_to_example
+from facial_jax.data.clips import (
+    ClipEntry,
+    ClipSource,
+    clip_entry,
+    clip_to_example,
+    joined_clips,
+)
 from facial_jax.data.resident_windows import (
     cut_resident_windows,
     resident_bytes,
@@ -25,7 +31,7 @@ from facial_jax.data.windows import (
     training_windows,
     window_table,
 )
-from tests.random_clips import random_clip
+from tests.random_clips import clip_source, random_clip
 
 FRAMES = 16
 
@@ -240,3 +246,13 @@ def test_a_shape_of_every_frame_is_for_pgface_and_not_among_the_attributes():
     clip = random_clip("a", "a", 40, frame_identity=True)
     assert clip.attributes.identity is None
     np.testing.assert_array_equal(clip.identities, clip.frame_identity)
+
+
+def test_joined_sources_are_one_after_the_other():
+    a, b, c = (random_clip(f"{x}0", x, 140, seed=i) for i, x in enumerate("abc"))
+    joined = joined_clips([clip_source(a, b).of_subject("b"), clip_source(c, a)])
+    assert [entry.clip for entry in joined.entries] == ["b0", "c0", "a0"]
+    for index, clip in enumerate((b, c, a)):
+        assert joined[index].clip == clip.clip
+        np.testing.assert_array_equal(joined[index].features, clip.features)
+    assert joined.of_subject("c")[0].clip == "c0"

@@ -12,8 +12,17 @@ from experiments.demo_person.draw import make_drawer
 from experiments.demo_person.person import REST_POSE, demo_identity
 from experiments.demo_person.reference_video import smooth_walk, sweep
 from experiments.demo_person.surfaces import body_surface, hair_surface
-from facial_jax.attributes import Attributes
+from experiments.make_demo_subject import MOUTH_OPENING, widen_mouth
+from facial_jax.attributes import (
+    Attributes,
+    AttributeStatistics,
+    unpack_attributes,
+    unstandardize,
+)
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.metrics.lips import face_lips
+from facial_jax.models.facial_gan.generation import FacialGan
+from facial_jax.models.facial_gan.network import FacialGenerator
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
 
@@ -143,3 +152,29 @@ def test_smooth_walks_fill_their_range_smoothly():
     assert np.abs(np.diff(walk, axis=0)).max() < 0.3
     assert walk.max() > 0.7
     assert walk.min() < -0.7
+
+
+def test_a_wider_mouth_opens_further_and_still_shuts():
+    statistics = AttributeStatistics(
+        mean=np.full(71, 0.1, np.float32), std=np.full(71, 0.2, np.float32)
+    )
+    model = FacialGan(
+        variables={},
+        statistics=statistics,
+        initial_state=np.zeros(71, np.float32),
+        generator=FacialGenerator(),
+    )
+    wider = widen_mouth(model, 1.2)
+    made = np.random.default_rng(0).normal(size=(9, 71)).astype(np.float32)
+    before = unpack_attributes(np.asarray(unstandardize(made, statistics))).expression
+    after = unpack_attributes(np.asarray(unstandardize(made, wider.statistics))).expression
+    moved = [EXPRESSION_NAMES.index(name) for name in MOUTH_OPENING]
+    np.testing.assert_allclose(after[:, moved], 1.2 * before[:, moved], rtol=1e-5, atol=1e-6)
+    others = np.delete(np.arange(64), moved)
+    np.testing.assert_allclose(after[:, others], before[:, others], atol=1e-6)
+    # Lips closed over an open jaw stay closed.
+    shut = np.zeros((1, 64), np.float32)
+    shut[0, [EXPRESSION_NAMES.index(name) for name in ("jaw_open", "mouth_close")]] = 0.5
+    face = procedural_face_model()
+    gaps = [face_lips(face, np.zeros(80, np.float32), scale * shut).gap for scale in (1.0, 1.2)]
+    np.testing.assert_allclose(gaps, 0.0, atol=0.003)

@@ -5,7 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from facial_jax.attributes import Attributes, pack_attributes
+from facial_jax.attributes import (
+    Attributes,
+    AttributeStatistics,
+    pack_attributes,
+    standardize,
+    unpack_attributes,
+)
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.metrics.lips import face_lips
+from facial_jax.models.facial_gan.lips import WIDE_DM, LipGap, lip_gap, lips_loss
 from facial_jax.models.facial_gan.losses import (
     FacialWeights,
     facial_loss,
@@ -31,6 +40,7 @@ def _real_and_fake():
 def test_weights_are_those_of_the_paper():
     w = FacialWeights()
     assert (w.expression, w.pose, w.eye, w.initial_state, w.motion, w.gan) == (2, 1, 5, 10, 10, 0.1)
+    assert w.lips == 0.0
 
 
 def test_value_loss_sums_squares_over_frames_and_channels():
@@ -118,3 +128,48 @@ def test_the_published_codes_objective_takes_means_and_its_own_weights():
     eye = 9 / 2 + 2 * 9
     start = 1 / 64 + 2 / 6
     assert losses.total == pytest.approx(20 * expression + pose + 0.5 * eye + 10 * start, rel=1e-5)
+
+
+GAP = LipGap(
+    of_expression=np.eye(64, dtype=np.float32)[0] - np.eye(64, dtype=np.float32)[31],
+    of_mean=np.asarray(0.1, np.float32),
+)
+
+
+def test_errors_of_the_lips_gap_count_eight_times_where_the_lips_meet():
+    real, fake = np.zeros((2, 1, 3, 64), np.float32)
+    real[0, :, 0] = 0.0, 0.5, 0.5  # gaps of 0.1, 0.6 and 0.6
+    fake[0, :, 0] = 0.2, 0.2, 1.5
+    fake[0, :, 31] = 0.0, 0.0, 1.0  # jaw and lips open together: no gap of the lips
+    assert lips_loss(real, fake, GAP) == pytest.approx(8 * 0.2**2 + 0.3**2, rel=1e-5)
+
+
+def test_the_lips_term_counts_only_with_a_weight():
+    real, fake = _packed([0.0], [0.0], [0.0]), _packed([1.0], [0.0], [0.0])
+    paper = regression_loss(real, fake)
+    assert paper.lips == 0.0
+    assert paper.total == regression_loss(real, fake, lip_gap=GAP).total
+    with_lips = regression_loss(real, fake, FacialWeights(lips=400.0), GAP)
+    assert with_lips.lips > 0.0
+    total = float(paper.total + 400.0 * with_lips.lips)
+    assert with_lips.total == pytest.approx(total, rel=1e-5)
+
+
+def test_a_weight_for_lips_needs_to_know_their_gap():
+    real = _packed([0.0], [0.0], [0.0])
+    with pytest.raises(ValueError, match="lip_gap: expected the lips' gap, whose weight is 400"):
+        regression_loss(real, real, FacialWeights(lips=400.0))
+
+
+def test_the_gap_is_that_of_the_face_models_landmarks():
+    model, rng = procedural_face_model(), np.random.default_rng(0)
+    expression = rng.uniform(0.0, 0.5, (5, 64)).astype(np.float32)
+    packed = np.concatenate([np.zeros((5, 7), np.float32), expression], axis=1)
+    statistics = AttributeStatistics(
+        mean=rng.normal(size=71).astype(np.float32),
+        std=rng.uniform(0.1, 1.0, 71).astype(np.float32),
+    )
+    standardised = unpack_attributes(standardize(packed, statistics)).expression
+    gap = lip_gap(model, statistics)(standardised)
+    seen = face_lips(model, np.zeros(80, np.float32), expression).gap
+    np.testing.assert_allclose(gap, seen / WIDE_DM, atol=1e-4)

@@ -12,6 +12,7 @@ from facial_jax.models.facial_gan.network import (
     FacialGenerator,
     FirstConv,
     count_parameters,
+    on_logarithmic_scale,
 )
 from facial_jax.models.layers.temporal import TemporalUpConv, resize_time
 from tests.written_for import written_for
@@ -204,3 +205,21 @@ def test_small_networks_are_small():
     d = jax.eval_shape(discriminator.init, jax.random.key(0), rows)
     assert count_parameters(g["params"]) < 2_000_000
     assert count_parameters(d["params"]) < 200_000
+
+
+def test_probabilities_are_seen_on_a_logarithmic_scale():
+    rows = jnp.asarray([[0.3, 0.0, 0.01, 1.0, -2.0]])
+    seen = on_logarithmic_scale(rows, 1, 4)
+    expected = [0.3, 0.0, np.log(1.6) / np.log(61.0), 1.0, -2.0]
+    np.testing.assert_allclose(seen[0], expected, rtol=1e-5)
+    # A tenth of a probability is about half of it there.
+    np.testing.assert_allclose(on_logarithmic_scale(jnp.full((1, 1), 0.1), 0, 1), 0.473, atol=1e-3)
+
+
+def test_the_generator_sees_only_its_probabilities_so(tiny):
+    generator, variables, audio, state = tiny
+    rows = jnp.abs(audio)
+    whole = generator.apply(variables, on_logarithmic_scale(rows, 5, 9), state)
+    own = generator.clone(probabilities=(5, 9)).apply(variables, rows, state)
+    np.testing.assert_allclose(own, whole, atol=1e-6)
+    assert not np.allclose(own, generator.apply(variables, rows, state), atol=1e-3)

@@ -17,6 +17,7 @@ from facial_jax.data.windows import Perturbation, subject_statistics
 from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
 from facial_jax.models.facial_gan.generation import load_facial_gan
 from facial_jax.models.facial_gan.initialization import FacialGanNetworks
+from facial_jax.models.facial_gan.losses import FacialWeights
 from facial_jax.models.facial_gan.network import FacialDiscriminator, FacialGenerator
 from facial_jax.models.facial_gan.statistics import mean_statistics, resting_state
 from facial_jax.models.facial_gan.task import train_facial_gan
@@ -133,3 +134,23 @@ def test_a_new_face_rests_as_the_clips_begin():
     found = resting_state(data, subject_statistics(data))
     np.testing.assert_allclose(found, np.asarray(pack_attributes(still.attributes))[0], atol=1e-5)
     assert mean_statistics(subject_statistics(data)).mean.dtype == np.float32
+
+
+def test_a_run_may_begin_from_an_earlier_ones_networks(whole):
+    model, folder = whole
+    networks = dataclasses.replace(
+        NETWORKS, generator=NETWORKS.generator.clone(probabilities=(3, 7))
+    ).begun_from(folder / "facial_gan.safetensors")
+    assert networks.generator.probabilities == (3, 7)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
+        dict(networks.generator_variables),
+        dict(model.variables),
+    )
+    assert networks.discriminator_variables is not None
+
+
+def test_the_lips_term_needs_the_face_model(tmp_path):
+    config = dataclasses.replace(CONFIG, weights=FacialWeights(lips=400.0))
+    with pytest.raises(ValueError, match="lip_gap: expected the lips' gap"):
+        train(tmp_path, config)

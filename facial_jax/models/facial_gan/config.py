@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from facial_jax.data.windows import Perturbation
+from facial_jax.models.facial_gan.lips import LipGap
 from facial_jax.models.facial_gan.losses import (
     FacialObjective,
     FacialWeights,
@@ -41,13 +42,25 @@ class FacialGanTrainingConfig:
     checkpoint_steps: int = 1000
     """Steps between checkpoints."""
 
-    @property
-    def losses(self) -> FacialObjective:
-        """The objective with its weights."""
+    def losses(self, lip_gap: LipGap | None = None) -> FacialObjective:
+        """The objective with its weights; `lip_gap` where they have one for the lips."""
         if self.objective == "paper":
-            return paper_objective(self.weights)
+            return paper_objective(self.weights, lip_gap)
         return published_code_objective()
 
+
+DEMO = FacialGanTrainingConfig(
+    batch=16,
+    max_steps=5000,
+    learning_rate=2e-3,
+    final_learning_rate=1e-5,
+    # Ten times the paper's ω₄: few steps must make seams that cannot be seen. The lips' term is as
+    # large as that of all expressions.
+    weights=FacialWeights(initial_state=100.0, lips=400.0),
+    perturbation=Perturbation(),
+    checkpoint_steps=500,
+)
+"""For two CPU cores."""
 
 PERSONALIZATION = FacialGanTrainingConfig(
     batch=16,

@@ -1,6 +1,6 @@
 """The two networks of a training, and where they begin."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,15 @@ class FacialGanNetworks:
         if d is None:
             d = jax.jit(self.discriminator.init)(discriminator_key, row.attributes)
         return g, d
+
+    def begun_from(self, path: Path) -> "FacialGanNetworks":
+        """The same networks, beginning from trained variables: see `load_networks`."""
+        start = load_networks(path)
+        return replace(
+            self,
+            generator_variables=start.generator_variables,
+            discriminator_variables=start.discriminator_variables,
+        )
 
     @property
     def provenance(self) -> Provenance:

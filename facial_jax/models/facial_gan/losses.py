@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import unpack_attributes
+from facial_jax.models.facial_gan.lips import LipGap, lips_loss
 from facial_jax.models.layers.adversarial import (
     least_squares_gan_loss,
     least_squares_generator_loss,
@@ -42,6 +43,8 @@ class FacialWeights:
     """ω₅, of the differences between neighbouring frames, within each term."""
     gan: float = 0.1
     """ω₆, of the adversarial term."""
+    lips: float = 0.0
+    """Of the gap between the lips, which the paper has no term of its own for."""
 
 
 @flax.struct.dataclass
@@ -52,6 +55,7 @@ class FacialLosses:
     pose: Float[Array | np.ndarray, ""]
     eye: Float[Array | np.ndarray, ""]
     initial_state: Float[Array | np.ndarray, ""]
+    lips: Float[Array | np.ndarray, ""]
     total: Float[Array | np.ndarray, ""]
 
 
@@ -69,12 +73,17 @@ class FacialObjective:
     # ω₆
 
 
-def paper_objective(weights: FacialWeights | None = None) -> FacialObjective:
-    """L_facial as printed, with the logarithmic L_F-GAN (Eqs. 4-8); ω are the paper's if None."""
+def paper_objective(
+    weights: FacialWeights | None = None, lip_gap: LipGap | None = None
+) -> FacialObjective:
+    """L_facial as printed, with the logarithmic L_F-GAN (Eqs. 4-8); ω are the paper's if None.
+
+    `lip_gap` says what the lips' gap is of the attributes, where that has a weight.
+    """
     w = FacialWeights() if weights is None else weights
 
     def regression(real, fake):
-        return regression_loss(real, fake, w)
+        return regression_loss(real, fake, w, lip_gap)
 
     return FacialObjective(regression, log_gan_loss, log_generator_loss, w.gan)
 
@@ -117,16 +126,30 @@ def regression_loss(
     real: Float[Array, "b T 71"],
     fake: Float[Array, "b T 71"],
     weights: FacialWeights | None = None,
+    lip_gap: LipGap | None = None,
 ) -> FacialLosses:
-    """L_Reg = ω₁ L_exp + ω₂ L_pose + ω₃ L_eye + ω₄ L_s (Eq. 4)."""
+    """L_Reg = ω₁ L_exp + ω₂ L_pose + ω₃ L_eye + ω₄ L_s (Eq. 4), and the lips' gap if wanted.
+
+    Raises ValueError where the lips' gap has a weight but `lip_gap` does not say what it is.
+    """
     w = FacialWeights() if weights is None else weights
+    if w.lips and lip_gap is None:
+        raise ValueError(f"lip_gap: expected the lips' gap, whose weight is {w.lips:g}, got None")
     x, x_fake = unpack_attributes(real), unpack_attributes(fake)
     l_exp = sequence_loss(x.expression, x_fake.expression, w.motion)
     l_pose = sequence_loss(x.pose, x_fake.pose, w.motion)
     l_eye = sequence_loss(x.blink[..., None], x_fake.blink[..., None], w.motion)
     l_s = initial_state_loss(real, fake)
+    l_lips = lips_loss(x.expression, x_fake.expression, lip_gap) if w.lips else jnp.zeros(())
     total = w.expression * l_exp + w.pose * l_pose + w.eye * l_eye + w.initial_state * l_s
-    return FacialLosses(expression=l_exp, pose=l_pose, eye=l_eye, initial_state=l_s, total=total)
+    return FacialLosses(
+        expression=l_exp,
+        pose=l_pose,
+        eye=l_eye,
+        initial_state=l_s,
+        lips=l_lips,
+        total=total + w.lips * l_lips,
+    )
 
 
 def published_code_regression_loss(
@@ -155,7 +178,14 @@ def published_code_regression_loss(
         )
     )
     total = 20.0 * l_exp + 1.0 * l_pose + 0.5 * l_eye + 10.0 * l_s
-    return FacialLosses(expression=l_exp, pose=l_pose, eye=l_eye, initial_state=l_s, total=total)
+    return FacialLosses(
+        expression=l_exp,
+        pose=l_pose,
+        eye=l_eye,
+        initial_state=l_s,
+        lips=jnp.zeros(()),
+        total=total,
+    )
 
 
 def facial_loss(

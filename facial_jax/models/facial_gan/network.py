@@ -4,6 +4,7 @@ Every width is a field; the defaults are the published sizes.  The number of spe
 window length and the number of frames come from the input.  Layout: (batch, time, feature).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ SMALL_GENERATOR = dict(
 
 SMALL_DISCRIMINATOR = dict(features=(8, 16, 32, 64))
 """Fields of the discriminator that the small generator is trained against."""
+
+_SPREAD = 60.0
 
 
 class TemporalGenerator(nn.Module):
@@ -108,6 +111,8 @@ class FacialGenerator(nn.Module):
     # False leaves out G^tem, and with it the initial state: an ablation (Sec. 5)
     with_local: bool = True
     # False leaves out G^loc: the other one
+    probabilities: Sequence[int] = ()
+    # (first, after): columns of speech features that are probabilities, seen on a logarithmic scale
     axis_name: str | None = None
     # the mapped axis over which batch norm shares its statistics, if any
 
@@ -134,6 +139,8 @@ class FacialGenerator(nn.Module):
             )
         if not (self.with_temporal or self.with_local):
             raise ValueError("with_temporal, with_local: expected at least one of them to be True.")
+        if self.probabilities:
+            audio = on_logarithmic_scale(audio, *self.probabilities)
         b, t, w, f = audio.shape
         latents = []
         if self.with_local:
@@ -153,6 +160,19 @@ class FacialGenerator(nn.Module):
             )
             latents.append(temporal(audio[:, :, w // 2], initial_state, train=train))
         return nn.Dense(self.attribute_size, name="output")(jnp.concatenate(latents, axis=-1))
+
+
+def on_logarithmic_scale(
+    rows: Float[Array, "*b f"], first: int, after: int
+) -> Float[Array, "*b f"]:
+    """Rows whose columns `first` … `after` − 1 are log(1 + 60 p) / log 61 in place of p.
+
+    What a recogniser gives a probability of a few hundredths is often said all the same, and a
+    network of few layers does not see it beside what is near 1.
+    """
+    p = jnp.maximum(rows[..., first:after], 0.0)
+    seen = jnp.log1p(_SPREAD * p) / math.log1p(_SPREAD)
+    return jnp.concatenate([rows[..., :first], seen, rows[..., after:]], axis=-1)
 
 
 def speech_feature_count(variables: Mapping[str, Any]) -> int:

@@ -25,10 +25,12 @@ from facial_jax.data.windows import (
     steps_per_epoch,
     training_draws,
 )
+from facial_jax.face.model import FaceModel
 from facial_jax.models.facial_gan.batch import FacialBatch, facial_batch
 from facial_jax.models.facial_gan.config import NO_PERTURBATION, FacialGanTrainingConfig
 from facial_jax.models.facial_gan.generation import FacialGan, save_facial_gan
 from facial_jax.models.facial_gan.initialization import DISCRIMINATOR_FILE, FacialGanNetworks
+from facial_jax.models.facial_gan.lips import lip_gap
 from facial_jax.models.facial_gan.losses import facial_loss
 from facial_jax.models.facial_gan.statistics import mean_statistics, resting_state
 from facial_jax.models.facial_gan.validation import draw_clip, generate_valid, make_evaluation
@@ -58,6 +60,7 @@ class FacialGanTask(Task):
         clips: ClipSource,
         validation: ClipSource,
         statistics: Mapping[str, AttributeStatistics],
+        face_model: FaceModel | None = None,
     ):
         """What is trained on `clips`; arguments as `train_facial_gan`'s.
 
@@ -69,11 +72,14 @@ class FacialGanTask(Task):
         for subject, one in statistics.items():
             check_shape(f"statistics[{subject!r}].mean", one.mean, (ATTRIBUTE_SIZE,))
             check_shape(f"statistics[{subject!r}].std", one.std, (ATTRIBUTE_SIZE,))
+        gap = None
+        if config.weights.lips and face_model is not None:
+            gap = lip_gap(face_model, mean_statistics(statistics))
         self.config, self.networks = config, networks
         self._clips, self._validation, self._statistics = clips, validation, statistics
         self._generator = networks.generator.clone(axis_name=AXIS)
         self._discriminator = networks.discriminator.clone(axis_name=AXIS)
-        self._objective = config.losses
+        self._objective = config.losses(gap)
         self._epoch = steps_per_epoch(clips, batch=config.batch, stride=config.stride)
         steps = round(config.epochs * self._epoch)
         self.steps = steps if config.max_steps is None else min(steps, config.max_steps)
@@ -135,6 +141,7 @@ class FacialGanTask(Task):
             "pose": regression.pose,
             "eye": regression.eye,
             "initial_state": regression.initial_state,
+            "lips": regression.lips,
             "gan": gan,
         }
         updates = {_GENERATOR: g_updates, _DISCRIMINATOR: d_updates}
@@ -210,6 +217,8 @@ def train_facial_gan(
     validation: ClipSource,
     statistics: Mapping[str, AttributeStatistics],
     folder: Path,
+    *,
+    face_model: FaceModel | None = None,
     **options: Any,
 ) -> FacialGan:
     """Trains, or goes on from the folder's last checkpoint, and writes both networks there.
@@ -221,13 +230,16 @@ def train_facial_gan(
         validation: measured after each epoch, never trained on.
         statistics: what each subject's attributes are standardised by.
         folder: of the run.
+        face_model: whose expressions the clips have; needed where the lips' gap has a weight.
         options: of `facial_jax.training.fit.fit`: `devices`, `stop_after`, `progress`, `say`.
     """
-    task = FacialGanTask(config, networks, clips, validation, statistics)
+    task = FacialGanTask(config, networks, clips, validation, statistics, face_model)
     provenance = {
         **settings(config, without=("checkpoint_steps",)),
         **networks.provenance,
         "clips": clips_hash(clips),
         "statistics": tree_hash([statistics[subject] for subject in clips.subjects]),
     }
+    if config.weights.lips and face_model is not None:
+        provenance["face_model"] = tree_hash(face_model)
     return task.model(fit(task, folder=folder, provenance=provenance, **options))
