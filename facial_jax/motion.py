@@ -51,7 +51,7 @@ def make_motion(
 ) -> Attributes:
     """What the face does in each of the round(duration · fps) frames.
 
-    Where the subject was learnt from a video, heads stay about where it showed them, unless the
+    If the subject was learnt from a video, heads stay about where it showed them, unless the
     attributes are given, and the eyes look about as they did in it.
 
     Args:

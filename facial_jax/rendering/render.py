@@ -34,7 +34,7 @@ class RenderedFace:
     mask: Float[Array, "*t h w 1"]
     # 1 where the face is, else 0; in between on antialiased silhouettes, and as opaque as it is
     eyeballs: Float[Array, "*t h w 1"] | None = None
-    # how much of a pixel is between the lids, where it was asked for
+    # how much of a pixel is between the lids, if it was asked for
 
 
 @functools.partial(jax.jit, static_argnames=("size", "cull_backfaces", "antialiased", "rasterizer"))

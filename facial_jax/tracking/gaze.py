@@ -58,7 +58,7 @@ def measure_gaze(
 ) -> Float[np.ndarray, "t 2 2"] | None:
     """Pitch and yaw of either eye relative to the head, in radians; the picture's left eye first.
 
-    What a blink hides is interpolated. None where nothing is seen of a gaze.
+    What a blink hides is interpolated. None if nothing is seen of a gaze.
 
     Args:
         centres: of the eyeballs, from `person_eyeballs`.

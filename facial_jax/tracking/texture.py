@@ -85,7 +85,7 @@ def video_texture(
         identity: the person's, as tracked; gives the light, and the texture of what is never seen.
         attributes: of the frames.
         frames: the video's, cropped as it was tracked; see `texture_frames`.
-        gaze: of either eye, where it is known (`gaze.measure_gaze`): then the eyes are white, for
+        gaze: of either eye, if it is known (`gaze.measure_gaze`): then the eyes are white, for
             irises to be drawn on them.
 
     Returns:

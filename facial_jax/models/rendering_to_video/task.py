@@ -263,7 +263,7 @@ class RenderingToVideoTask(Task):
 def shown_poses(reference: Reference, config: RenderingToVideoTrainingConfig) -> np.ndarray | None:
     """Between which poses a video of a person shows them, (2, 6), without the rarest ones.
 
-    None where the reference has no surroundings: it was drawn, and its network knows all poses.
+    None if the reference has no surroundings: it was drawn, and its network knows all poses.
     """
     if reference.surroundings is None:
         return None
