@@ -2,9 +2,10 @@
 
     python -m benchmarks.bench_surroundings --clips runs/tracked/*
 
-`--clips` are folders that experiments.prepare wrote. The head's shell, the background and the
-face's texture are found in the first four fifths of each clip; in the last fifth nothing but the
-attributes is known. No network is in it. Also: what a picture takes to draw, with and without.
+`--clips` are folders that experiments.prepare wrote. The head's shell, the background, the irises
+and the face's texture are found in the first four fifths of each clip; in the last fifth nothing
+but the attributes is known. No network is in it. Also: what a picture takes to draw, with and
+without.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
 from facial_jax.personalization.clip import CROP, first_held_out, shown_frames
 from facial_jax.pictures import resize
+from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
 from facial_jax.tracking.texture import texture_frames, video_texture
 
@@ -59,12 +61,20 @@ def run(folder: Path, size: int) -> None:
     around = video_surroundings(np.asarray(neutral), clip.pose[seen], frames[seen])
     telling = before[texture_frames(clip.blink[before])]
     face = jax.tree.map(jnp.asarray, clip.face)
-    texture = video_texture(
-        model, face, clip.attributes[telling], np.stack([whole[i] for i in telling])
-    )
+    told, pictures_told = clip.attributes[telling], np.stack([whole[i] for i in telling])
+    gaze, irises = None, None
+    if clip.gaze is not None:
+        gaze, usual = clip.gaze[telling], np.median(clip.gaze[before].mean(axis=1), axis=0)
+        irises = video_irises(model, face, told, gaze, pictures_told, usual_gaze=usual)
+    texture = video_texture(model, face, told, pictures_told, gaze=gaze)
     scenes = {
         name: make_scene(
-            model, face, (size, size), vertex_texture=texture, surroundings=surroundings
+            model,
+            face,
+            (size, size),
+            vertex_texture=texture,
+            surroundings=surroundings,
+            irises=irises,
         )
         for name, surroundings in (("with", around), ("without", None))
     }

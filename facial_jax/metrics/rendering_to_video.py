@@ -266,9 +266,9 @@ def measure_jitter(
 
 def table(rows: dict[str, dict[str, float]], columns: tuple[str, ...]) -> str:
     """Numbers by name and column as text."""
-    lines = [f"{'':24s}" + "".join(f"{column:>16s}" for column in columns)]
+    lines = [f"{'':24s}" + "".join(f"{column:>18s}" for column in columns)]
     for name, row in rows.items():
-        cells = (f"{row[c]:16.4f}" if c in row else f"{'':16s}" for c in columns)
+        cells = (f"{row[c]:18.4f}" if c in row else f"{'':18s}" for c in columns)
         lines.append(f"{name:24s}" + "".join(cells))
     return "\n".join(lines)
 
