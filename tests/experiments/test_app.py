@@ -197,7 +197,7 @@ def test_an_upload_is_kept_while_it_is_worked_on(page, tmp_path):
     video.write_bytes(b"a video")
     *_, report = call(
         address,
-        {"video": gradio_client.handle_file(str(video))},
+        gradio_client.handle_file(str(video)),
         "patient",
         api_name="/personalize",
     )

@@ -466,4 +466,4 @@ def test_a_preset_gives_the_defaults_and_options_change_them():
     assert config.video_training.batch_size == 1
     config = script.parse(["--subject", "a", "--size", "128", "--video-training.steps", "7"])
     assert (config.preset, config.size, config.video_training.steps) == ("demo", 128, 7)
-    assert config.video_training.reconstruction_steps == 800
+    assert config.video_training.reconstruction_steps == 900
