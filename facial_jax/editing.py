@@ -291,23 +291,22 @@ def host_attributes(attributes: Attributes) -> Attributes:
             f"attributes: expected pose (t, {POSE_SIZE}), blink (t,) and expression "
             f"(t, {EXPRESSION_SIZE}), got {', '.join(map(str, shapes))}"
         )
-    identity = attributes.identity
-    if identity is not None:
-        identity = _real_array(identity, "identity")
-        if identity.shape != (t, IDENTITY_SIZE):
-            raise ValueError(
-                f"attributes: expected identity ({t}, {IDENTITY_SIZE}), one for each frame, got "
-                f"{identity.shape}"
-            )
-    gaze = attributes.gaze
-    if gaze is not None:
-        gaze = _real_array(gaze, "gaze")
-        if gaze.shape != (t, GAZE_SIZE):
-            raise ValueError(
-                f"attributes: expected gaze ({t}, {GAZE_SIZE}), pitch and yaw in each frame, got "
-                f"{gaze.shape}"
-            )
+    identity = _optional_rows(attributes, "identity", (t, IDENTITY_SIZE), "one for each frame")
+    gaze = _optional_rows(attributes, "gaze", (t, GAZE_SIZE), "pitch and yaw in each frame")
     return Attributes(expression=expression, pose=pose, blink=blink, identity=identity, gaze=gaze)
+
+
+def _optional_rows(
+    attributes: Attributes, name: str, shape: tuple[int, int], meaning: str
+) -> np.ndarray | None:
+    """The field as float32 if there is one; ValueError if it has another shape."""
+    values = getattr(attributes, name)
+    if values is None:
+        return None
+    rows = _real_array(values, name)
+    if rows.shape != shape:
+        raise ValueError(f"attributes: expected {name} {shape}, {meaning}, got {rows.shape}")
+    return rows
 
 
 def _real_array(values: object, name: str) -> np.ndarray:
