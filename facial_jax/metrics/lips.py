@@ -24,11 +24,11 @@ NEARBY_FRAMES = 1
 """Number of frames before and after a phone's middle that count with it."""
 MAX_LAG_FRAMES = 3
 
-_UPPER_INNER, _LOWER_INNER = 62, 66  # the lips' inner edges, in iBUG's order
-_CORNERS = (48, 54)
+UPPER_INNER, LOWER_INNER = 62, 66  # the lips' inner edges, in iBUG's order
+CORNERS = (48, 54)
 # From the upper lip's inner edge at rest to the edge of the incisors, in decimetres: where the
 # built-in face model has them. Teeth have no landmark.
-_UPPER_TEETH_EDGE = (0.0, -0.03, -0.067)
+UPPER_TEETH_EDGE = (0.0, -0.03, -0.067)
 _MILLIMETRE = 0.01  # in decimetres
 
 
@@ -116,15 +116,15 @@ def lips_from_landmarks(
     points: Float[np.ndarray, "t 68 3"], neutral: Float[np.ndarray, "68 3"]
 ) -> Lips:
     """The lips from landmarks in the head's frame, decimetres, y up, and those of its rest."""
-    gap = points[:, _UPPER_INNER, 1] - points[:, _LOWER_INNER, 1]
-    rest_gap = neutral[_UPPER_INNER, 1] - neutral[_LOWER_INNER, 1]
-    left, right = _CORNERS
+    gap = points[:, UPPER_INNER, 1] - points[:, LOWER_INNER, 1]
+    rest_gap = neutral[UPPER_INNER, 1] - neutral[LOWER_INNER, 1]
+    left, right = CORNERS
     width = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
-    teeth = neutral[_UPPER_INNER] + np.array(_UPPER_TEETH_EDGE, np.float32)
+    teeth = neutral[UPPER_INNER] + np.array(UPPER_TEETH_EDGE, np.float32)
     return Lips(
         gap=gap - rest_gap,
         width=width / np.linalg.norm(neutral[left] - neutral[right]),
-        teeth=np.linalg.norm(points[:, _LOWER_INNER] - teeth, axis=-1),
+        teeth=np.linalg.norm(points[:, LOWER_INNER] - teeth, axis=-1),
     )
 
 

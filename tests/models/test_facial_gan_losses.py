@@ -12,9 +12,15 @@ from facial_jax.attributes import (
     standardize,
     unpack_attributes,
 )
-from facial_jax.face.procedural import procedural_face_model
-from facial_jax.metrics.lips import face_lips
-from facial_jax.models.facial_gan.lips import WIDE_DM, LipGap, lip_gap, lips_loss
+from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.metrics.lips import CORNERS, face_lips
+from facial_jax.models.facial_gan.lips import (
+    GESTURE_WEIGHT,
+    WIDE_DM,
+    LipPlaces,
+    lip_places,
+    lips_loss,
+)
 from facial_jax.models.facial_gan.losses import (
     FacialWeights,
     facial_loss,
@@ -130,46 +136,79 @@ def test_the_published_codes_objective_takes_means_and_its_own_weights():
     assert losses.total == pytest.approx(20 * expression + pose + 0.5 * eye + 10 * start, rel=1e-5)
 
 
-GAP = LipGap(
-    of_expression=np.eye(64, dtype=np.float32)[0] - np.eye(64, dtype=np.float32)[31],
-    of_mean=np.asarray(0.1, np.float32),
+def _places(**rows: tuple[float, float, float, float]) -> LipPlaces:
+    of_expression = np.zeros((64, 4), np.float32)
+    for coefficient, places in rows.items():
+        of_expression[int(coefficient.removeprefix("e"))] = places
+    return LipPlaces(of_expression, of_mean=np.array([0.1, 0.0, -1.0, 0.0], np.float32))
+
+
+PLACES = _places(
+    e0=(1, 0, 0, 0), e31=(-1, 0, 0, 0), e4=(0, 1, 0, 0), e5=(0, 0, 1, 0), e6=(0, 0, 0, 1)
 )
 
 
-def test_errors_of_the_lips_gap_count_eight_times_where_the_lips_meet():
+def test_errors_of_the_lips_gap_count_more_where_the_lips_meet():
     real, fake = np.zeros((2, 1, 3, 64), np.float32)
     real[0, :, 0] = 0.0, 0.5, 0.5  # gaps of 0.1, 0.6 and 0.6
     fake[0, :, 0] = 0.2, 0.2, 1.5
     fake[0, :, 31] = 0.0, 0.0, 1.0  # jaw and lips open together: no gap of the lips
-    assert lips_loss(real, fake, GAP) == pytest.approx(8 * 0.2**2 + 0.3**2, rel=1e-5)
+    expected = GESTURE_WEIGHT * 0.2**2 + 0.3**2
+    assert lips_loss(real, fake, PLACES) == pytest.approx(expected, rel=1e-5)
+
+
+def test_errors_of_the_lower_lip_count_where_it_is_at_the_teeth():
+    real, fake = np.zeros((2, 1, 3, 64), np.float32)
+    real[0, :, 0] = fake[0, :, 0] = 1.0  # lips apart
+    real[0, :, 5] = 0.8, 0.8, 0.0  # 0.2, 0.2 and 1 below the teeth
+    fake[0, :, 5] = 0.8, 0.5, 0.5
+    fake[0, :, 6] = 0.1, 0.0, 0.0
+    expected = GESTURE_WEIGHT * (0.1**2 + 0.3**2)
+    assert lips_loss(real, fake, PLACES) == pytest.approx(expected, rel=1e-5)
+
+
+def test_errors_of_the_width_count_where_the_mouth_is_narrow():
+    real, fake = np.zeros((2, 1, 3, 64), np.float32)
+    real[0, :, 0] = fake[0, :, 0] = 1.0  # lips apart
+    real[0, :, 4] = -0.5, -0.5, 0.5
+    fake[0, :, 4] = -0.5, 0.0, 0.0
+    assert lips_loss(real, fake, PLACES) == pytest.approx(GESTURE_WEIGHT * 0.5**2, rel=1e-5)
 
 
 def test_the_lips_term_counts_only_with_a_weight():
     real, fake = _packed([0.0], [0.0], [0.0]), _packed([1.0], [0.0], [0.0])
     paper = regression_loss(real, fake)
     assert paper.lips == 0.0
-    assert paper.total == regression_loss(real, fake, lip_gap=GAP).total
-    with_lips = regression_loss(real, fake, FacialWeights(lips=400.0), GAP)
+    assert paper.total == regression_loss(real, fake, lip_places=PLACES).total
+    with_lips = regression_loss(real, fake, FacialWeights(lips=400.0), PLACES)
     assert with_lips.lips > 0.0
     total = float(paper.total + 400.0 * with_lips.lips)
     assert with_lips.total == pytest.approx(total, rel=1e-5)
 
 
-def test_a_weight_for_lips_needs_to_know_their_gap():
+def test_a_weight_for_lips_needs_to_know_how_they_stand():
     real = _packed([0.0], [0.0], [0.0])
-    with pytest.raises(ValueError, match="lip_gap: expected the lips' gap, whose weight is 400"):
+    with pytest.raises(ValueError, match="lip_places: the lips' weight is 400"):
         regression_loss(real, real, FacialWeights(lips=400.0))
 
 
-def test_the_gap_is_that_of_the_face_models_landmarks():
+def test_the_lips_places_are_those_of_the_face_models_landmarks():
     model, rng = procedural_face_model(), np.random.default_rng(0)
-    expression = rng.uniform(0.0, 0.5, (5, 64)).astype(np.float32)
+    expression = np.zeros((5, 64), np.float32)
+    # Nothing that moves the lips sideways.
+    moved = [EXPRESSION_NAMES.index(x) for x in ("jaw_open", "lower_lip_depress", "mouth_close")]
+    expression[:, moved] = rng.uniform(0.0, 0.5, (5, 3))
     packed = np.concatenate([np.zeros((5, 7), np.float32), expression], axis=1)
     statistics = AttributeStatistics(
         mean=rng.normal(size=71).astype(np.float32),
         std=rng.uniform(0.1, 1.0, 71).astype(np.float32),
     )
     standardised = unpack_attributes(standardize(packed, statistics)).expression
-    gap = lip_gap(model, statistics)(standardised)
-    seen = face_lips(model, np.zeros(80, np.float32), expression).gap
-    np.testing.assert_allclose(gap, seen / WIDE_DM, atol=1e-4)
+    places = lip_places(model, statistics)(standardised)
+    seen = face_lips(model, np.zeros(80, np.float32), expression)
+    np.testing.assert_allclose(places[:, 0], seen.gap / WIDE_DM, atol=1e-4)
+    width_dm = np.asarray(model.mean_shape)[np.asarray(model.landmarks)[list(CORNERS)], 0]
+    width_dm = width_dm[1] - width_dm[0]
+    np.testing.assert_allclose(places[:, 1], (seen.width - 1) * width_dm / WIDE_DM, atol=1e-2)
+    to_teeth = np.hypot(places[:, 2], places[:, 3])
+    np.testing.assert_allclose(to_teeth, seen.teeth / WIDE_DM, atol=1e-3)

@@ -152,5 +152,5 @@ def test_a_run_may_begin_from_an_earlier_ones_networks(whole):
 
 def test_the_lips_term_needs_the_face_model(tmp_path):
     config = dataclasses.replace(CONFIG, weights=FacialWeights(lips=400.0))
-    with pytest.raises(ValueError, match="lip_gap: expected the lips' gap"):
+    with pytest.raises(ValueError, match="lip_places: the lips' weight is 400"):
         train(tmp_path, config)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from facial_jax.data.windows import Perturbation
-from facial_jax.models.facial_gan.lips import LipGap
+from facial_jax.models.facial_gan.lips import LipPlaces
 from facial_jax.models.facial_gan.losses import (
     FacialObjective,
     FacialWeights,
@@ -42,10 +42,10 @@ class FacialGanTrainingConfig:
     checkpoint_steps: int = 1000
     """Steps between checkpoints."""
 
-    def losses(self, lip_gap: LipGap | None = None) -> FacialObjective:
-        """The objective with its weights; `lip_gap` where they have one for the lips."""
+    def losses(self, lip_places: LipPlaces | None = None) -> FacialObjective:
+        """The objective with its weights; `lip_places` where they have one for the lips."""
         if self.objective == "paper":
-            return paper_objective(self.weights, lip_gap)
+            return paper_objective(self.weights, lip_places)
         return published_code_objective()
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import unpack_attributes
-from facial_jax.models.facial_gan.lips import LipGap, lips_loss
+from facial_jax.models.facial_gan.lips import LipPlaces, lips_loss
 from facial_jax.models.layers.adversarial import (
     least_squares_gan_loss,
     least_squares_generator_loss,
@@ -74,16 +74,16 @@ class FacialObjective:
 
 
 def paper_objective(
-    weights: FacialWeights | None = None, lip_gap: LipGap | None = None
+    weights: FacialWeights | None = None, lip_places: LipPlaces | None = None
 ) -> FacialObjective:
     """L_facial as printed, with the logarithmic L_F-GAN (Eqs. 4-8); ω are the paper's if None.
 
-    `lip_gap` says what the lips' gap is of the attributes, where that has a weight.
+    `lip_places` says how the lips stand with these attributes, where that has a weight.
     """
     w = FacialWeights() if weights is None else weights
 
     def regression(real, fake):
-        return regression_loss(real, fake, w, lip_gap)
+        return regression_loss(real, fake, w, lip_places)
 
     return FacialObjective(regression, log_gan_loss, log_generator_loss, w.gan)
 
@@ -126,21 +126,21 @@ def regression_loss(
     real: Float[Array, "b T 71"],
     fake: Float[Array, "b T 71"],
     weights: FacialWeights | None = None,
-    lip_gap: LipGap | None = None,
+    lip_places: LipPlaces | None = None,
 ) -> FacialLosses:
-    """L_Reg = ω₁ L_exp + ω₂ L_pose + ω₃ L_eye + ω₄ L_s (Eq. 4), and the lips' gap if wanted.
+    """L_Reg = ω₁ L_exp + ω₂ L_pose + ω₃ L_eye + ω₄ L_s (Eq. 4), and that of the lips if wanted.
 
-    Raises ValueError where the lips' gap has a weight but `lip_gap` does not say what it is.
+    Raises ValueError where the lips have a weight but `lip_places` does not say how they stand.
     """
     w = FacialWeights() if weights is None else weights
-    if w.lips and lip_gap is None:
-        raise ValueError(f"lip_gap: expected the lips' gap, whose weight is {w.lips:g}, got None")
+    if w.lips and lip_places is None:
+        raise ValueError(f"lip_places: the lips' weight is {w.lips:g}, but how they stand is None")
     x, x_fake = unpack_attributes(real), unpack_attributes(fake)
     l_exp = sequence_loss(x.expression, x_fake.expression, w.motion)
     l_pose = sequence_loss(x.pose, x_fake.pose, w.motion)
     l_eye = sequence_loss(x.blink[..., None], x_fake.blink[..., None], w.motion)
     l_s = initial_state_loss(real, fake)
-    l_lips = lips_loss(x.expression, x_fake.expression, lip_gap) if w.lips else jnp.zeros(())
+    l_lips = lips_loss(x.expression, x_fake.expression, lip_places) if w.lips else jnp.zeros(())
     total = w.expression * l_exp + w.pose * l_pose + w.eye * l_eye + w.initial_state * l_s
     return FacialLosses(
         expression=l_exp,

@@ -30,7 +30,7 @@ from facial_jax.models.facial_gan.batch import FacialBatch, facial_batch
 from facial_jax.models.facial_gan.config import NO_PERTURBATION, FacialGanTrainingConfig
 from facial_jax.models.facial_gan.generation import FacialGan, save_facial_gan
 from facial_jax.models.facial_gan.initialization import DISCRIMINATOR_FILE, FacialGanNetworks
-from facial_jax.models.facial_gan.lips import lip_gap
+from facial_jax.models.facial_gan.lips import lip_places
 from facial_jax.models.facial_gan.losses import facial_loss
 from facial_jax.models.facial_gan.statistics import mean_statistics, resting_state
 from facial_jax.models.facial_gan.validation import draw_clip, generate_valid, make_evaluation
@@ -72,14 +72,14 @@ class FacialGanTask(Task):
         for subject, one in statistics.items():
             check_shape(f"statistics[{subject!r}].mean", one.mean, (ATTRIBUTE_SIZE,))
             check_shape(f"statistics[{subject!r}].std", one.std, (ATTRIBUTE_SIZE,))
-        gap = None
+        places = None
         if config.weights.lips and face_model is not None:
-            gap = lip_gap(face_model, mean_statistics(statistics))
+            places = lip_places(face_model, mean_statistics(statistics))
         self.config, self.networks = config, networks
         self._clips, self._validation, self._statistics = clips, validation, statistics
         self._generator = networks.generator.clone(axis_name=AXIS)
         self._discriminator = networks.discriminator.clone(axis_name=AXIS)
-        self._objective = config.losses(gap)
+        self._objective = config.losses(places)
         self._epoch = steps_per_epoch(clips, batch=config.batch, stride=config.stride)
         steps = round(config.epochs * self._epoch)
         self.steps = steps if config.max_steps is None else min(steps, config.max_steps)
@@ -230,7 +230,7 @@ def train_facial_gan(
         validation: measured after each epoch, never trained on.
         statistics: what each subject's attributes are standardised by.
         folder: of the run.
-        face_model: whose expressions the clips have; needed where the lips' gap has a weight.
+        face_model: whose expressions the clips have; needed where the lips have a weight.
         options: of `facial_jax.training.fit.fit`: `devices`, `stop_after`, `progress`, `say`.
     """
     task = FacialGanTask(config, networks, clips, validation, statistics, face_model)
