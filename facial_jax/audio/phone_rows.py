@@ -28,6 +28,9 @@ FEATURES = 2 * len(LIP_GROUPS) + BANDS
 PEAK_COLUMNS = (len(LIP_GROUPS), 2 * len(LIP_GROUPS))
 """The first column of the peaks, and the first one after them."""
 
+CLOSED_LIPS = LIP_GROUPS.index("p")
+"""The column of p, b and m among the spans, and among the peaks."""
+
 _PAUSE_S = 0.4
 _CERTAINTY = 1.9  # the probabilities of an utterance's phones add up to more
 _PEAK_WIDTH_ROWS = 2.0

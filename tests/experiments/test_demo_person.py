@@ -12,7 +12,7 @@ from experiments.demo_person.draw import make_drawer
 from experiments.demo_person.person import REST_POSE, demo_identity
 from experiments.demo_person.reference_video import smooth_walk, sweep
 from experiments.demo_person.surfaces import body_surface, hair_surface
-from experiments.make_demo_subject import MOUTH_OPENING, widen_mouth
+from experiments.make_demo_subject import MOUTH_OPENING, close_at_rest, widen_mouth
 from facial_jax.attributes import (
     Attributes,
     AttributeStatistics,
@@ -21,10 +21,11 @@ from facial_jax.attributes import (
 )
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
 from facial_jax.metrics.lips import face_lips
-from facial_jax.models.facial_gan.generation import FacialGan
+from facial_jax.models.facial_gan.generation import FacialGan, generate_attributes
 from facial_jax.models.facial_gan.network import FacialGenerator
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
+from facial_jax.subject import load_subject
 
 SIZE = 96
 
@@ -178,3 +179,23 @@ def test_a_wider_mouth_opens_further_and_still_shuts():
     face = procedural_face_model()
     gaps = [face_lips(face, np.zeros(80, np.float32), scale * shut).gap for scale in (1.0, 1.2)]
     np.testing.assert_allclose(gaps, 0.0, atol=0.003)
+
+
+def test_lips_that_are_apart_in_silence_are_made_to_meet():
+    demo = load_subject("demo").facial_gan
+    at = 7 + EXPRESSION_NAMES.index("mouth_close")
+    apart = demo.replace(
+        statistics=demo.statistics.replace(mean=demo.statistics.mean.at[at].add(-0.2)),
+        initial_state=demo.initial_state.at[at].add(-0.2),
+    )
+    silence = np.zeros((128, apart.speech_features), np.float32)
+    gaps = {
+        name: face_lips(
+            procedural_face_model(),
+            np.zeros(80, np.float32),
+            generate_attributes(model, silence).expression,
+        ).gap
+        for name, model in (("apart", apart), ("together", close_at_rest(apart)))
+    }
+    assert gaps["apart"].mean() > 0.03
+    assert abs(gaps["together"].mean()) < 0.003

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from facial_jax.audio.lip_groups import LIP_GROUPS
+from facial_jax.audio.phone_rows import CLOSED_LIPS, FEATURES, PEAK_COLUMNS
 from facial_jax.models.facial_gan.network import (
     SMALL_DISCRIMINATOR,
     SMALL_GENERATOR,
@@ -13,6 +15,7 @@ from facial_jax.models.facial_gan.network import (
     FirstConv,
     count_parameters,
     on_logarithmic_scale,
+    with_likelier_closures,
 )
 from facial_jax.models.layers.temporal import TemporalUpConv, resize_time
 from tests.written_for import written_for
@@ -223,3 +226,37 @@ def test_the_generator_sees_only_its_probabilities_so(tiny):
     own = generator.clone(probabilities=(5, 9)).apply(variables, rows, state)
     np.testing.assert_allclose(own, whole, atol=1e-6)
     assert not np.allclose(own, generator.apply(variables, rows, state), atol=1e-3)
+
+
+def _rows(spans, peaks):
+    rows = np.zeros((1, FEATURES), np.float32)
+    groups = PEAK_COLUMNS[0]
+    for first, columns in ((0, spans), (groups, peaks)):
+        for group, p in columns.items():
+            rows[0, first + LIP_GROUPS.index(group)] = p
+    rows[0, 2 * groups :] = 0.7
+    return jnp.asarray(rows)
+
+
+def test_closed_lips_are_taken_to_be_likelier_than_they_are_heard():
+    rows = _rows(spans={"p": 0.2, "t": 0.6}, peaks={"p": 0.25, "t": 0.25})
+    seen = with_likelier_closures(rows, 6.0)
+    # Odds of 1 : 3 among 0.8 of a phone become 2 : 1; of 1 : 3 in a peak 2 : 1, the rest shrinks.
+    expected = _rows(spans={"p": 0.8 * 2 / 3, "t": 0.8 / 3}, peaks={"p": 2 / 3, "t": 0.25 * 4 / 9})
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+
+
+def test_what_is_certain_and_silence_stay_as_they_are():
+    for rows in (_rows({}, {}), _rows({"p": 1.0}, {"p": 1.0}), _rows({"t": 0.7}, {"t": 0.4})):
+        np.testing.assert_allclose(with_likelier_closures(rows, 6.0), rows, rtol=1e-6)
+
+
+def test_a_generator_with_odds_sees_likelier_closures(tiny):
+    generator, variables, audio, state = tiny
+    rows = jnp.zeros((*audio.shape[:-1], FEATURES)).at[..., CLOSED_LIPS].set(0.2)
+    rows = rows.at[..., CLOSED_LIPS + 1].set(0.3)
+    variables = generator.init(jax.random.key(0), rows, state)
+    own = generator.clone(closure_odds=6.0).apply(variables, rows, state)
+    whole = generator.apply(variables, with_likelier_closures(rows, 6.0), state)
+    np.testing.assert_allclose(own, whole, atol=1e-6)
+    assert not np.allclose(own, generator.apply(variables, rows, state), atol=1e-4)

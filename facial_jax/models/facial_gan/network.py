@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from facial_jax.audio.phone_rows import CLOSED_LIPS, PEAK_COLUMNS
 from facial_jax.backend import on_cpu
 from facial_jax.models.layers.convolution import plain_conv2d
 from facial_jax.models.layers.temporal import (
@@ -113,6 +114,9 @@ class FacialGenerator(nn.Module):
     # False leaves out G^loc: the other one
     probabilities: Sequence[int] = ()
     # (first, after): columns of speech features that are probabilities, seen on a logarithmic scale
+    closure_odds: float = 1.0
+    # how many times likelier than they are heard phones with closed lips are taken to be; for rows
+    # of `audio.phone_rows`
     axis_name: str | None = None
     # the mapped axis over which batch norm shares its statistics, if any
 
@@ -139,6 +143,8 @@ class FacialGenerator(nn.Module):
             )
         if not (self.with_temporal or self.with_local):
             raise ValueError("with_temporal, with_local: expected at least one of them to be True.")
+        if self.closure_odds != 1.0:
+            audio = with_likelier_closures(audio, self.closure_odds)
         if self.probabilities:
             audio = on_logarithmic_scale(audio, *self.probabilities)
         b, t, w, f = audio.shape
@@ -173,6 +179,23 @@ def on_logarithmic_scale(
     p = jnp.maximum(rows[..., first:after], 0.0)
     seen = jnp.log1p(_SPREAD * p) / math.log1p(_SPREAD)
     return jnp.concatenate([rows[..., :first], seen, rows[..., after:]], axis=-1)
+
+
+def with_likelier_closures(rows: Float[Array, "*b f"], odds: float) -> Float[Array, "*b f"]:
+    """Rows of `phone_rows` in which the odds of closed lips are `odds` times those.
+
+    Everybody sees lips that stay open at a p, b or m, and hardly anybody lips that close at another
+    consonant: they are to close where it is less than even that they should.
+    """
+    spans, peaks, rest = jnp.split(rows, PEAK_COLUMNS, axis=-1)
+    parts = []
+    for p, least in ((spans, 0.0), (peaks, 1.0)):
+        # Of what is left to 1 no phone is heard in a peak; a span is of some phone.
+        total = jnp.maximum(p.sum(axis=-1, keepdims=True), least)
+        closed = p[..., CLOSED_LIPS : CLOSED_LIPS + 1]
+        likelier = p.at[..., CLOSED_LIPS].multiply(odds)
+        parts.append(likelier * total / jnp.maximum(total + (odds - 1.0) * closed, 1e-9))
+    return jnp.concatenate([*parts, rest], axis=-1)
 
 
 def speech_feature_count(variables: Mapping[str, Any]) -> int:
