@@ -40,6 +40,11 @@ from facial_jax.models.pose_gan.generation import PoseGan, load_pose_gan, save_p
 from facial_jax.models.rendering_to_video.conditioning import Scene, make_scene
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
 from facial_jax.readers.json_object import json_object
+from facial_jax.rendering.inner_mouth import (
+    InnerMouth,
+    inner_mouth_arrays,
+    inner_mouth_from_arrays,
+)
 from facial_jax.rendering.surroundings import (
     Surroundings,
     surroundings_arrays,
@@ -89,6 +94,8 @@ class Subject:
     # what is around the rendered faces; None: nothing, they are on black
     eyes: Eyes | None = None
     # what looks out of the rendered faces; None: the texture's eyes, which do not move
+    inner_mouth: InnerMouth | None = None
+    # what is between the rendered faces' lips; None: the face model's teeth and tongue
     pose_limits: Float[Array | np.ndarray, "2 6"] | None = None
     # between which poses the network has seen faces, radians and decimetres; None: not known
     acoustic_model: str = BUNDLED
@@ -126,6 +133,7 @@ class Subject:
             vertex_texture=self.vertex_texture,
             surroundings=self.surroundings,
             irises=None if self.eyes is None else self.eyes.irises,
+            inner_mouth=self.inner_mouth,
         )
 
     def check_renders(self) -> None:
@@ -187,9 +195,10 @@ def save_rendering_to_video(
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
     surroundings: Surroundings | None = None,
     eyes: Eyes | None = None,
+    inner_mouth: InnerMouth | None = None,
     pose_limits: Float[np.ndarray, "2 6"] | None = None,
 ) -> None:
-    """Writes a rendering-to-video network, with the faces' texture, surroundings and eyes.
+    """Writes a rendering-to-video network, with the faces' texture, surroundings, eyes and mouth.
 
     The network has seen them, and makes sense with them only.
     """
@@ -198,6 +207,8 @@ def save_rendering_to_video(
         conditions["surroundings"] = surroundings_arrays(surroundings)
     if eyes is not None:
         conditions["eyes"] = eyes_arrays(eyes)
+    if inner_mouth is not None:
+        conditions["inner_mouth"] = inner_mouth_arrays(inner_mouth)
     if pose_limits is not None:
         conditions["motion"] = {"pose_limits": np.asarray(pose_limits, np.float32)}
     description = {
@@ -221,6 +232,7 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
         if isinstance(half, bool) or not isinstance(half, int) or not 1 <= half <= _MAX_WINDOW_HALF:
             raise TypeError(f"window_half: {half!r}")
         around, eyes = variables.get("surroundings"), variables.get("eyes")
+        mouth = variables.get("inner_mouth")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
@@ -228,6 +240,7 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
             vertex_texture=variables.get("face", {}).get("texture"),
             surroundings=None if around is None else surroundings_from_arrays(around),
             eyes=None if eyes is None else eyes_from_arrays(eyes),
+            inner_mouth=None if mouth is None else inner_mouth_from_arrays(mouth),
             pose_limits=_pose_limits(variables.get("motion", {}).get("pose_limits")),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -284,6 +297,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
                 vertex_texture=subject.vertex_texture,
                 surroundings=subject.surroundings,
                 eyes=subject.eyes,
+                inner_mouth=subject.inner_mouth,
                 pose_limits=subject.pose_limits,
             )
         save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)

@@ -15,11 +15,12 @@ from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
 from facial_jax.gaze import Eyes, gaze_habits
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
-from facial_jax.models.rendering_to_video.reference import save_eyes, save_surroundings
+from facial_jax.models.rendering_to_video.reference import save_parts
 from facial_jax.personalization.clip import CROP, shown_frames
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
+from facial_jax.tracking.inner_mouth import video_inner_mouth
 from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
 from facial_jax.tracking.texture import texture_frames, video_texture
 
@@ -55,16 +56,17 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     neutral = face_shape(model, jnp.asarray(clip.identity), jnp.zeros(EXPRESSION_SIZE))
     pose = clip.pose[shown[looked_at]]
     around = video_surroundings(np.asarray(neutral), pose, np.stack(frames[looked_at]))
-    save_surroundings(data, around)
     identity = jax.tree.map(jnp.asarray, clip.face)
-    seen, gaze = clip.attributes[sorted(telling)], None
+    mouth = video_inner_mouth(model, identity, clip.attributes[shown[trained]], frames[trained])
+    seen, gaze, eyes = clip.attributes[sorted(telling)], None, None
     if clip.gaze is not None:
         gaze = clip.gaze[sorted(telling)]
         looks = clip.gaze[shown[trained]].mean(axis=1)
         usual = np.median(looks, axis=0)
         irises = video_irises(model, identity, seen, gaze, np.stack(whole), usual_gaze=usual)
         habits = gaze_habits(looks, clip.pose[shown[trained]], clip.frame_rate)
-        save_eyes(data, Eyes(irises, habits))
+        eyes = Eyes(irises, habits)
+    save_parts(data, surroundings=around, eyes=eyes, inner_mouth=mouth)
     texture = video_texture(model, identity, seen, np.stack(whole), gaze=gaze)
     starts = np.flatnonzero(np.diff(shown, prepend=-2) != 1).astype(np.int32)
     attributes = clip.attributes[shown]

@@ -8,7 +8,6 @@ them up. (The paper renders the statistical texture.)
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from facial_jax.attributes import Attributes, Identity
@@ -24,6 +23,7 @@ from facial_jax.rendering.camera import (
     pose_vertices,
     project_to_pixels,
 )
+from facial_jax.rendering.inner_mouth import INNER_EDGES
 from facial_jax.rendering.irises import place_irises
 from facial_jax.rendering.lighting import irradiance
 from facial_jax.rendering.mapping import map_frames
@@ -39,19 +39,17 @@ _MIN_COSINE = 0.3
 """Of the angle under which a surface is seen; below it a pixel is a smear of many vertices."""
 _MIN_LIGHT = 0.1
 _DEPTH_TOLERANCE = 0.04  # decimetres
-_MOUTH_DEPTH_TOLERANCE = 0.01
-"""Teeth are this near behind the lips."""
-_MOUTH_MARGIN = 1 / 128
-"""Of the frame: so far from the lips, pixels are believed to show what is inside the mouth."""
 _IRIS_MARGIN = 1.2
 """In radii of the iris: what is nearer to its middle is not the white of the eye."""
+_TEETH_REACH = 1.4
+"""In half widths of the lips."""
 _MIN_SEEN = 3
 _MIN_WHITE_SHARE = 0.1
 """Of the frames must show a point of the white of the eyes, next to irises that are not quite where
 they are thought to be."""
 _SEEN_WELL = 10
 """In so many frames: what is seen in fewer takes some of its colour from what is around it."""
-_FAITH, _MOUTH_FAITH = 1e-3, 0.1
+_FAITH = 1e-3
 """In the statistical texture of what is never seen, against that in a neighbour's colour."""
 
 
@@ -76,9 +74,8 @@ def video_texture(
 ) -> Float[np.ndarray, "n 3"]:
     """The albedo of every vertex: the median of what the frames show where it is seen, unlit.
 
-    What few frames show or none takes on the colours around it, and inside the mouth those of the
-    statistical texture where nothing is seen of a part. Teeth and tongue are looked at only where
-    the mouth is open far enough that nothing but them can be there.
+    What few frames show or none takes on the colours around it. So does what is behind the lips:
+    `facial_jax.tracking.inner_mouth` has pictures of that.
 
     Args:
         model: the face model.
@@ -101,38 +98,43 @@ def video_texture(
         )
     count = len(frames)
     padded = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1)
-    camera, mouth = pinhole_camera(frames.shape[1:3]), inside_mouth(model)
+    camera = pinhole_camera(frames.shape[1:3])
 
     def sample(rows):
         looks = None if gaze is None else gaze[rows]
-        return _sample(model, identity, attributes[rows], looks, frames[rows], camera, mouth)
+        return _sample(model, identity, attributes[rows], looks, frames[rows], camera)
 
     batches = [jax.device_get(sample(rows)) for rows in padded.reshape(-1, _BATCH)]
     samples = np.concatenate(batches)[:count]
     times = np.isfinite(samples[..., 0]).sum(axis=0)
-    times[times < _MIN_SEEN] = 0
+    mouth = inside_mouth(model)
+    times[(times < _MIN_SEEN) | mouth] = 0
     texture = np.array(face_texture(model, identity.texture))
     texture[times > 0] = np.nanmedian(samples[:, times > 0], axis=0)
     if not times.any():
         return texture
+    # What shows between the lips and the pictures of the inner mouth is to look like lips.
+    lips = np.asarray(model.landmarks)[INNER_EDGES]
+    texture[mouth] = np.average(texture[lips], axis=0, weights=times[lips] + _FAITH)
     white = np.zeros(len(texture), bool)
     if gaze is not None:
         white = np.asarray(eyeball_vertices(model.mean_shape, model.landmarks))
     times[white & (times < _MIN_WHITE_SHARE * count)] = 0
-    return _spread(texture, times, mouth, white, np.asarray(model.triangles))
+    return _spread(texture, times, white, np.asarray(model.triangles))
 
 
 def inside_mouth(model: FaceModel) -> Bool[np.ndarray, "n"]:
     """Teeth, tongue and what else lies behind the lips of the mean face, whose mouth is shut."""
     shape = np.asarray(model.mean_shape)
     lips = shape[np.asarray(model.landmarks)[48:60], :2]
-    return inside_polygon(shape[:, :2], lips) & ~seen_from_front(model)
+    # Back teeth lie behind the cheeks.
+    around = lips.mean(axis=0) + _TEETH_REACH * (lips - lips.mean(axis=0))
+    return inside_polygon(shape[:, :2], around) & ~seen_from_front(model)
 
 
 def _spread(
     texture: Float[np.ndarray, "n 3"],
     times: Int[np.ndarray, "n"],
-    mouth: Bool[np.ndarray, "n"],
     white: Bool[np.ndarray, "n"],
     triangles: Int[np.ndarray, "f 3"],
 ) -> Float[np.ndarray, "n 3"]:
@@ -150,7 +152,7 @@ def _spread(
     neighbours = neighbours + neighbours.T
     share = np.minimum(times / _SEEN_WELL, 1.0)
     weight = np.where(white, share, 10 * share / (1.001 - share))
-    weight += np.where(mouth, _MOUTH_FAITH, _FAITH)
+    weight += _FAITH
     laplacian = diags(np.asarray(neighbours.sum(axis=1)).ravel()) - neighbours
     solved = splu((laplacian + diags(weight)).tocsc()).solve(weight[:, None] * texture)
     return solved.astype(np.float32)
@@ -165,12 +167,9 @@ def _sample(
     gaze: Float[Array | np.ndarray, "b 2 2"] | None,
     frames: UInt8[Array | np.ndarray, "b h w 3"],
     camera: Camera,
-    mouth: Bool[Array | np.ndarray, "n"],
 ) -> Float[Array, "b n 3"]:
     """The unlit colour of each vertex in each frame, NaN where it is not seen."""
-    size, mouth = frames.shape[1:3], jnp.asarray(mouth)
-    tolerance = jnp.where(mouth, _MOUTH_DEPTH_TOLERANCE, _DEPTH_TOLERANCE)
-    mouth_triangles = mouth[model.triangles].any(axis=-1)
+    size = frames.shape[1:3]
     eyeballs = eyeball_vertices(model.mean_shape, model.landmarks)
     neutral = face_shape(model, identity.identity, jnp.zeros_like(attributes.expression[0]))
     centres = eyeball_centres(neutral, model.landmarks)
@@ -187,17 +186,13 @@ def _sample(
         nearest = rast[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)]
         near, far = camera.near, camera.far
         depth = 2 * far * near / ((far + near) - (far - near) * nearest[:, 2])
-        in_front = (nearest[:, 3] > 0) & (placed[:, 2] < depth + tolerance)
-        triangle = rast[..., 3].astype(jnp.int32)
-        behind_lips = (triangle > 0) & mouth_triangles[jnp.maximum(triangle - 1, 0)]
-        open_mouth = _eroded(behind_lips, round(_MOUTH_MARGIN * size[1]))
-        clear = ~mouth | open_mouth[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)]
+        in_front = (nearest[:, 3] > 0) & (placed[:, 2] < depth + _DEPTH_TOLERANCE)
         x, y, z = placed[:, 0], placed[:, 1], -placed[:, 2]
         cosine = -(normals * jnp.stack([x, y, z], axis=-1)).sum(-1) / jnp.sqrt(x**2 + y**2 + z**2)
         light = jnp.maximum(irradiance(normals, identity.illumination), _MIN_LIGHT)
         # Pixels' centres lie at +0.5.
         color = sample_bilinear(frame, pixels - 0.5) / 255.0 / light
-        seen = inside & in_front & clear & (mouth | (cosine > _MIN_COSINE))
+        seen = inside & in_front & (cosine > _MIN_COSINE)
         if gaze is not None:
             irises = place_irises(centres, gaze, pose, camera)
             away = jnp.linalg.norm(pixels[:, None] - irises.middle[None], axis=-1)
@@ -206,9 +201,3 @@ def _sample(
 
     looks = () if gaze is None else (gaze,)
     return map_frames(one, vertices, normals, frames, attributes.pose, *looks)
-
-
-def _eroded(inside: Bool[Array, "h w"], radius: int) -> Bool[Array, "h w"]:
-    """Without the pixels that have others than these within a square of this radius."""
-    window = (2 * radius + 1, 2 * radius + 1)
-    return lax.reduce_window(inside, True, lax.bitwise_and, window, (1, 1), "SAME")

@@ -18,6 +18,12 @@ from facial_jax.rendering.camera import (
     pose_vertices,
     project_to_pixels,
 )
+from facial_jax.rendering.inner_mouth import (
+    INNER_EDGES,
+    InnerMouth,
+    draw_inner_mouth,
+    inner_lips,
+)
 from facial_jax.rendering.irises import Irises, draw_irises
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.render import RenderedFace, network_input, render
@@ -47,6 +53,8 @@ class Scene:
     # the person's; None: those of the texture, which do not move
     eyeballs: Float[Array, "2 3"] | None
     # where their eyes are, for irises
+    inner_mouth: InnerMouth | None
+    # what is between the person's lips; None: the face model's teeth and tongue
     size: tuple[int, int] = flax.struct.field(pytree_node=False)
     # (height, width) of the frames
 
@@ -59,8 +67,9 @@ def make_scene(
     vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
     surroundings: Surroundings | None,
     irises: Irises | None = None,
+    inner_mouth: InnerMouth | None = None,
 ) -> Scene:
-    """The person of these coefficients, textures, surroundings and irises in frames of this size.
+    """The person of these coefficients, textures and surroundings in frames of this size.
 
     Raises:
         ValueError: the texture is another face model's, the background of another size.
@@ -77,7 +86,9 @@ def make_scene(
         triangles = np.asarray(face_model.triangles, np.int32)
         opacity = jnp.asarray(_rim_opacity(shape.tobytes(), triangles.tobytes()))
     camera = pinhole_camera(size)
-    return Scene(face_model, identity, camera, surroundings, opacity, irises, eyeballs, size)
+    return Scene(
+        face_model, identity, camera, surroundings, opacity, irises, eyeballs, inner_mouth, size
+    )
 
 
 @functools.lru_cache(maxsize=4)
@@ -103,6 +114,8 @@ def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, 
     )
     if scene.irises is not None:
         rendered = rendered.replace(image=_with_irises(scene, attributes, rendered))
+    if scene.inner_mouth is not None:
+        rendered = rendered.replace(image=_with_inner_mouth(scene, attributes, rendered.image))
     if scene.surroundings is not None:
         around = draw_surroundings(scene.surroundings, attributes.pose, scene.camera)
         rendered = rendered.replace(image=shown_before(rendered.image, rendered.mask, around))
@@ -124,12 +137,30 @@ def _with_irises(
     return map_frames(draw, rendered.image, rendered.eyeballs, attributes.pose, gaze)
 
 
-def face_regions(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 2"]:
-    """How much each pixel of every frame belongs to the mouth, and to the eyes, in [0, 1]."""
+def _with_inner_mouth(
+    scene: Scene, attributes: Attributes, images: Float[Array, "t h w 3"]
+) -> Float[Array, "t h w 3"]:
+    """The pictures with what is between the person's lips."""
+    identity, expression = jnp.asarray(scene.identity.identity), jnp.asarray(attributes.expression)
+    lips = inner_lips(scene.face_model, identity, expression)
+    edges = _landmark_pixels(scene, attributes)[:, INNER_EDGES]
+
+    def draw(image, edges, lips):
+        return draw_inner_mouth(image, scene.inner_mouth, edges, lips)
+
+    return map_frames(draw, images, edges, lips)
+
+
+def _landmark_pixels(scene: Scene, attributes: Attributes) -> Float[Array, "t 68 2"]:
     model, camera = scene.face_model, scene.camera
     shape = face_shape(model, scene.identity.identity, attributes.expression)
     landmarks = face_landmarks(model, pose_vertices(shape, attributes))
-    pixels = project_to_pixels(camera, camera_vertices(camera, landmarks))
+    return project_to_pixels(camera, camera_vertices(camera, landmarks))
+
+
+def face_regions(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 2"]:
+    """How much each pixel of every frame belongs to the mouth, and to the eyes, in [0, 1]."""
+    pixels = _landmark_pixels(scene, attributes)
     mouth = blob(pixels[:, 48:68], scene.size)
     eyes = blob(pixels[:, 36:42], scene.size) + blob(pixels[:, 42:48], scene.size)
     return jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)

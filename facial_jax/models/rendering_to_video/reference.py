@@ -5,7 +5,8 @@ A folder holds the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, a
 illumination (3, 9), clip_starts if it holds more than one clip, and vertex_texture (n, 3) if faces
 are to be rendered with the person's own. If there is a `surroundings.npz`, they are rendered before
 what it holds (`facial_jax.rendering.surroundings`). If there is an `eyes.npz`, its irises are drawn
-where `gaze` (t, 2) looks (`facial_jax.gaze`).
+where `gaze` (t, 2) looks (`facial_jax.gaze`). If there is an `inner_mouth.npz`, what it holds is
+drawn between the lips (`facial_jax.rendering.inner_mouth`).
 """
 
 from collections.abc import Callable, Iterable
@@ -28,6 +29,11 @@ from facial_jax.models.rendering_to_video.conditioning import (
 )
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
+from facial_jax.rendering.inner_mouth import (
+    InnerMouth,
+    inner_mouth_arrays,
+    inner_mouth_from_arrays,
+)
 from facial_jax.rendering.surroundings import (
     Surroundings,
     surroundings_arrays,
@@ -37,7 +43,7 @@ from facial_jax.stages import stage
 from facial_jax.version import __version__
 from facial_jax.video import read_frames
 
-SURROUNDINGS, EYES = "surroundings.npz", "eyes.npz"
+SURROUNDINGS, EYES, INNER_MOUTH = "surroundings.npz", "eyes.npz", "inner_mouth.npz"
 RENDERED_AT_ONCE = 16
 Part = TypeVar("Part")
 
@@ -74,6 +80,8 @@ class Reference(NamedTuple):
     # what is around the face, if it is known
     eyes: Eyes | None
     # the person's, if their gaze is known
+    inner_mouth: InnerMouth | None
+    # what is between the person's lips, if it is known
 
 
 def load_reference(folder: Path) -> Reference:
@@ -98,16 +106,15 @@ def load_reference(folder: Path) -> Reference:
         frames = read_frames(folder / "reference.mp4")
     if len(frames) != len(attributes):
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
-    surroundings = None
-    if (folder / SURROUNDINGS).is_file():
-        surroundings = _read_part(folder / SURROUNDINGS, surroundings_from_arrays)
-    eyes = None
-    if (folder / EYES).is_file():
-        eyes = _read_part(folder / EYES, eyes_from_arrays)
-    return Reference(frames, attributes, identity, clip_starts, texture, surroundings, eyes)
+    surroundings = _read_part(folder / SURROUNDINGS, surroundings_from_arrays)
+    eyes = _read_part(folder / EYES, eyes_from_arrays)
+    mouth = _read_part(folder / INNER_MOUTH, inner_mouth_from_arrays)
+    return Reference(frames, attributes, identity, clip_starts, texture, surroundings, eyes, mouth)
 
 
-def _read_part(path: Path, from_arrays: Callable[[dict[str, np.ndarray]], Part]) -> Part:
+def _read_part(path: Path, from_arrays: Callable[[dict[str, np.ndarray]], Part]) -> Part | None:
+    if not path.is_file():
+        return None
     arrays = read_npz(path)
     try:
         return from_arrays(arrays)
@@ -115,16 +122,23 @@ def _read_part(path: Path, from_arrays: Callable[[dict[str, np.ndarray]], Part])
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def save_surroundings(folder: Path, surroundings: Surroundings) -> None:
-    """Adds to the folder what is around the face."""
-    with whole_or_nothing(folder / SURROUNDINGS) as partial:
-        np.savez(partial, **surroundings_arrays(surroundings))
-
-
-def save_eyes(folder: Path, eyes: Eyes) -> None:
-    """Adds the person's eyes to the folder."""
-    with whole_or_nothing(folder / EYES) as partial:
-        np.savez(partial, **eyes_arrays(eyes))
+def save_parts(
+    folder: Path,
+    *,
+    surroundings: Surroundings | None,
+    eyes: Eyes | None,
+    inner_mouth: InnerMouth | None,
+) -> None:
+    """Adds to the folder what is around the face, the person's eyes and their inner mouth."""
+    parts = (
+        (SURROUNDINGS, surroundings_arrays, surroundings),
+        (EYES, eyes_arrays, eyes),
+        (INNER_MOUTH, inner_mouth_arrays, inner_mouth),
+    )
+    for name, arrays, part in parts:
+        if part is not None:
+            with whole_or_nothing(folder / name) as partial:
+                np.savez(partial, **arrays(part))
 
 
 def _mapped_frames(path: Path) -> np.ndarray:
@@ -156,6 +170,7 @@ def renders_provenance(reference: Reference) -> Provenance:
         "vertex_texture": tree_hash(reference.vertex_texture),
         "surroundings": tree_hash(reference.surroundings),
         "eyes": tree_hash(reference.eyes),
+        "inner_mouth": tree_hash(reference.inner_mouth),
         "facial_jax": __version__,
     }
 
@@ -176,6 +191,7 @@ def write_renders(
         vertex_texture=reference.vertex_texture,
         surroundings=reference.surroundings,
         irises=None if reference.eyes is None else reference.eyes.irises,
+        inner_mouth=reference.inner_mouth,
     )
 
     @jit

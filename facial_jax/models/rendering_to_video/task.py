@@ -51,6 +51,7 @@ from facial_jax.models.rendering_to_video.sampling import (
 )
 from facial_jax.models.rendering_to_video.validation import held_out_frames, measure
 from facial_jax.provenance import settings, tree_hash
+from facial_jax.rendering.inner_mouth import InnerMouth
 from facial_jax.rendering.surroundings import Surroundings
 from facial_jax.subject import RENDERING_TO_VIDEO, save_rendering_to_video
 from facial_jax.training.batches import Batches, fits_on_devices
@@ -84,6 +85,7 @@ class RenderingToVideoTask(Task):
         vertex_texture: np.ndarray | None = None,
         surroundings: Surroundings | None = None,
         eyes: Eyes | None = None,
+        inner_mouth: InnerMouth | None = None,
         pose_limits: np.ndarray | None = None,
         validate_every: int | None = None,
     ):
@@ -97,6 +99,7 @@ class RenderingToVideoTask(Task):
             vertex_texture: of the rendered faces, kept with the network.
             surroundings: of the rendered faces, kept with the network too.
             eyes: of the rendered faces, kept with the network too.
+            inner_mouth: of the rendered faces, kept with the network too.
             pose_limits: between which the faces are seen, kept with the network too.
             validate_every: steps between validations and checkpoints; a tenth of all if None, but
                 at least 500.
@@ -116,7 +119,7 @@ class RenderingToVideoTask(Task):
         self._generator, self._discriminator = networks(config)
         self._perceptual = perceptual
         self._vertex_texture, self._surroundings, self._eyes = vertex_texture, surroundings, eyes
-        self._pose_limits = pose_limits
+        self._inner_mouth, self._pose_limits = inner_mouth, pose_limits
         self._perceptual_variables = perceptual_variables
         self._dtype = jnp.dtype(config.compute_dtype)
 
@@ -256,6 +259,7 @@ class RenderingToVideoTask(Task):
             vertex_texture=self._vertex_texture,
             surroundings=self._surroundings,
             eyes=self._eyes,
+            inner_mouth=self._inner_mouth,
             pose_limits=self._pose_limits,
         )
 
@@ -310,6 +314,7 @@ def train_rendering_to_video(
         vertex_texture=reference.vertex_texture,
         surroundings=reference.surroundings,
         eyes=reference.eyes,
+        inner_mouth=reference.inner_mouth,
         pose_limits=shown_poses(reference, config),
         validate_every=validate_every,
     )
