@@ -30,7 +30,7 @@ _WINDOW = 3
 """A mouth is looked for in a third of the picture's width and height."""
 _SHUT_PIXELS = 1.5
 """Lips nearer than this show less of what is between them, and none at all when they meet."""
-_OVER = 0.035
+_OVER = 0.015
 """Of the mouth's width: so far over the edges, pictures cover what a mesh shows where lips meet."""
 
 
