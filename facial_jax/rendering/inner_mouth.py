@@ -94,7 +94,8 @@ def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "2"]) -> Float[Array, "16
     """The pictures seen between similar lips, the more of each the more similar."""
     apart = ((jnp.asarray(inner_mouth.lips) - lips[None]) ** 2).sum(axis=-1)
     weight = jax.nn.softmax(-apart / (2 * LIKE_DM**2))
-    return jnp.tensordot(weight, jnp.asarray(inner_mouth.pictures) / jnp.float32(255), axes=1)
+    pictures = jnp.asarray(inner_mouth.pictures).astype(jnp.float32) / 255
+    return jnp.tensordot(weight, pictures, axes=1)
 
 
 def between_lips(

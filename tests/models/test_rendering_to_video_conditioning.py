@@ -8,10 +8,12 @@ import pytest
 import facial_jax
 from facial_jax.attributes import Attributes
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.face.procedural import EXPRESSION_NAMES
 from facial_jax.gaze import Eyes, GazeHabits, eyes_arrays
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures
 from facial_jax.motion import make_motion
 from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.inner_mouth import InnerMouth
 from facial_jax.rendering.irises import Irises
 from facial_jax.rendering.render import network_input, render
 from facial_jax.rendering.surroundings import Surroundings, draw_surroundings, surroundings_arrays
@@ -135,3 +137,31 @@ def test_a_background_of_another_size_than_the_subjects_is_refused():
     wrong = dataclasses.replace(subject(room()), size=32)
     with pytest.raises(ValueError, match="expected a background of the frames' 32×32 pixels"):
         wrong.scene()
+
+
+def inner_mouth():
+    """A blue one."""
+    pictures = np.zeros((1, 16, 32, 3), np.uint8)
+    pictures[..., 2] = 255
+    return InnerMouth(pictures, np.array([[0.1, 0.5]], np.float32))
+
+
+def test_an_open_mouth_shows_the_persons_own():
+    size, expression = 128, np.zeros((2, 64), np.float32)
+    expression[1, EXPRESSION_NAMES.index("jaw_open")] = 0.6
+    person = dataclasses.replace(subject(inner_mouth=inner_mouth()), size=size)
+    pose = np.zeros((2, 6), np.float32)
+    seen = Attributes(expression, pose, np.zeros(2, np.float32))
+    pictures = np.asarray(conditioning_pictures(person.scene(), jax.tree.map(jnp.asarray, seen)))
+    shut, wide = (blue(picture) for picture in pictures)
+    assert len(shut) == 0
+    assert len(wide) > 60
+    assert abs(wide.mean() - size / 2) < 2
+
+
+def test_a_subject_remembers_its_inner_mouth(tmp_path):
+    save_subject(tmp_path / "anna", subject(inner_mouth=inner_mouth()), face_model="procedural")
+    loaded = load_subject(tmp_path / "anna").inner_mouth
+    np.testing.assert_array_equal(loaded.pictures, inner_mouth().pictures)
+    np.testing.assert_allclose(loaded.lips, inner_mouth().lips, rtol=1e-3)
+    assert load_subject("demo").inner_mouth is None
