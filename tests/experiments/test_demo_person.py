@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from experiments.demo_person import paint
+from experiments.demo_person.articulation import MOUTH_OPENING, close_at_rest, widen_mouth
 from experiments.demo_person.draw import make_drawer
 from experiments.demo_person.person import REST_POSE, demo_identity
 from experiments.demo_person.reference_video import smooth_walk, sweep
 from experiments.demo_person.surfaces import body_surface, hair_surface
-from experiments.make_demo_subject import MOUTH_OPENING, close_at_rest, widen_mouth
 from facial_jax.attributes import (
     Attributes,
     AttributeStatistics,
