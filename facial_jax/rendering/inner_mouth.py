@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
@@ -28,8 +28,6 @@ UPPER_EDGE, LOWER_EDGE = (0, 1, 2, 3, 4), (0, 7, 6, 5, 4)
 """Of these the upper and the lower ones, from the left corner to the right one."""
 _WINDOW = 3
 """A mouth is looked for in a third of the picture's width and height."""
-NEAR_FRAMES = 25
-"""A frame of the reference is not shown pictures of frames so near, as it would show itself."""
 _SHUT_PIXELS = 1.5
 """Lips nearer than this show less of what is between them, and none at all when they meet."""
 _OVER = 0.015
@@ -44,8 +42,6 @@ class InnerMouth:
     # between the lips' inner edges, as seen, light included
     lips: Float[Array | np.ndarray, "k 2"]
     # gap and width of the lips that each was seen between, decimetres
-    frames: Int[Array | np.ndarray, "k"]
-    # numbers of the reference's frames that they are from
 
 
 @full_precision
@@ -66,7 +62,6 @@ def draw_inner_mouth(
     inner_mouth: InnerMouth,
     edges: Float[Array, "8 2"],
     lips: Float[Array, "2"],
-    frame: Int[Array, ""] | None = None,
 ) -> Float[Array, "h w 3"]:
     """The picture of a face with what is between its lips.
 
@@ -75,7 +70,6 @@ def draw_inner_mouth(
         inner_mouth: the person's.
         edges: pixels of the lips' inner edges.
         lips: their gap and width, decimetres.
-        frame: the number of the reference's frame that this is to become, to train on.
     """
     height, width = image.shape[:2]
     rows, columns = max(height // _WINDOW, 4), max(width // _WINDOW, 4)
@@ -90,21 +84,15 @@ def draw_inner_mouth(
     )
     place, share = between_lips(edges, jnp.stack(jnp.broadcast_arrays(x[None], y[:, None]), -1))
     texels = jnp.array([TEXELS[1], TEXELS[0]], jnp.float32).reshape(1, 1, 2)
-    color = sample_bilinear(_mixed(inner_mouth, lips, frame), place * texels - 0.5)
+    color = sample_bilinear(_mixed(inner_mouth, lips), place * texels - 0.5)
     start = (top, left, jnp.int32(0))
     under = lax.dynamic_slice(image, start, (rows, columns, 3))
     return lax.dynamic_update_slice(image, under + share[..., None] * (color - under), start)
 
 
-def _mixed(
-    inner_mouth: InnerMouth, lips: Float[Array, "2"], frame: Int[Array, ""] | None
-) -> Float[Array, "16 32 3"]:
+def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "2"]) -> Float[Array, "16 32 3"]:
     """The pictures seen between similar lips, the more of each the more similar."""
     apart = ((jnp.asarray(inner_mouth.lips) - lips[None]) ** 2).sum(axis=-1)
-    if frame is not None:
-        near = jnp.abs(jnp.asarray(inner_mouth.frames) - frame) < NEAR_FRAMES
-        # Far from all lips, but there if nothing else is.
-        apart = apart + near.astype(apart.dtype)
     weight = jax.nn.softmax(-apart / (2 * LIKE_DM**2))
     pictures = jnp.asarray(inner_mouth.pictures).astype(jnp.float32) / 255
     return jnp.tensordot(weight, pictures, axes=1)
@@ -163,7 +151,6 @@ def inner_mouth_arrays(inner_mouth: InnerMouth) -> dict[str, np.ndarray]:
     return {
         "pictures": np.asarray(inner_mouth.pictures),
         "lips": np.asarray(inner_mouth.lips, np.float32),
-        "frames": np.asarray(inner_mouth.frames, np.int32),
     }
 
 
@@ -179,7 +166,4 @@ def inner_mouth_from_arrays(arrays: dict[str, np.ndarray]) -> InnerMouth:
         raise ValueError("inner mouth: expected uint8 pictures of shape (k, 16, 32, 3)")
     if lips is None or lips.shape != (count, 2) or not np.isfinite(lips).all():
         raise ValueError(f"inner mouth: expected finite numbers lips of shape ({count}, 2)")
-    frames = arrays.get("frames")
-    if frames is None or frames.shape != (count,) or frames.dtype != np.int32:
-        raise ValueError(f"inner mouth: expected int32 frames of shape ({count},)")
-    return InnerMouth(pictures, lips, frames)
+    return InnerMouth(pictures, lips)

@@ -45,7 +45,7 @@ def video_inner_mouth(
         model: the face model.
         identity: the person's.
         attributes: of the frames.
-        frames: the video's, cropped as it was tracked, the reference's first ones.
+        frames: the video's, cropped as it was tracked.
 
     Raises:
         ValueError: the numbers of frames differ, or there is none.
@@ -62,7 +62,7 @@ def video_inner_mouth(
     pictures = np.asarray(_between(model, identity, attributes[chosen], frames[chosen]))
     if not len(wide):
         pictures = pictures * _DARK
-    return InnerMouth(np.round(pictures).astype(np.uint8), lips[chosen], chosen.astype(np.int32))
+    return InnerMouth(np.round(pictures).astype(np.uint8), lips[chosen])
 
 
 def apart(points: Float[np.ndarray, "n d"], count: int) -> Int[np.ndarray, "k"]:

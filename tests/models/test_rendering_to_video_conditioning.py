@@ -143,7 +143,7 @@ def inner_mouth():
     """A blue one."""
     pictures = np.zeros((1, 16, 32, 3), np.uint8)
     pictures[..., 2] = 255
-    return InnerMouth(pictures, np.array([[0.1, 0.5]], np.float32), np.zeros(1, np.int32))
+    return InnerMouth(pictures, np.array([[0.1, 0.5]], np.float32))
 
 
 def test_an_open_mouth_shows_the_persons_own():

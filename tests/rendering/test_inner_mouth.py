@@ -28,14 +28,13 @@ RED, BLUE = (200, 20, 20), (20, 20, 200)
 def mouth(*colors):
     pictures = np.zeros((len(colors), *TEXELS, 3), np.uint8) + np.array(colors)[:, None, None]
     lips = np.array([(0.05 + 0.1 * i, 0.5) for i in range(len(colors))], np.float32)
-    frames = 100 * np.arange(len(colors), dtype=np.int32)
-    return InnerMouth(pictures.astype(np.uint8), lips, frames)
+    return InnerMouth(pictures.astype(np.uint8), lips)
 
 
-def draw(inner_mouth, edges=EDGES, gap=0.05, frame=None):
+def draw(inner_mouth, edges=EDGES, gap=0.05):
     image = jnp.full((SIZE, SIZE, 3), 0.5)
     lips = jnp.array([gap, 0.5], jnp.float32)
-    return np.asarray(draw_inner_mouth(image, inner_mouth, jnp.asarray(edges), lips, frame))
+    return np.asarray(draw_inner_mouth(image, inner_mouth, jnp.asarray(edges), lips))
 
 
 def turned(edges, angle):
@@ -68,7 +67,7 @@ def test_the_upper_texels_are_at_the_upper_lip_however_the_head_rolls():
     pictures = np.array(two.pictures)
     pictures[:, TEXELS[0] // 2 :] = BLUE
     for angle in (-0.5, 0.5):
-        image = draw(InnerMouth(pictures, two.lips, two.frames), turned(EDGES, angle))
+        image = draw(InnerMouth(pictures, two.lips), turned(EDGES, angle))
         edges = turned(EDGES, angle)
         for place, color in ((0.25, RED), (0.75, BLUE)):
             x, y = (1 - place) * edges[2] + place * edges[6]
@@ -81,16 +80,6 @@ def test_like_lips_show_like_pictures():
         np.testing.assert_allclose(draw(both, gap=gap)[52, 48], np.array(color) / 255, atol=1e-3)
     between = draw(both, gap=0.1)[52, 48]
     np.testing.assert_allclose(between, (np.array(RED) + BLUE) / 510, atol=1e-3)
-
-
-def test_a_frame_to_train_on_is_not_shown_itself():
-    both = mouth(RED, BLUE)  # of frames 0 and 100
-    for frame, color in ((10, BLUE), (60, RED), (None, RED)):
-        number = None if frame is None else jnp.int32(frame)
-        image = draw(both, gap=0.05, frame=number)
-        np.testing.assert_allclose(image[52, 48], np.array(color) / 255, atol=1e-3)
-    alone = draw(mouth(RED), frame=jnp.int32(0))
-    np.testing.assert_allclose(alone[52, 48], np.array(RED) / 255, atol=1e-3)
 
 
 def test_shut_lips_show_nothing():
@@ -136,8 +125,6 @@ def test_files_give_back_what_they_were_given():
         ("lips", None),
         ("lips", np.zeros((3, 2), np.float32)),
         ("lips", np.full((2, 2), np.nan, np.float32)),
-        ("frames", None),
-        ("frames", np.zeros(2, np.float32)),
     ],
 )
 def test_damaged_pictures_are_refused(name, array):

@@ -5,7 +5,7 @@ import functools
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from facial_jax.attributes import EXPRESSION_SIZE, Attributes, Identity
 from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
@@ -98,16 +98,8 @@ def _rim_opacity(shape: bytes, triangles: bytes) -> Float[np.ndarray, "n 2"]:
     return rim_opacity(vertices, np.frombuffer(triangles, np.int32).reshape(-1, 3))
 
 
-def conditioning_pictures(
-    scene: Scene, attributes: Attributes, frames: Int[Array | np.ndarray, "t"] | None = None
-) -> Float[Array, "t h w 4"]:
-    """Picture and scaled eye attention map of every frame, in [0, 1].
-
-    Args:
-        scene: who is rendered.
-        attributes: of the frames.
-        frames: their numbers in the reference, to train on: see `draw_inner_mouth`.
-    """
+def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 4"]:
+    """Picture and scaled eye attention map of every frame, in [0, 1]."""
     model, between_lids = scene.face_model, None
     if scene.irises is not None:
         between_lids = eyeball_vertices(model.mean_shape, model.landmarks)
@@ -123,9 +115,7 @@ def conditioning_pictures(
     if scene.irises is not None:
         rendered = rendered.replace(image=_with_irises(scene, attributes, rendered))
     if scene.inner_mouth is not None:
-        rendered = rendered.replace(
-            image=_with_inner_mouth(scene, attributes, rendered.image, frames)
-        )
+        rendered = rendered.replace(image=_with_inner_mouth(scene, attributes, rendered.image))
     if scene.surroundings is not None:
         around = draw_surroundings(scene.surroundings, attributes.pose, scene.camera)
         rendered = rendered.replace(image=shown_before(rendered.image, rendered.mask, around))
@@ -148,21 +138,17 @@ def _with_irises(
 
 
 def _with_inner_mouth(
-    scene: Scene,
-    attributes: Attributes,
-    images: Float[Array, "t h w 3"],
-    frames: Int[Array | np.ndarray, "t"] | None,
+    scene: Scene, attributes: Attributes, images: Float[Array, "t h w 3"]
 ) -> Float[Array, "t h w 3"]:
     """The pictures with what is between the person's lips."""
     identity, expression = jnp.asarray(scene.identity.identity), jnp.asarray(attributes.expression)
     lips = inner_lips(scene.face_model, identity, expression)
     edges = _landmark_pixels(scene, attributes)[:, INNER_EDGES]
 
-    def draw(image, edges, lips, frame=None):
-        return draw_inner_mouth(image, scene.inner_mouth, edges, lips, frame)
+    def draw(image, edges, lips):
+        return draw_inner_mouth(image, scene.inner_mouth, edges, lips)
 
-    numbers = () if frames is None else (jnp.asarray(frames),)
-    return map_frames(draw, images, edges, lips, *numbers)
+    return map_frames(draw, images, edges, lips)
 
 
 def _landmark_pixels(scene: Scene, attributes: Attributes) -> Float[Array, "t 68 2"]:

@@ -195,8 +195,8 @@ def write_renders(
     )
 
     @jit
-    def render_batch(scene, attributes, numbers):
-        pictures = conditioning_pictures(scene, attributes, numbers)
+    def render_batch(scene, attributes):
+        pictures = conditioning_pictures(scene, attributes)
         regions = face_regions(scene, attributes)
         return unit_range_to_uint8(pictures), unit_range_to_uint8(regions)
 
@@ -211,8 +211,7 @@ def write_renders(
         ]
         for start in progress(range(0, n, RENDERED_AT_ONCE)):
             index = np.minimum(np.arange(start, start + RENDERED_AT_ONCE), n - 1)
-            batches = render_batch(scene, attributes[index], index.astype(np.int32))
-            for file, batch in zip(files, batches, strict=True):
+            for file, batch in zip(files, render_batch(scene, attributes[index]), strict=True):
                 file[start : start + RENDERED_AT_ONCE] = np.asarray(batch)[: n - start]
         for file in files:
             file.flush()
