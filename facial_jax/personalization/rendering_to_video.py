@@ -57,7 +57,9 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     pose = clip.pose[shown[looked_at]]
     around = video_surroundings(np.asarray(neutral), pose, np.stack(frames[looked_at]))
     identity = jax.tree.map(jnp.asarray, clip.face)
-    mouth = video_inner_mouth(model, identity, clip.attributes[shown[trained]], frames[trained])
+    # A view: long clips are not read whole.
+    begun = frames[: len(trained)]
+    mouth = video_inner_mouth(model, identity, clip.attributes[shown[trained]], begun)
     seen, gaze, eyes = clip.attributes[sorted(telling)], None, None
     if clip.gaze is not None:
         gaze = clip.gaze[sorted(telling)]

@@ -24,7 +24,6 @@ from facial_jax.rendering.inner_mouth import (
 )
 from facial_jax.rendering.sampling import sample_bilinear
 
-MAX_FRAMES = 2048
 _OPEN_DM = 0.02
 """A smaller gap shows lips and shadow only."""
 _DARK = 0.2
