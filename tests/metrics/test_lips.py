@@ -61,7 +61,7 @@ def test_the_teeth_are_where_the_built_in_face_has_them():
     front = teeth[np.abs(teeth[:, 0]) < 0.01]
     edge = front[front[:, 1].argmin()]
     inner_lip = np.asarray(model.mean_shape)[model.landmarks[62]]
-    np.testing.assert_allclose(edge - inner_lip, metric._UPPER_TEETH_EDGE, atol=0.01)
+    np.testing.assert_allclose(edge - inner_lip, metric.UPPER_TEETH_EDGE, atol=0.01)
 
 
 def test_lips_of_many_frames_are_those_of_each():
