@@ -20,9 +20,7 @@ from experiments.demo_person.person import REST_POSE
 from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import acoustic_model_hash, default_acoustic_model
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.models.facial_gan.generation import (
-    load_facial_gan,
-)
+from facial_jax.models.facial_gan.generation import load_facial_gan
 from facial_jax.models.pose_gan.generation import (
     GENERATOR_FILE,
     PoseGan,

@@ -44,7 +44,7 @@ class FacialWeights:
     gan: float = 0.1
     """ω₆, of the adversarial term."""
     lips: float = 0.0
-    """Of the gap between the lips, which the paper has no term of its own for."""
+    """Of how the lips stand (`facial_gan.lips`); the paper has no such term."""
 
 
 @flax.struct.dataclass
