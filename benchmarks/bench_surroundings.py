@@ -2,10 +2,10 @@
 
     python -m benchmarks.bench_surroundings --clips runs/tracked/*
 
-`--clips` are folders that experiments.prepare wrote. The head's shell, the background, the irises
-and the face's texture are found in the first four fifths of each clip; in the last fifth nothing
-but the attributes is known. No network is in it. Also: what a picture takes to draw, with and
-without.
+`--clips` are folders that experiments.prepare wrote. The head's shell, the background, the irises,
+the inner mouth and the face's texture are found in the first four fifths of each clip; in the last
+fifth nothing but the attributes is known. No network is in it. Also: what a picture takes to draw,
+with and without.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from facial_jax.models.rendering_to_video.conditioning import conditioning_pictu
 from facial_jax.personalization.clip import CROP, first_held_out, shown_frames
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
+from facial_jax.tracking.inner_mouth import video_inner_mouth
 from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
 from facial_jax.tracking.texture import texture_frames, video_texture
 
@@ -67,6 +68,7 @@ def run(folder: Path, size: int) -> None:
         gaze, usual = clip.gaze[telling], np.median(clip.gaze[before].mean(axis=1), axis=0)
         irises = video_irises(model, face, told, gaze, pictures_told, usual_gaze=usual)
     texture = video_texture(model, face, told, pictures_told, gaze=gaze)
+    mouth = video_inner_mouth(model, face, clip.attributes[before], frames[before])
     scenes = {
         name: make_scene(
             model,
@@ -75,6 +77,7 @@ def run(folder: Path, size: int) -> None:
             vertex_texture=texture,
             surroundings=surroundings,
             irises=irises,
+            inner_mouth=mouth,
         )
         for name, surroundings in (("with", around), ("without", None))
     }

@@ -8,13 +8,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from facial_jax.attributes import MAX_BLINK, Attributes, Identity
-from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
+from facial_jax.face.model import (
+    FaceModel,
+    face_landmarks,
+    face_shape,
+    face_texture,
+    vertex_normals,
+)
 from facial_jax.rendering.backend import backend
 from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
     clip_positions,
     pose_vertices,
+    project_to_pixels,
 )
 from facial_jax.rendering.lighting import shade
 from facial_jax.rendering.mapping import map_frames
@@ -183,3 +190,12 @@ def scale_attention(
 def network_input(rendered: RenderedFace, blink: Float[Array, "*t"]) -> Float[Array, "*t h w 4"]:
     """What the rendering-to-video network sees of each frame: image and scaled attention map."""
     return jnp.concatenate([rendered.image, scale_attention(rendered.attention, blink)], axis=-1)
+
+
+def landmark_pixels(
+    model: FaceModel, identity: Float[Array, "80"], attributes: Attributes, camera: Camera
+) -> Float[Array, "t 68 2"]:
+    """Where the 68 iBUG landmarks are seen in every frame, in pixels."""
+    shape = face_shape(model, identity, attributes.expression)
+    landmarks = face_landmarks(model, pose_vertices(shape, attributes))
+    return project_to_pixels(camera, camera_vertices(camera, landmarks))

@@ -7,13 +7,10 @@ from jaxtyping import Float, Int, UInt8
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
-from facial_jax.face.model import FaceModel, face_landmarks, face_shape
+from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
-    camera_vertices,
     pinhole_camera,
-    pose_vertices,
-    project_to_pixels,
 )
 from facial_jax.rendering.inner_mouth import (
     INNER_EDGES,
@@ -22,6 +19,7 @@ from facial_jax.rendering.inner_mouth import (
     inner_lips,
     texel_pixels,
 )
+from facial_jax.rendering.render import landmark_pixels
 from facial_jax.rendering.sampling import sample_bilinear
 
 _OPEN_DM = 0.02
@@ -79,12 +77,10 @@ def apart(points: Float[np.ndarray, "n d"], count: int) -> Int[np.ndarray, "k"]:
 def _between(model, identity, attributes, frames):
     """What is between the lips, 0 to 255, in the shape of pictures, (t, 16, 32, 3)."""
     camera = pinhole_camera(frames.shape[1:3])
-    shape = face_shape(model, identity.identity, attributes.expression)
-    points = face_landmarks(model, pose_vertices(shape, attributes))[:, INNER_EDGES]
-    edges = project_to_pixels(camera, camera_vertices(camera, points))
+    pixels = landmark_pixels(model, identity.identity, attributes, camera)
 
     def one(frame, edges):
         # Pixels' centres lie at +0.5.
         return sample_bilinear(frame, texel_pixels(edges) - 0.5)
 
-    return jax.vmap(one)(jnp.asarray(frames), edges)
+    return jax.vmap(one)(jnp.asarray(frames), pixels[:, INNER_EDGES])

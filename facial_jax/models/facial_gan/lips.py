@@ -53,8 +53,8 @@ def lip_places(face_model: FaceModel, statistics: AttributeStatistics) -> LipPla
     basis = np.asarray(face_model.expression_basis)[landmarks]
     neutral = np.asarray(face_model.mean_shape)[landmarks]
     lower, upper = basis[LOWER_INNER], basis[UPPER_INNER]
-    right, left = (basis[corner] for corner in CORNERS)
-    per_unit = [upper[1] - lower[1], left[0] - right[0], lower[1], lower[2]]
+    left, right = (basis[corner] for corner in CORNERS)
+    per_unit = [upper[1] - lower[1], right[0] - left[0], lower[1], lower[2]]
     per_unit = np.stack(per_unit, axis=-1) / WIDE_DM
     teeth = neutral[UPPER_INNER] + np.array(UPPER_TEETH_EDGE)
     at_rest = np.append([0.0, 0.0], (neutral[LOWER_INNER] - teeth)[1:] / WIDE_DM)

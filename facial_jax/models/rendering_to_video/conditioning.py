@@ -9,14 +9,11 @@ from jaxtyping import Array, Float
 
 from facial_jax.attributes import EXPRESSION_SIZE, Attributes, Identity
 from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
-from facial_jax.face.model import FaceModel, face_landmarks, face_shape, person_face_model
+from facial_jax.face.model import FaceModel, face_shape, person_face_model
 from facial_jax.face.rim import rim_opacity
 from facial_jax.rendering.camera import (
     Camera,
-    camera_vertices,
     pinhole_camera,
-    pose_vertices,
-    project_to_pixels,
 )
 from facial_jax.rendering.inner_mouth import (
     INNER_EDGES,
@@ -26,7 +23,7 @@ from facial_jax.rendering.inner_mouth import (
 )
 from facial_jax.rendering.irises import Irises, draw_irises
 from facial_jax.rendering.mapping import map_frames
-from facial_jax.rendering.render import RenderedFace, network_input, render
+from facial_jax.rendering.render import RenderedFace, landmark_pixels, network_input, render
 from facial_jax.rendering.surroundings import (
     Surroundings,
     check_surroundings,
@@ -143,7 +140,8 @@ def _with_inner_mouth(
     """The pictures with what is between the person's lips."""
     identity, expression = jnp.asarray(scene.identity.identity), jnp.asarray(attributes.expression)
     lips = inner_lips(scene.face_model, identity, expression)
-    edges = _landmark_pixels(scene, attributes)[:, INNER_EDGES]
+    pixels = landmark_pixels(scene.face_model, identity, attributes, scene.camera)
+    edges = pixels[:, INNER_EDGES]
 
     def draw(image, edges, lips):
         return draw_inner_mouth(image, scene.inner_mouth, edges, lips)
@@ -151,16 +149,10 @@ def _with_inner_mouth(
     return map_frames(draw, images, edges, lips)
 
 
-def _landmark_pixels(scene: Scene, attributes: Attributes) -> Float[Array, "t 68 2"]:
-    model, camera = scene.face_model, scene.camera
-    shape = face_shape(model, scene.identity.identity, attributes.expression)
-    landmarks = face_landmarks(model, pose_vertices(shape, attributes))
-    return project_to_pixels(camera, camera_vertices(camera, landmarks))
-
-
 def face_regions(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 2"]:
     """How much each pixel of every frame belongs to the mouth, and to the eyes, in [0, 1]."""
-    pixels = _landmark_pixels(scene, attributes)
+    identity = scene.identity.identity
+    pixels = landmark_pixels(scene.face_model, identity, attributes, scene.camera)
     mouth = blob(pixels[:, 48:68], scene.size)
     eyes = blob(pixels[:, 36:42], scene.size) + blob(pixels[:, 42:48], scene.size)
     return jnp.stack([mouth, jnp.minimum(eyes, 1.0)], axis=-1)
