@@ -105,7 +105,7 @@ def training_loops(settings: Settings) -> Iterator[Row]:
     """Training loops beside their steps alone."""
     from benchmarks import bench_training_loop as bench
 
-    seconds = 3.0 if settings.quick else 8.0
+    seconds = 1.0 if settings.quick else 4.0
     yield from bench.rows(bench.Arguments("small" if settings.on_cpu else "paper", seconds))
 
 

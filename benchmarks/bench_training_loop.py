@@ -4,12 +4,14 @@
     python -m benchmarks.bench_training_loop --preset paper
 
 Each loop is what its script runs, on data of noise: batches, step, `run_steps`, progress bar and
-TensorBoard's files, but without checkpoints and validations. Prints steps per second of both, and
-the loop's as a share of the step's. `paper` is the published sizes, for a GPU: batch 1 at 512×512
+TensorBoard's files, but without checkpoints and validations. The two are timed in turns, since
+others may use the machine, too. Prints steps per second of both, and the median of the loop's share
+of the step's. `paper` is the published sizes, for a GPU: batch 1 at 512×512
 in bfloat16, and batch 64 of FACIAL-GAN; about a minute with compilation.
 """
 
 import dataclasses
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -37,14 +39,16 @@ from facial_jax.training.progress import training_progress
 from facial_jax.training.step import compiled_step, initial_state
 from facial_jax.training.task import Task
 
+TURNS = 3
+
 
 @dataclass(frozen=True)
 class Arguments:
     """Times both training loops beside their step alone."""
 
     preset: Literal["small", "paper"] = "small"
-    seconds: float = 8.0
-    """About how long each is timed, at least 10 steps."""
+    seconds: float = 4.0
+    """About how long each is timed in every turn, at least 10 steps."""
 
 
 def tasks(preset: str) -> Iterable[tuple[str, Callable[[], Task]]]:
@@ -101,8 +105,10 @@ def step_count(step_s: float, seconds: float) -> int:
     return max(10, round(seconds / step_s))
 
 
-def loop_seconds(task: Task, step: Callable, state: Any, batches: Batches, count: int) -> float:
-    """How long a step takes in the loop, over about the last `count` of its steps.
+def loop_seconds(
+    task: Task, step: Callable, state: Any, batches: Batches, count: int
+) -> tuple[Any, float]:
+    """The state after some steps in the loop, and how long a step took in its last `count` or so.
 
     The first ones, in which batches begin to be made, are not counted.
     """
@@ -117,7 +123,7 @@ def loop_seconds(task: Task, step: Callable, state: Any, batches: Batches, count
             progress.losses(done, losses)
             times[done] = time.perf_counter()  # when this step's losses were known
 
-        run_steps(
+        state = run_steps(
             step,
             state,
             batches.between(0, last),
@@ -131,7 +137,7 @@ def loop_seconds(task: Task, step: Callable, state: Any, batches: Batches, count
             validate=lambda done, state: None,
             validate_every=last,
         )
-    return (times[last] - times[SHOW_EVERY]) / (last - SHOW_EVERY)
+    return state, (times[last] - times[SHOW_EVERY]) / (last - SHOW_EVERY)
 
 
 def rows(arguments: Arguments) -> Iterator[Row]:
@@ -141,11 +147,16 @@ def rows(arguments: Arguments) -> Iterator[Row]:
         task = make()
         batches, step = task.batches(mesh), compiled_step(task, mesh)
         state = replicate(initial_state(task, batches.row()), mesh)
-        state, step_s = step_seconds(step, state, batches, arguments.seconds)
-        yield Row(f"{name}, step alone", step_s)
-        count = step_count(step_s, arguments.seconds)
-        loop_s = loop_seconds(task, step, state, batches, count)
-        yield Row(f"{name}, in the loop ({step_s / loop_s:.2f} of it)", loop_s)
+        alone, looped = [], []
+        for _ in range(TURNS):
+            state, step_s = step_seconds(step, state, batches, arguments.seconds)
+            count = step_count(step_s, arguments.seconds)
+            state, loop_s = loop_seconds(task, step, state, batches, count)
+            alone.append(step_s)
+            looped.append(loop_s)
+        share = statistics.median(a / b for a, b in zip(alone, looped, strict=True))
+        yield Row(f"{name}, step alone", statistics.median(alone))
+        yield Row(f"{name}, in the loop ({share:.2f} of it)", statistics.median(looped))
 
 
 if __name__ == "__main__":
