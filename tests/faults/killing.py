@@ -30,6 +30,8 @@ _context.set_forkserver_preload(["tests.faults.scenarios"])
 
 def _in_child(name: str, folder: Path, moment: int, results: Path) -> None:
     """Runs a scenario, and writes its result and how much it did; or dies at a moment."""
+    import jax
+
     from tests.faults.scenarios import SCENARIOS
 
     count = 0
@@ -44,7 +46,7 @@ def _in_child(name: str, folder: Path, moment: int, results: Path) -> None:
             if count == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    jax.config.update("jax_platforms", "cpu")  # the variable was read when the fork server began
     sys.addaudithook(watch)
     scenario = SCENARIOS[name]
     scenario.check(folder)

@@ -42,6 +42,8 @@ def test_a_full_disk_is_said_with_the_files_name_and_leaves_the_old_one(tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
+# (for a GPU, XLA writes files of its own)
+@pytest.mark.usefixtures("on_a_cpu")
 def test_a_training_on_a_full_disk_says_so_and_goes_on_later(tmp_path):
     with full_disk(600), pytest.raises((OSError, ValueError), match="File too large"):
         train(tmp_path / "run")

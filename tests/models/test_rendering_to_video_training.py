@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -561,16 +562,19 @@ def test_a_run_leaves_the_network_previews_and_a_log(trained):
 def test_a_killed_run_ends_with_the_same_bits(trained, tmp_path):
     write_reference(tmp_path)
     module = f"from {__name__} import train; train({str(tmp_path)!r})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", module],
-        cwd=Path(__file__).resolve().parents[2],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    said = tmp_path / "said.txt"
+    with said.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", module],
+            cwd=Path(__file__).resolve().parents[2],
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
     deadline = time.monotonic() + 300
     while not (tmp_path / "work" / "checkpoints" / "4").exists():
         assert time.monotonic() < deadline
-        assert process.poll() is None
+        assert process.poll() is None, said.read_text()[-3000:]
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
