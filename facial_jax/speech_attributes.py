@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from facial_jax.attributes import Attributes
+from facial_jax.attributes import Attributes, unpack_attributes
 from facial_jax.audio.acoustic import GIVEN, PHONEMES, load_acoustic_model
 from facial_jax.audio.features import given_features
 from facial_jax.audio.features import speech_features as speech_features_of
@@ -20,6 +20,7 @@ from facial_jax.audio.known_phones import KnownPhone
 from facial_jax.audio.phonemes import KnownPhonesModel
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.editing import gaussian_filter
+from facial_jax.face.lips import keep_lips_apart
 from facial_jax.frame_rate import FrameRate, count_frames, parse_frame_rate, resample_frames
 from facial_jax.models.facial_gan.generation import blink_when_due, generate_attributes
 from facial_jax.models.facial_gan.takes import generate_take
@@ -75,6 +76,9 @@ def attributes_from_speech(
     attributes = _by_facial_gan(subject, features, draw, progress)
     if method == "pose_gan":
         attributes = _with_pose_gan(subject, features, attributes, draw, progress)
+    std = unpack_attributes(np.asarray(subject.facial_gan.statistics.std)).expression
+    expression = keep_lips_apart(subject.face_model, attributes.expression, std)
+    attributes = attributes.replace(expression=expression)
     count = count_frames(source.duration, fps)
     return jax.tree.map(lambda x: resample_frames(x, subject.fps, fps, count), attributes)
 

@@ -14,6 +14,7 @@ import flax.struct
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from facial_jax.face.lips import LOWER_INNER, UPPER_INNER
 from facial_jax.face.model import FaceModel
 
 CLOSED_GAP = 0.15
@@ -24,8 +25,7 @@ NEARBY_FRAMES = 1
 """Number of frames before and after a phone's middle that count with it."""
 MAX_LAG_FRAMES = 3
 
-UPPER_INNER, LOWER_INNER = 62, 66  # the lips' inner edges, in iBUG's order
-CORNERS = (48, 54)
+CORNERS = (48, 54)  # the mouth's among the landmarks, in iBUG's order
 # From the upper lip's inner edge at rest to the edge of the incisors, in decimetres: where the
 # built-in face model has them. Teeth have no landmark.
 UPPER_TEETH_EDGE = (0.0, -0.03, -0.067)

@@ -8,7 +8,7 @@ import numpy as np
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.data.clips import Clip, ClipSource
 from facial_jax.data.windows import subject_statistics
-from facial_jax.models.facial_gan.calibration import calibrate_movement
+from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.facial_gan.generation import (
     FacialGan,
     generate_attributes,
@@ -18,9 +18,10 @@ from facial_jax.models.facial_gan.generation import (
 from facial_jax.models.facial_gan.habits import learn_habits
 from facial_jax.models.facial_gan.initialization import load_networks
 from facial_jax.models.facial_gan.task import train_facial_gan
+from facial_jax.personalization.articulation import personal_articulation
 from facial_jax.personalization.clip import part_of
 from facial_jax.personalization.config import PersonalizationConfig
-from facial_jax.subject import FACIAL_GAN
+from facial_jax.subject import FACE_MODELS, FACIAL_GAN
 
 PERSONAL = "personal"
 """The folder of the fine-tuned network with the person's habits, in that of the run."""
@@ -59,6 +60,7 @@ def fine_tune(
         validation,
         statistics,
         folder,
+        face_model=FACE_MODELS[config.face_model](),
         progress=progress,
     )
     model = learn_habits(model, clips, speech)
@@ -78,15 +80,18 @@ def save_fine_tuned(
 
 
 def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> Clip:
-    """The clip with the expressions that the general network makes of its speech.
+    """The clip with the expressions that the general network makes of its speech, as the person
+    makes them (`personal_articulation`).
 
-    What a tracker sees of lips is noisy: seconds of it tell how far a person's mouth moves, but a
-    network that learns from it when, forgets much of what it knew of articulation. So the mouth
-    keeps the general network's articulation, moved as far as the person's.
+    A network that learns from what a tracker sees when lips move, forgets much of what it knew of
+    articulation.
     """
     (statistics,) = subject_statistics(clips).values()
-    model = load_facial_gan(config.general)
-    model = model.replace(statistics=statistics, initial_state=statistics.mean)
-    model = calibrate_movement(model, [clips[0].features])
-    general = generate_attributes(model, clips[0].features)
-    return dataclasses.replace(clips[0], expression=np.asarray(general.expression))
+    general = load_facial_gan(config.general)
+    own = general.replace(statistics=statistics, initial_state=statistics.mean)
+    generated = [
+        np.asarray(generate_attributes(model, clips[0].features).expression)
+        for model in (general, own)
+    ]
+    expression = personal_articulation(procedural_face_model(), clips[0].expression, *generated)
+    return dataclasses.replace(clips[0], expression=expression)

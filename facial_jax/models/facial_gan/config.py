@@ -66,7 +66,7 @@ PERSONALIZATION = FacialGanTrainingConfig(
     batch=16,
     epochs=10.0,
     # As the bundled general network was trained.
-    weights=FacialWeights(initial_state=100.0),
+    weights=FacialWeights(initial_state=100.0, lips=400.0),
     perturbation=Perturbation(),
     checkpoint_steps=100,
 )

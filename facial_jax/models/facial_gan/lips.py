@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import AttributeStatistics, unpack_attributes
+from facial_jax.face.lips import LOWER_INNER, UPPER_INNER
 from facial_jax.face.model import FaceModel
-from facial_jax.metrics.lips import CLOSED_GAP, CORNERS, LOWER_INNER, UPPER_INNER, UPPER_TEETH_EDGE
+from facial_jax.metrics.lips import CLOSED_GAP, CORNERS, UPPER_TEETH_EDGE
 
 WIDE_DM = 0.125
 """A wide opening of the built-in face model's mouth in speech."""

@@ -1,0 +1,53 @@
+"""A person's own articulation: where lips go as the general network hears it, by their own means.
+
+What a tracker sees of lips is noisy: seconds of it do not tell which sound moves them how, but do
+tell how this person opens, widens and tucks them. So a regression on the person's frames finds the
+expressions that go with each place of the lips, and the general network tells the place. How lips
+stand is linear in the coefficients, so the lips stand exactly where they are told to. (The paper
+learns all of it from the clip.)
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from facial_jax.attributes import ATTRIBUTE_SIZE, AttributeStatistics
+from facial_jax.face.model import FaceModel
+from facial_jax.models.facial_gan.lips import lip_places
+
+OPENINGS = 0.7, 1.4
+"""By how much less and more the person's lips part than the general network's, at most."""
+SPREADS = 0.5, 1.5
+"""The same for what else they do."""
+_GAP = 0
+
+
+def personal_articulation(
+    face_model: FaceModel,
+    tracked: Float[np.ndarray, "t 64"],
+    general: Float[np.ndarray, "t 64"],
+    others: Float[np.ndarray, "t 64"],
+) -> Float[np.ndarray, "t 64"]:
+    """The general network's articulation as the person makes it.
+
+    Lips that meet keep meeting, and their gap is the person's on average; width and place of the
+    lower lip have the person's mean, and deviate from it as widely.
+
+    Args:
+        face_model: of all coefficients.
+        tracked: the person's expressions.
+        general: the general network's for the same speech, in its own units.
+        others: what the expressions are that do not move the lips.
+    """
+    same = AttributeStatistics(
+        mean=np.zeros(ATTRIBUTE_SIZE, np.float32), std=np.ones(ATTRIBUTE_SIZE, np.float32)
+    )
+    places = lip_places(face_model, same)
+    own, heard = (np.asarray(places(x), np.float64) for x in (tracked, general))
+    spread = np.clip(own.std(axis=0) / np.maximum(heard.std(axis=0), 1e-6), *SPREADS)
+    wanted = own.mean(axis=0) + spread * (heard - heard.mean(axis=0))
+    opening = np.clip(own[:, _GAP].mean() / max(heard[:, _GAP].mean(), 1e-6), *OPENINGS)
+    wanted[:, _GAP] = opening * heard[:, _GAP]
+    known, told = (np.c_[np.ones(len(x)), x] for x in (own, wanted))
+    means, *_ = np.linalg.lstsq(known, np.asarray(tracked, np.float64))
+    moves_lips = np.any(np.abs(np.asarray(places.of_expression)) > 1e-3, axis=1)
+    return np.where(moves_lips, told @ means, others).astype(np.float32)

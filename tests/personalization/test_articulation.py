@@ -1,0 +1,52 @@
+import numpy as np
+
+from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.metrics.lips import face_lips
+from facial_jax.personalization.articulation import OPENINGS, personal_articulation
+
+MODEL = procedural_face_model()
+NOBODY = np.zeros(80, np.float32)
+MOUTH = [
+    EXPRESSION_NAMES.index(n) for n in ("jaw_open", "lip_round", "lip_spread", "lower_lip_tuck")
+]
+BROW, PART = (EXPRESSION_NAMES.index(n) for n in ("brow_lower", "mouth_close"))
+
+
+def general(frames=300, seed=0):
+    """A mouth that opens and shuts by the jaw; its lips meet every now and then."""
+    rng = np.random.default_rng(seed)
+    expression = np.zeros((frames, 64), np.float32)
+    expression[:, MOUTH] = np.abs(rng.standard_normal((frames, len(MOUTH)))) * 0.2
+    expression[::7] = 0
+    return expression
+
+
+def tracked(frames=300, seed=1):
+    """A person who parts the lips with hardly any jaw."""
+    rng = np.random.default_rng(seed)
+    expression = 0.02 * rng.standard_normal((frames, 64)).astype(np.float32)
+    expression[:, MOUTH] += np.abs(rng.standard_normal((frames, len(MOUTH)))) * 0.05
+    expression[:, PART] -= np.abs(rng.standard_normal(frames)) * 0.3
+    return expression.astype(np.float32)
+
+
+def test_the_lips_stand_where_the_general_network_puts_them_as_wide_as_the_persons():
+    made = personal_articulation(MODEL, tracked(), general(), np.zeros((300, 64), np.float32))
+    told, own, got = (face_lips(MODEL, NOBODY, x).gap for x in (general(), tracked(), made))
+    opening = np.clip(own.mean() / told.mean(), *OPENINGS)
+    np.testing.assert_allclose(got, opening * told, atol=2e-5)
+    assert np.all(np.abs(got[::7]) < 2e-5)  # meeting lips meet
+
+
+def test_they_get_there_by_the_persons_own_means():
+    person = tracked()
+    made = personal_articulation(MODEL, person, general(), np.zeros((300, 64), np.float32))
+    jaw = MOUTH[0]
+    assert made[:, PART].std() > 3 * made[:, jaw].std()
+    assert general()[:, jaw].std() > 3 * general()[:, PART].std()
+
+
+def test_what_does_not_move_the_lips_is_as_given():
+    others = np.random.default_rng(2).standard_normal((300, 64)).astype(np.float32)
+    made = personal_articulation(MODEL, tracked(), general(), others)
+    np.testing.assert_array_equal(made[:, BROW], others[:, BROW])
