@@ -20,6 +20,7 @@ import numpy as np
 from facial_jax.attributes import Attributes
 from facial_jax.data.clips import Clip, ClipSource
 from facial_jax.data.windows import subject_statistics
+from facial_jax.face.procedural import procedural_face_model
 from facial_jax.metrics.motion import blink_statistics, pose_spread
 from facial_jax.metrics.recognition import recognize, train_recognizer
 from facial_jax.models.facial_gan.config import FacialGanTrainingConfig
@@ -125,6 +126,7 @@ def fine_tune(
         others,
         subject_statistics(clips),
         work,
+        face_model=procedural_face_model(),
     )
     return model, learn_habits(model, clips, others)
 
