@@ -8,7 +8,7 @@ learns all of it from the clip.)
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from facial_jax.attributes import ATTRIBUTE_SIZE, AttributeStatistics
 from facial_jax.face.model import FaceModel
@@ -26,6 +26,7 @@ def personal_articulation(
     tracked: Float[np.ndarray, "t 64"],
     general: Float[np.ndarray, "t 64"],
     others: Float[np.ndarray, "t 64"],
+    seen: Bool[np.ndarray, "t"],
 ) -> Float[np.ndarray, "t 64"]:
     """The general network's articulation as the person makes it.
 
@@ -37,17 +38,20 @@ def personal_articulation(
         tracked: the person's expressions.
         general: the general network's for the same speech, in its own units.
         others: what the expressions are that do not move the lips.
+        seen: the frames in which the person was; of the others `tracked` says nothing.
     """
     same = AttributeStatistics(
         mean=np.zeros(ATTRIBUTE_SIZE, np.float32), std=np.ones(ATTRIBUTE_SIZE, np.float32)
     )
     places = lip_places(face_model, same)
+    tracked = np.asarray(tracked[seen], np.float64)
     own, heard = (np.asarray(places(x), np.float64) for x in (tracked, general))
-    spread = np.clip(own.std(axis=0) / np.maximum(heard.std(axis=0), 1e-6), *SPREADS)
-    wanted = own.mean(axis=0) + spread * (heard - heard.mean(axis=0))
-    opening = np.clip(own[:, _GAP].mean() / max(heard[:, _GAP].mean(), 1e-6), *OPENINGS)
+    mean, deviation = heard[seen].mean(axis=0), heard[seen].std(axis=0)
+    spread = np.clip(own.std(axis=0) / np.maximum(deviation, 1e-6), *SPREADS)
+    wanted = own.mean(axis=0) + spread * (heard - mean)
+    opening = np.clip(own[:, _GAP].mean() / max(mean[_GAP], 1e-6), *OPENINGS)
     wanted[:, _GAP] = opening * heard[:, _GAP]
     known, told = (np.c_[np.ones(len(x)), x] for x in (own, wanted))
-    means, *_ = np.linalg.lstsq(known, np.asarray(tracked, np.float64))
+    means, *_ = np.linalg.lstsq(known, tracked)
     moves_lips = np.any(np.abs(np.asarray(places.of_expression)) > 1e-3, axis=1)
     return np.where(moves_lips, told @ means, others).astype(np.float32)

@@ -93,5 +93,7 @@ def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> Clip
         np.asarray(generate_attributes(model, clips[0].features).expression)
         for model in (general, own)
     ]
-    expression = personal_articulation(procedural_face_model(), clips[0].expression, *generated)
+    expression = personal_articulation(
+        procedural_face_model(), clips[0].expression, *generated, clips[0].valid
+    )
     return dataclasses.replace(clips[0], expression=expression)

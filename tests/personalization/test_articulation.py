@@ -6,6 +6,7 @@ from facial_jax.personalization.articulation import OPENINGS, personal_articulat
 
 MODEL = procedural_face_model()
 NOBODY = np.zeros(80, np.float32)
+NOTHING, ALWAYS = np.zeros((300, 64), np.float32), np.ones(300, bool)
 MOUTH = [
     EXPRESSION_NAMES.index(n) for n in ("jaw_open", "lip_round", "lip_spread", "lower_lip_tuck")
 ]
@@ -31,7 +32,7 @@ def tracked(frames=300, seed=1):
 
 
 def test_the_lips_stand_where_the_general_network_puts_them_as_wide_as_the_persons():
-    made = personal_articulation(MODEL, tracked(), general(), np.zeros((300, 64), np.float32))
+    made = personal_articulation(MODEL, tracked(), general(), NOTHING, ALWAYS)
     told, own, got = (face_lips(MODEL, NOBODY, x).gap for x in (general(), tracked(), made))
     opening = np.clip(own.mean() / told.mean(), *OPENINGS)
     np.testing.assert_allclose(got, opening * told, atol=2e-5)
@@ -40,7 +41,7 @@ def test_the_lips_stand_where_the_general_network_puts_them_as_wide_as_the_perso
 
 def test_they_get_there_by_the_persons_own_means():
     person = tracked()
-    made = personal_articulation(MODEL, person, general(), np.zeros((300, 64), np.float32))
+    made = personal_articulation(MODEL, person, general(), NOTHING, ALWAYS)
     jaw = MOUTH[0]
     assert made[:, PART].std() > 3 * made[:, jaw].std()
     assert general()[:, jaw].std() > 3 * general()[:, PART].std()
@@ -48,5 +49,20 @@ def test_they_get_there_by_the_persons_own_means():
 
 def test_what_does_not_move_the_lips_is_as_given():
     others = np.random.default_rng(2).standard_normal((300, 64)).astype(np.float32)
-    made = personal_articulation(MODEL, tracked(), general(), others)
+    made = personal_articulation(MODEL, tracked(), general(), others, ALWAYS)
     np.testing.assert_array_equal(made[:, BROW], others[:, BROW])
+
+
+def test_frames_without_the_person_teach_nothing():
+    seen = np.arange(300) >= 40
+    person = tracked()
+    person[~seen] = 7.0
+    made, without = (
+        personal_articulation(MODEL, *rows)
+        for rows in (
+            (person, general(), NOTHING, seen),
+            (person[seen], general()[seen], NOTHING[seen], seen[seen]),
+        )
+    )
+    np.testing.assert_allclose(made[seen], without, atol=1e-5)
+    assert np.abs(made).max() < 2
