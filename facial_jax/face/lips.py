@@ -11,6 +11,13 @@ PRESSED_DM = 0.02
 """Pressed lips give way by so much, in decimetres: less is not seen."""
 
 
+def gap_of_expression(model: FaceModel) -> Float[np.ndarray, "64"]:
+    """How much each coefficient parts the lips' inner edges, in decimetres."""
+    landmarks = np.asarray(model.landmarks)[[UPPER_INNER, LOWER_INNER]]
+    upper, lower = np.asarray(model.expression_basis)[landmarks, 1]
+    return upper - lower
+
+
 def keep_lips_apart(
     model: FaceModel,
     expression: Float[Array | np.ndarray, "t 64"],
@@ -29,11 +36,7 @@ def keep_lips_apart(
         std: the person's standard deviation of each coefficient.
     """
     expression = np.asarray(expression)
-    upper, lower = (
-        np.asarray(model.expression_basis[model.landmarks[place], 1])
-        for place in (UPPER_INNER, LOWER_INNER)
-    )
-    of_gap, variance = upper - lower, np.square(np.asarray(std))
+    of_gap, variance = gap_of_expression(model), np.square(np.asarray(std))
     opening = variance * of_gap / max(float(of_gap @ (variance * of_gap)), 1e-12)
     missing = np.maximum(-PRESSED_DM - expression @ of_gap, 0)
     return expression + missing[:, None] * opening

@@ -66,8 +66,8 @@ PERSONALIZATION = FacialGanTrainingConfig(
     batch=16,
     epochs=10.0,
     # As the bundled general network was trained.
-    weights=FacialWeights(initial_state=100.0, lips=400.0),
-    perturbation=Perturbation(),
+    weights=DEMO.weights,
+    perturbation=DEMO.perturbation,
     checkpoint_steps=100,
 )
 """How a general network is fine-tuned on one person (Sec. 5.1)."""

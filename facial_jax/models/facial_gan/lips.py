@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.attributes import AttributeStatistics, unpack_attributes
-from facial_jax.face.lips import LOWER_INNER, UPPER_INNER
+from facial_jax.face.lips import LOWER_INNER, UPPER_INNER, gap_of_expression
 from facial_jax.face.model import FaceModel
 from facial_jax.metrics.lips import CLOSED_GAP, CORNERS, UPPER_TEETH_EDGE
 
@@ -53,9 +53,9 @@ def lip_places(face_model: FaceModel, statistics: AttributeStatistics) -> LipPla
     landmarks = np.asarray(face_model.landmarks)
     basis = np.asarray(face_model.expression_basis)[landmarks]
     neutral = np.asarray(face_model.mean_shape)[landmarks]
-    lower, upper = basis[LOWER_INNER], basis[UPPER_INNER]
+    lower = basis[LOWER_INNER]
     left, right = (basis[corner] for corner in CORNERS)
-    per_unit = [upper[1] - lower[1], right[0] - left[0], lower[1], lower[2]]
+    per_unit = [gap_of_expression(face_model), right[0] - left[0], lower[1], lower[2]]
     per_unit = np.stack(per_unit, axis=-1) / WIDE_DM
     teeth = neutral[UPPER_INNER] + np.array(UPPER_TEETH_EDGE)
     at_rest = np.append([0.0, 0.0], (neutral[LOWER_INNER] - teeth)[1:] / WIDE_DM)
