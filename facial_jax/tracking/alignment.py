@@ -82,8 +82,7 @@ def align(
 ) -> Float[np.ndarray, "t 70"]:
     """Pose and expression of every frame, aligned with its picture.
 
-    The frames are read twice: those that tell the texture, then all. Memory grows by half a
-    kilobyte a frame.
+    The frames are read twice: those that tell the texture, then all.
 
     Args:
         model: the face model.
@@ -138,19 +137,25 @@ def smooth_as_known(
         information: the measurements' inverse covariances.
         deviation: usual second differences.
     """
-    from scipy.sparse import block_diag, diags, eye, kron  # takes long to import
-    from scipy.sparse.linalg import splu
+    from scipy.linalg import solveh_banded  # takes long to import
 
     count, n = values.shape
     if count < 3:
         return values
-    second = diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(count - 2, count))
-    system = block_diag(list(information.astype(np.float64))) + kron(
-        second.T @ second, diags(1 / np.asarray(deviation, np.float64) ** 2)
-    )
-    system = system + 1e-9 * eye(count * n)
-    known = np.einsum("tij,tj->ti", information.astype(np.float64), values.astype(np.float64))
-    return splu(system.tocsc()).solve(known.reshape(-1)).reshape(count, n).astype(np.float32)
+    information = information.astype(np.float64)
+    # banded[d, k] is entry (k + d, k) of the system, k counting through frames and components.
+    banded = np.zeros((2 * n + 1, count, n))
+    for i in range(n):
+        for j in range(i, n):
+            banded[j - i, :, i] += information[:, j, i]
+    second = (1.0, -2.0, 1.0)
+    for i, of_i in enumerate(second):
+        for j, of_j in enumerate(second[i:]):
+            banded[j * n, i : i + count - 2] += of_i * of_j / np.square(deviation)
+    banded[0] += 1e-9
+    known = np.einsum("tij,tj->ti", information, values.astype(np.float64))
+    smooth = solveh_banded(banded.reshape(2 * n + 1, -1), known.reshape(-1), lower=True)
+    return smooth.reshape(count, n).astype(np.float32)
 
 
 def _texture(model, person, parameters, blink, frames):
