@@ -5,6 +5,7 @@ memory goes with it, and stopping it stops the work, which the next run goes on 
 """
 
 import html
+import io
 import os
 import re
 import subprocess
@@ -56,11 +57,11 @@ def personalize(
         raise ValueError(f"name: expected letters, digits, - and _, at most 40, got {name!r}")
     command = [*PROGRAM, "--subject", name, "--video", str(video)]
     command += ["--output", str(subjects / name), "--work-dir", str(work / name)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # As it is: in text mode Python takes the returns that write over a bar for new lines.
+    output = io.TextIOWrapper(process.stdout, encoding="utf-8", errors="replace", newline="")
     terminal = _Terminal()
-    reader = threading.Thread(target=terminal.read, args=(process.stdout,), daemon=True)
+    reader = threading.Thread(target=terminal.read, args=(output,), daemon=True)
     reader.start()
     try:
         shown = None

@@ -109,6 +109,7 @@ def test_clicks_personalize_with_progress_previews_and_a_report(page, browser, t
     progress = window.get_by_label("Progress").element_handle()
     window.wait_for_function("e => e.value.includes('training: 2 of 3')", arg=progress)
     window.frame_locator("iframe[title=report]").get_by_text("What was learnt").wait_for()
+    assert "training: 1 of 3" not in progress.evaluate("e => e.value")  # it was written over
     assert panel.locator("img").count() >= 1
     assert (subjects / "anna" / "report.html").is_file()
 
