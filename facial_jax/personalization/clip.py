@@ -4,16 +4,22 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from tqdm.auto import tqdm
 
+from facial_jax.attributes import EXPRESSION_SIZE, Identity
 from facial_jax.data.clips import Clip, ClipSource, clip_part, clips_in_memory
 from facial_jax.data.windows import MIN_FRAMES
-from facial_jax.full_frame import save_full_frame_reference
+from facial_jax.face.model import face_shape
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.full_frame import reference_length, save_full_frame_reference
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.tracking import track
 from facial_jax.tracking.clip import check_sound, write_tracked
 from facial_jax.tracking.frames import open_frames
+from facial_jax.tracking.whole_background import video_background
 
 HELD_OUT = 0.2
 """The last part of the clip that is only measured."""
@@ -52,13 +58,22 @@ def track_video(
     )
     say(checked.text())
     crop = tracked.crop
+    count = reference_length(len(tracked), tracked.fps)
     save_full_frame_reference(
         output / "clip",
         tracked.video.read(start=tracked.start, stop=tracked.start + len(tracked)),
         fps=tracked.fps,
         crop=(crop.left, crop.top, crop.side),
         pose=tracked.attributes.pose,
+        background=video_background(tracked, neutral_shape(tracked.identity), count=count),
     )
+
+
+def neutral_shape(identity: Identity) -> Float[np.ndarray, "n 3"]:
+    """The person's face without expression, decimetres."""
+    still = jnp.zeros(EXPRESSION_SIZE)
+    shape = face_shape(procedural_face_model(), jnp.asarray(identity.identity), still)
+    return np.asarray(shape)
 
 
 def first_held_out(clip: Clip) -> int:

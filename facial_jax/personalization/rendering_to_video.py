@@ -8,15 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from facial_jax.attributes import EXPRESSION_SIZE
 from facial_jax.data.clips import Clip
-from facial_jax.face.model import face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
 from facial_jax.gaze import Eyes, gaze_habits
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
 from facial_jax.models.rendering_to_video.reference import save_parts
-from facial_jax.personalization.clip import CROP, shown_frames
+from facial_jax.personalization.clip import CROP, neutral_shape, shown_frames
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
@@ -53,9 +51,8 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     trained = np.flatnonzero(shown < first)
     looked_at = trained[surroundings_frames(len(trained))]
     model = procedural_face_model()
-    neutral = face_shape(model, jnp.asarray(clip.identity), jnp.zeros(EXPRESSION_SIZE))
     pose = clip.pose[shown[looked_at]]
-    around = video_surroundings(np.asarray(neutral), pose, np.stack(frames[looked_at]))
+    around = video_surroundings(neutral_shape(clip.face), pose, np.stack(frames[looked_at]))
     identity = jax.tree.map(jnp.asarray, clip.face)
     # A view: long clips are not read whole.
     begun = frames[: len(trained)]

@@ -49,11 +49,11 @@ def shell_height(
     y: Float[Array, "*b"],
 ) -> Float[Array, "*b"]:
     """z of the shell at these x and y, head space, decimetres; beyond its edge that of the edge."""
-    place = _grid_place(jnp.stack([x, y], axis=-1), extent, height.shape)
+    place = grid_place(jnp.stack([x, y], axis=-1), extent, height.shape)
     return sample_bilinear(height[..., None], place)[..., 0]
 
 
-def _grid_place(
+def grid_place(
     point: Float[Array, "*b 2"], extent: Float[Array, "2 2"], shape: tuple[int, ...]
 ) -> Float[Array, "*b 2"]:
     """Column and row, in a grid of this shape over the extent, of points in head space."""
@@ -149,7 +149,7 @@ def draw_shell(
     """
     values, height, extent = (jnp.asarray(x) for x in (values, height, extent))
     end = jnp.array([x - 1 for x in values.shape[1::-1]], jnp.float32)
-    place = _grid_place(shell_seen(height, extent, pose, camera, size), extent, values.shape)
+    place = grid_place(shell_seen(height, extent, pose, camera, size), extent, values.shape)
     within = ((place >= 0) & (place <= end[None, None])).all(axis=-1, keepdims=True)
     return jnp.where(within, sample_bilinear(values, place), 0.0)
 

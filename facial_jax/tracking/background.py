@@ -5,27 +5,32 @@ from jaxtyping import Bool, UInt8
 
 from facial_jax.pictures import opencv
 
-MIN_UNCOVERED = 2
-"""Frames that must show a pixel's background: one alone may be the person's edge."""
+MIN_UNCOVERED = 4
+"""Frames that must show a pixel's background: in one alone it may be the person's edge."""
 _ROWS = 32
 
 
 def uncovered_background(
-    frames: UInt8[np.ndarray, "t h w 3"], covered: Bool[np.ndarray, "t h w"]
+    frames: UInt8[np.ndarray, "t h w 3"], *covered: Bool[np.ndarray, "t h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The background: where it is never seen, a smooth continuation of what is around.
 
     Args:
         frames: of a camera that stands still.
-        covered: where the person is in each of them.
+        covered: where the person is in each of them; of several such, the first in which a pixel is
+            uncovered in enough frames is believed.
     """
-    known = (~covered).sum(axis=0) >= min(MIN_UNCOVERED, len(frames))
     background = np.zeros(frames.shape[1:], np.float32)
-    for start in range(0, len(background), _ROWS):
-        part = slice(start, start + _ROWS)
-        shown = np.where(covered[:, part, :, None], np.float32(np.nan), frames[:, part])
-        shown[:, ~known[part]] = 0
-        background[part] = np.nanmedian(shown, axis=0)
+    known = np.zeros(frames.shape[1:3], bool)
+    for hidden in covered:
+        new = ~known & ((~hidden).sum(axis=0) >= min(MIN_UNCOVERED, len(frames)))
+        for start in range(0, len(background), _ROWS):
+            part = slice(start, start + _ROWS)
+            if (at := new[part]).any():
+                shown = frames[:, part][:, at].astype(np.float32)
+                shown[hidden[:, part][:, at]] = np.nan
+                background[part][at] = np.nanmedian(shown, axis=0)
+        known |= new
     return np.clip(_filled(background, known), 0, 255).round().astype(np.uint8)
 
 

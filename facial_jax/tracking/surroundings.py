@@ -49,7 +49,7 @@ _NOISE = 3.0
 """Grey levels by which frames differ that show the same: of a bare wall nothing tells whether it
 moves with the head, and it is the background's."""
 _TURNS = 3
-_COVERED = 0.1
+COVERED = 0.1
 """Opacity from which a pixel is not the background's."""
 _OPAQUE = 0.3, 0.7
 """The background's share of both variances at which the head begins to be seen, and is opaque."""
@@ -90,7 +90,7 @@ def video_surroundings(
     x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
     opacity, extent = _in_ellipsoid(shape, x, y), np.array(EXTENT_DM, np.float32).T
     for _ in range(_TURNS):
-        covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > _COVERED
+        covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > COVERED
         background = uncovered_background(frames, covered)
         place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
         texture, opacity = _texture(head, place, within, texel)
