@@ -88,7 +88,7 @@ def test_the_matte_is_where_the_camera_sees_the_head():
 
 def test_more_is_taken_out_than_put_in():
     put_in, taken_out = shell_mattes(surroundings())
-    assert (taken_out >= put_in - 1e-3).all()
+    assert (taken_out >= put_in - 5e-3).all()
     assert taken_out.sum() > 1.3 * put_in.sum()
 
 

@@ -24,23 +24,24 @@ from facial_jax.tracking.texture import texture_frames, video_texture
 
 
 def held_out_config(
-    config: PersonalizationConfig, clip: Clip, first: int
+    config: PersonalizationConfig, clip: Clip, first: int, further: int = 0
 ) -> RenderingToVideoTrainingConfig:
-    """The training's, its held-out part beginning at frame `first`."""
-    shown = shown_frames(clip)
-    share = float((shown >= first).sum() / len(shown))
+    """The training's, its held-out part beginning at frame `first`; before the clip's frames it is
+    shown `further` ones of other clips."""
+    shown = shown_frames(clip, first)
+    share = float((shown >= first).sum() / (further + len(shown)))
     return dataclasses.replace(config.video_training, held_out_fraction=share)
 
 
 def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Path) -> None:
     """The folder that rendering-to-video is trained on, as `load_reference` reads it."""
-    shown = shown_frames(clip)
+    shown = shown_frames(clip, first)
     telling = set(shown[texture_frames(clip.blink[shown[shown < first]])].tolist())
     whole, place = [], {number: i for i, number in enumerate(shown.tolist())}
     frames = np.lib.format.open_memmap(
         data / "frames.npy", "w+", np.uint8, (len(shown), config.size, config.size, 3)
     )
-    with av.open(str(config.work / "tracked" / "clip" / CROP)) as container:
+    with av.open(str(config.work / "tracked" / clip.clip / CROP)) as container:
         for number, decoded in enumerate(container.decode(video=0)):
             frame = decoded.to_ndarray(format="rgb24")
             if number in place:
