@@ -5,7 +5,7 @@
 The table goes to `benchmarks/results/<device>.txt`. A benchmark that needs what is not here is
 listed with the reason; one that fails is shown, the others go on, and the command ends with 1. What
 measures quality (`bench_fitting`, `bench_tracking`, `bench_lips`, `bench_mouth_sync`,
-`bench_surroundings`, `bench_face_proportions`) is run by itself.
+`bench_surroundings`, `bench_full_frames`, `bench_face_proportions`) is run by itself.
 """
 
 import dataclasses

@@ -55,7 +55,8 @@ def run(folder: Path, size: int) -> None:
     with av.open(str(folder / CROP)) as container:
         whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     frames = np.stack([resize(frame, size) for frame in whole])
-    shown, first, model = shown_frames(clip), first_held_out(clip), procedural_face_model()
+    first, model = first_held_out(clip), procedural_face_model()
+    shown = shown_frames(clip, first)
     before, after = shown[shown < first], shown[shown >= first]
     neutral = face_shape(model, jnp.asarray(clip.identity), jnp.zeros(EXPRESSION_SIZE))
     seen = before[surroundings_frames(len(before))]

@@ -1,4 +1,4 @@
-"""A person from one video: python -m experiments.personalize --subject NAME --video FILE.
+"""A person from their video: python -m experiments.personalize --subject NAME --video FILE.
 
 The second step of the paper's training (FACIAL, Sec. 5.1), in stages:
 
@@ -44,8 +44,10 @@ except ImportError as error:
 class Arguments(PersonalizationConfig):
     """Who is learnt, from what, and how."""
 
-    video: Path | None = None
-    """A video of the person talking, one face seen from the front; 20 seconds or more are best."""
+    video: tuple[Path, ...] = ()
+    """A video of the person talking, one face seen from the front; 20 seconds or more are best. Of
+    several, the first shows the person where they will be seen, and its last fifth is held out; the
+    others may be of other places, sizes and frame rates."""
     data: Path | None = None
     """The folder of a data set that the person is in, in place of a video."""
     prefix: str = ""
@@ -67,13 +69,14 @@ def parse(arguments: Sequence[str] | None = None) -> Arguments:
 def main(arguments: Arguments) -> None:
     """Makes the subject, or ends with one line that says what is wrong."""
     enable_compilation_cache()
-    if (arguments.video is None) == (arguments.data is None):
-        got = "neither" if arguments.video is None else "both"
+    if bool(arguments.video) == (arguments.data is not None):
+        got = "both" if arguments.video else "neither"
         sys.exit(f"error: video, data: expected one of them, got {got}")
     errors = (ValueError, OSError, ImportError, LandmarkerMissingError)
     with ends_in_one_line("started again, it goes on", errors):
-        if arguments.video is not None:
-            folder = personalize_video(arguments.video, arguments, say=tqdm.write)
+        if arguments.video:
+            first, *further = arguments.video
+            folder = personalize_video(first, arguments, further=further, say=tqdm.write)
         else:
             training = open_clips(arguments.data, arguments.prefix + TRAIN).of_subject(
                 arguments.subject

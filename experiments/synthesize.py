@@ -30,7 +30,8 @@ class Arguments(MotionOptions):
     """The video to write; its ending is its format: .mp4, .mov, .mkv, .webm or .gif. Of a folder of
     recordings: the folder of videos."""
     full_frame: bool = False
-    """Show the head in whole frames of the reference video, with background and body."""
+    """Show the head in whole frames of the reference video, in place of the one that is there, with
+    background and body."""
     chunk_frames: int = CHUNK_FRAMES
     """How many frames are made at a time."""
     sign_key: Path | None = None

@@ -1,9 +1,9 @@
 """Full frames: the generated head back in the reference video, with its background and body.
 
 Beside a subject's networks may lie `full_frame.mp4`: whole frames of the reference video, with the
-square that the head was cut from and the head's pose in each. A new video runs through them,
-forwards and backwards (`facial_jax.reference_path`), and has the generated head in the square,
-blended at its edge.
+square that the head was cut from and the head's pose in each, and a last one without the head. A
+new video runs through them, forwards and backwards (`facial_jax.reference_path`); the reference's
+head is taken out of them and the generated one put in (`facial_jax.head_swap`).
 """
 
 import json
@@ -22,16 +22,14 @@ from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import POSE_SIZE
 from facial_jax.files import whole_or_nothing
+from facial_jax.head_swap import HeadSwap, SquareSwap
 from facial_jax.media.colors import bt709_frame, tag_bt709
 from facial_jax.media.container import open_media, output_url
-from facial_jax.pictures import opencv, resize
 from facial_jax.reference_path import reference_path
+from facial_jax.rendering.surroundings import Surroundings
 
 FILE_NAME = "full_frame.mp4"
 MAX_REFERENCE_S = 20
-# Shares of the square's side over which the head fades in. Hair comes close to the upper edge; at
-# the lower one are neck and shoulders, which are never quite where the reference's are.
-FEATHER_TOP, FEATHER_SIDES, FEATHER_BOTTOM = 0.04, 0.1, 0.15
 _GOP_FRAMES = 16  # from one key frame to the next: what is decoded, and held, at a time
 _OPTIONS = {
     "crf": "16",
@@ -55,6 +53,8 @@ class FullFrameReference:
     crop: tuple[int, int, int]
     # (left, top, side) in pixels of the square around the head; of a picture with an odd height or
     # width it may reach one pixel over the edge, as the frames lack their last row or column
+    has_background: bool
+    # whether one more frame follows, in which there is no head
 
 
 def save_full_frame_reference(
@@ -64,6 +64,7 @@ def save_full_frame_reference(
     fps: Fraction,
     crop: tuple[int, int, int],
     pose: Float[np.ndarray, "t 6"],
+    background: UInt8[np.ndarray, "bh bw 3"] | None = None,
 ) -> Path:
     """Writes `full_frame.mp4` into a subject's folder, whole or not at all; replaces an old one.
 
@@ -82,19 +83,21 @@ def save_full_frame_reference(
         crop: (left, top, side) of the square that the frames of the rendering-to-video network
             were cut from, in pixels of these frames.
         pose: of the head in each of the frames, as in `Attributes`; more are no mistake.
+        background: what is seen behind the head, from `facial_jax.tracking.background`; without it
+            the reference's head is never taken out.
 
     Returns:
         The file's path.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: there is no frame, their sizes differ, or the square is not within them, or
-            there are more frames than poses.
+        ValueError: there is no frame, their sizes differ (the background's, too), or the square is
+            not within them, or there are more frames than poses.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder: the subject's folder {folder} does not exist")
-    limit = max(1, int(MAX_REFERENCE_S * fps))
+    limit = reference_length(len(pose) + 1, fps)
     frames = islice(iter(frames), limit)
     first = next(frames, None)
     if first is None:
@@ -106,16 +109,31 @@ def save_full_frame_reference(
             f"crop: expected a square within the {width}×{height} pixels of the frames, got left "
             f"{left}, top {top}, side {side}; give it in pixels of these frames"
         )
+    if background is not None and background.shape != first.shape:
+        raise ValueError(
+            f"background: expected {width}×{height} pixels as the frames, got "
+            f"{background.shape[1]}×{background.shape[0]}"
+        )
     path, reformatter = folder / FILE_NAME, VideoReformatter()
     with whole_or_nothing(path) as partial, av.open(output_url(partial), "w") as container:
         container.metadata["comment"] = json.dumps(
-            {"crop": [int(x) for x in crop], "pose": np.asarray(pose)[:limit].round(4).tolist()}
+            {
+                "crop": [int(x) for x in crop],
+                "pose": np.asarray(pose)[:limit].round(4).tolist(),
+                "background": background is not None,
+            }
         )
         stream = container.add_stream("libx264", rate=fps, options=_OPTIONS)
         stream.width, stream.height = width // 2 * 2, height // 2 * 2
         stream.pix_fmt = "yuv420p"
         tag_bt709(stream.codec_context)
         stream.codec_context.time_base = 1 / fps
+
+        def encode(index, image):
+            frame = bt709_frame(image[: stream.height, : stream.width], reformatter)
+            frame.pts, frame.time_base = index, 1 / fps
+            container.mux(stream.encode(frame))
+
         for index, image in enumerate(chain([first], frames)):
             if image.shape != first.shape:
                 raise ValueError(
@@ -124,11 +142,16 @@ def save_full_frame_reference(
                 )
             if index >= len(pose):
                 raise ValueError(f"pose: expected one for each frame, got only {len(pose)}")
-            frame = bt709_frame(image[: stream.height, : stream.width], reformatter)
-            frame.pts, frame.time_base = index, 1 / fps
-            container.mux(stream.encode(frame))
+            encode(index, image)
+        if background is not None:
+            encode(index + 1, background)
         container.mux(stream.encode(None))
     return path
+
+
+def reference_length(count: int, fps: Fraction) -> int:
+    """How many of so many frames are kept."""
+    return min(count, max(1, int(MAX_REFERENCE_S * fps)))
 
 
 def load_full_frame_reference(folder: str | os.PathLike) -> FullFrameReference | None:
@@ -145,16 +168,19 @@ def load_full_frame_reference(folder: str | os.PathLike) -> FullFrameReference |
             stream = container.streams.video[0]
             fields = json.loads(container.metadata["comment"])
             left, top, side = fields["crop"]
-            pose = np.array(fields["pose"], np.float32)[: stream.frames]
+            background = bool(fields.get("background", False))
+            count = stream.frames - background
+            pose = np.array(fields["pose"], np.float32)[:count]
             reference = FullFrameReference(
                 path=path,
                 fps=Fraction(stream.average_rate),
                 pose=pose,
                 size=(stream.height, stream.width),
                 crop=(int(left), int(top), int(side)),
+                has_background=background,
             )
-        if pose.ndim != 2 or pose.shape[1] != POSE_SIZE or not 1 <= len(pose) == stream.frames:
-            raise ValueError(f"poses {pose.shape} for {stream.frames} frames")
+        if pose.ndim != 2 or pose.shape[1] != POSE_SIZE or not 1 <= len(pose) == count:
+            raise ValueError(f"poses {pose.shape} for {count} frames")
         if not np.isfinite(pose).all():
             raise ValueError("poses that are not finite")
         # An odd last row or column of the frames was left out.
@@ -180,6 +206,7 @@ def full_frame_chunks(
     *,
     pose: Float[np.ndarray, "t 6"],
     fps: Fraction,
+    surroundings: Surroundings | None = None,
 ) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
     """The generated heads in the reference's frames, a chunk of frames for each chunk of heads.
 
@@ -190,59 +217,25 @@ def full_frame_chunks(
         heads: chunks of generated frames, uint8 RGB squares of any size.
         pose: of all the heads, rad and dm.
         fps: frames per second of the heads.
+        surroundings: the person's, whose shell tells what is head; without it, or if the reference
+            has no background, the whole square is blended into the frames.
     """
-    height, width = reference.size
-    alpha = blend_weights(reference.size, reference.crop)
-    left, top, side = reference.crop
-    square = slice(top, min(top + side, height)), slice(left, min(left + side, width))
-    path = reference_path(reference.pose, reference.fps, np.asarray(pose), fps)
-    done = 0
+    pose, done = np.asarray(pose), 0
+    path = reference_path(reference.pose, reference.fps, pose, fps)
     with _FrameReader(reference) as reader:
+        if reference.has_background and surroundings is not None:
+            background = reader.read(len(reference.pose))
+            swap = HeadSwap(background, reference.crop, surroundings)
+        else:
+            swap = SquareSwap(reference.size, reference.crop)
         for chunk in heads:
-            result = np.empty((len(chunk), height, width, 3), np.uint8)
-            behind = path[done : done + len(chunk)]
-            for image, head, index in zip(result, chunk, behind, strict=True):
+            part = slice(done, done + len(chunk))
+            result = np.empty((len(chunk), *reference.size, 3), np.uint8)
+            for image, index in zip(result, path[part], strict=True):
                 image[:] = reader.read(int(index))
-                image[square] = blend(image[square], resize(head, side), alpha)
+            swap(result, chunk, reference.pose[path[part]], pose[part])
             done += len(chunk)
             yield result
-
-
-def blend_weights(size: tuple[int, int], crop: tuple[int, int, int]) -> Float[np.ndarray, "h w"]:
-    """How much of the head is seen at each pixel of the square within the frame, 0 to 1.
-
-    It rises smoothly from the square's edges inwards; not from an edge that is the picture's own,
-    where there is nothing to blend with.
-
-    Args:
-        size: (height, width) of the frame in pixels.
-        crop: (left, top, side) of the square.
-    """
-    left, top, side = crop
-    rows = _ramp(top, side, size[0], FEATHER_TOP, FEATHER_BOTTOM)
-    columns = _ramp(left, side, size[1], FEATHER_SIDES, FEATHER_SIDES)
-    return rows[:, None] * columns
-
-
-def _ramp(start: int, side: int, length: int, first: float, last: float) -> np.ndarray:
-    """The weights along one axis of the picture, 0 to 1, at the square's pixels within it."""
-    middle = (np.arange(side, dtype=np.float32) + 0.5) / side
-    share = np.ones(side, np.float32)
-    if start > 0:
-        share = np.minimum(share, middle / first)
-    if start + side < length:
-        share = np.minimum(share, (1 - middle) / last)
-    return (share * share * (3 - 2 * share))[: length - start]
-
-
-def blend(
-    behind: UInt8[np.ndarray, "h w 3"],
-    head: UInt8[np.ndarray, "s s 3"],
-    alpha: Float[np.ndarray, "h w"],
-) -> UInt8[np.ndarray, "h w 3"]:
-    """`head` over `behind`, `alpha` of it; what of the head lies beyond is left out."""
-    head = np.ascontiguousarray(head[: behind.shape[0], : behind.shape[1]])
-    return opencv().blendLinear(head, np.ascontiguousarray(behind), alpha, 1 - alpha)
 
 
 class _FrameReader:
@@ -272,7 +265,8 @@ class _FrameReader:
 
     def _decode(self, first: int) -> None:
         fps, stream = self._reference.fps, self._stream
-        stop = min(first + _GOP_FRAMES, len(self._reference.pose))
+        count = len(self._reference.pose) + self._reference.has_background
+        stop = min(first + _GOP_FRAMES, count)
         self.kept.clear()
         self._container.seek(round(first / fps / stream.time_base), stream=stream)
         for frame in self._container.decode(stream):

@@ -148,5 +148,9 @@ class TalkingVideo(StreamedVideo):
             return heads
         self.subject.check_full_frame()
         return full_frame_chunks(
-            self.subject.full_frame, heads, pose=self.attributes.pose, fps=self.fps
+            self.subject.full_frame,
+            heads,
+            pose=self.attributes.pose,
+            fps=self.fps,
+            surroundings=self.subject.surroundings,
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from facial_jax import full_frame as ff
+from facial_jax.blending import blend, blend_weights
 from facial_jax.pictures import resize
 from facial_jax.reference_path import TURN_COST, follow_heads, head_points, reference_path
 
@@ -97,7 +98,7 @@ def test_frames_do_not_depend_on_the_chunks_and_come_one_by_one(reference):
 
 
 def test_the_square_fades_at_its_edges_but_not_at_the_pictures():
-    alpha = ff.blend_weights((300, 400), (100, 50, 100))
+    alpha = blend_weights((300, 400), (100, 50, 100))
     assert alpha.shape == (100, 100)
     assert (alpha[5:84, 11:89] == 1).all()
     for edge in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]):
@@ -107,7 +108,7 @@ def test_the_square_fades_at_its_edges_but_not_at_the_pictures():
     assert (np.diff(column[50:]) <= 0).all()
     share = 2.5 / (0.1 * 100)  # the third column's middle, in widths of the fade
     assert alpha[50, 2] == pytest.approx(3 * share**2 - 2 * share**3, rel=1e-5)
-    corner = ff.blend_weights((100, 300), (0, 0, 100))
+    corner = blend_weights((100, 300), (0, 0, 100))
     assert (corner[:, :89] == 1).all()
     assert corner[:, -1].max() <= 0.01
 
@@ -118,10 +119,10 @@ def test_blending_is_the_rounded_mean():
     alpha = rng.uniform(size=(30, 30)).astype(np.float32)
     alpha[:2] = [[0], [1]]
     exact = head * alpha[..., None].astype(float) + behind * (1.0 - alpha[..., None])
-    np.testing.assert_allclose(ff.blend(behind, head, alpha), exact, atol=0.51)
-    np.testing.assert_array_equal(ff.blend(behind, head, alpha)[:2], [behind[0], head[1]])
+    np.testing.assert_allclose(blend(behind, head, alpha), exact, atol=0.51)
+    np.testing.assert_array_equal(blend(behind, head, alpha)[:2], [behind[0], head[1]])
     white = np.full((30, 30, 3), 255, np.uint8)
-    np.testing.assert_array_equal(ff.blend(white, white, alpha), white)
+    np.testing.assert_array_equal(blend(white, white, alpha), white)
 
 
 @pytest.mark.parametrize("side", [16, 50])

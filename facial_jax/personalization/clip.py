@@ -4,21 +4,31 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from tqdm.auto import tqdm
 
+from facial_jax.attributes import EXPRESSION_SIZE, Identity
 from facial_jax.data.clips import Clip, ClipSource, clip_part, clips_in_memory
 from facial_jax.data.windows import MIN_FRAMES
-from facial_jax.full_frame import save_full_frame_reference
+from facial_jax.face.model import face_shape
+from facial_jax.face.procedural import procedural_face_model
+from facial_jax.full_frame import reference_length, save_full_frame_reference
 from facial_jax.personalization.config import PersonalizationConfig
+from facial_jax.personalization.variety import varied_frames
 from facial_jax.tracking import track
 from facial_jax.tracking.clip import check_sound, write_tracked
-from facial_jax.tracking.frames import open_frames
+from facial_jax.tracking.frames import VideoFrames, open_frames
+from facial_jax.tracking.tracker import TrackedVideo
+from facial_jax.tracking.whole_background import video_background
 
 HELD_OUT = 0.2
 """The last part of the clip that is only measured."""
 TRACKED_SIZE = 512
 """Height and width of the crop, at least."""
+FIRST = "clip"
+"""The folder of the first video's clip among the tracked ones."""
 CROP = "video.mp4"
 """The crop's frames, in the tracked clip's folder."""
 
@@ -36,29 +46,75 @@ def track_video(
     Raises:
         ValueError: the video has no sound, or there is no face in it.
     """
-    frames = open_frames(video)
-    check_sound(frames)
-    output = config.work / "tracked"
-    bar = functools.partial(
-        tqdm, desc=video.name, unit="frame", mininterval=1.0, disable=not progress
-    )
-    tracked = track(frames, size=tracked_size(config), progress=bar)
-    checked = write_tracked(
-        output,
-        tracked,
-        name="clip",
-        subject=config.subject,
-        acoustic_model=config.acoustic_model,
-    )
-    say(checked.text())
+    tracked = _track(open_frames(video), config, FIRST, None, say=say, progress=progress)
     crop = tracked.crop
+    count = reference_length(len(tracked), tracked.fps)
     save_full_frame_reference(
-        output / "clip",
+        config.work / "tracked" / FIRST,
         tracked.video.read(start=tracked.start, stop=tracked.start + len(tracked)),
         fps=tracked.fps,
         crop=(crop.left, crop.top, crop.side),
         pose=tracked.attributes.pose,
+        background=video_background(tracked, neutral_shape(tracked.identity), count=count),
     )
+
+
+def track_further_video(
+    video: Path,
+    config: PersonalizationConfig,
+    name: str,
+    first: Clip,
+    *,
+    say: Callable[[str], None],
+    progress: bool,
+) -> None:
+    """Finds the person of the first clip in another video, at that clip's frame rate.
+
+    Args:
+        video: the file.
+        config: how.
+        name: of the clip's folder.
+        first: whose identity its coefficients are for.
+        say: is given what is known of the video.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: the video has no sound, or there is no face in it.
+    """
+    frames = open_frames(video, fps=first.frame_rate)
+    _track(frames, config, name, first.identity, say=say, progress=progress)
+
+
+def _track(
+    frames: VideoFrames,
+    config: PersonalizationConfig,
+    name: str,
+    identity: Float[np.ndarray, "80"] | None,
+    *,
+    say: Callable[[str], None],
+    progress: bool,
+) -> TrackedVideo:
+    check_sound(frames)
+    bar = functools.partial(
+        tqdm, desc=frames.path.name, unit="frame", mininterval=1.0, disable=not progress
+    )
+    tracked = track(frames, size=tracked_size(config), identity=identity, progress=bar)
+    checked = write_tracked(
+        config.work / "tracked",
+        tracked,
+        name=name,
+        subject=config.subject,
+        acoustic_model=config.acoustic_model,
+    )
+    say(checked.text())
+    return tracked
+
+
+def neutral_shape(identity: Identity) -> Float[np.ndarray, "n 3"]:
+    """The person's face without expression, decimetres."""
+    still = jnp.zeros(EXPRESSION_SIZE)
+    shape = face_shape(procedural_face_model(), jnp.asarray(identity.identity), still)
+    return np.asarray(shape)
 
 
 def first_held_out(clip: Clip) -> int:
@@ -84,6 +140,8 @@ def part_of(clip: Clip, begin: int, end: int) -> ClipSource:
     return clips_in_memory(clip_part(clip, begin, end))
 
 
-def shown_frames(clip: Clip) -> np.ndarray:
-    """Numbers of the frames with a face: the others are not shown to the network."""
-    return np.flatnonzero(clip.valid)
+def shown_frames(clip: Clip, first: int) -> np.ndarray:
+    """Numbers of the frames that are shown to the network: they have a face, and those before the
+    first held-out one are varied (`varied_frames`)."""
+    seen = np.flatnonzero(clip.valid)
+    return np.concatenate([varied_frames(clip, seen[seen < first]), seen[seen >= first]])

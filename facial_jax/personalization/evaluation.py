@@ -51,7 +51,7 @@ def evaluate(
     """
     subject = load_subject(config.folder)
     frames, attributes, *_ = load_reference(data)
-    frames, first = np.asarray(frames), int((shown_frames(clip) < first).sum())
+    frames, first = np.asarray(frames), int((shown_frames(clip, first) < first).sum())
     held_out, real = attributes[first:], frames[first:]
     generated = evaluation.generate(subject, held_out)
     measured = evaluation.compare_pictures(generated, frames, attributes, first)

@@ -1,12 +1,13 @@
 """The second stage: the general FACIAL-GAN is fine-tuned on the person's clips."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from facial_jax.audio.acoustic import load_acoustic_model
-from facial_jax.data.clips import Clip, ClipSource
+from facial_jax.data.clips import Clip, ClipSource, clip_part, clips_in_memory
 from facial_jax.data.windows import subject_statistics
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.facial_gan.generation import (
@@ -69,18 +70,25 @@ def fine_tune(
 
 
 def save_fine_tuned(
-    config: PersonalizationConfig, clip: Clip, first: int, folder: Path, *, progress: bool
+    config: PersonalizationConfig,
+    clip: Clip,
+    first: int,
+    folder: Path,
+    *,
+    further: Sequence[Clip] = (),
+    progress: bool,
 ) -> None:
-    """Fine-tunes on the frames before `first`, as `fine_tune`."""
-    clips, validation = part_of(clip, 0, first), part_of(clip, first, len(clip))
-    clips = part_of(with_general_mouth(config, clips), 0, first)
+    """Fine-tunes on the frames before `first` and on the further clips, as `fine_tune`."""
+    validation = part_of(clip, first, len(clip))
+    clips = clips_in_memory(clip_part(clip, 0, first), *further)
+    clips = clips_in_memory(*with_general_mouth(config, clips))
     # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
-    speech = part_of(clip, 0, len(clip))
+    speech = clips_in_memory(clip, *further)
     fine_tune(config, clips, validation, speech, folder, progress=progress)
 
 
-def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> Clip:
-    """The clip with the expressions that the general network makes of its speech, as the person
+def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> list[Clip]:
+    """The clips with the expressions that the general network makes of its speech, as the person
     makes them (`personal_articulation`).
 
     A network that learns from what a tracker sees when lips move, forgets much of what it knew of
@@ -89,11 +97,13 @@ def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> Clip
     (statistics,) = subject_statistics(clips).values()
     general = load_facial_gan(config.general)
     own = general.replace(statistics=statistics, initial_state=statistics.mean)
+    return [_with_mouth_of(general, own, clips[i]) for i in range(len(clips))]
+
+
+def _with_mouth_of(general: FacialGan, own: FacialGan, clip: Clip) -> Clip:
     generated = [
-        np.asarray(generate_attributes(model, clips[0].features).expression)
-        for model in (general, own)
+        np.asarray(generate_attributes(model, clip.features).expression) for model in (general, own)
     ]
-    expression = personal_articulation(
-        procedural_face_model(), clips[0].expression, *generated, clips[0].valid
-    )
-    return dataclasses.replace(clips[0], expression=expression)
+    face_model = procedural_face_model()
+    expression = personal_articulation(face_model, clip.expression, *generated, clip.valid)
+    return dataclasses.replace(clip, expression=expression)

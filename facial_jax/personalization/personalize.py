@@ -3,7 +3,7 @@
 import dataclasses
 import html
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Personalization:
 
 
 def personalize(
-    video: str | os.PathLike,
+    video: str | os.PathLike | Sequence[str | os.PathLike],
     *,
     subject: str,
     preset: str = "demo",
@@ -40,13 +40,14 @@ def personalize(
     progress: bool = True,
     **options: Any,
 ) -> Personalization:
-    """Learns a person from a video (FACIAL, Sec. 5.1), in stages that are kept.
+    """Learns a person from a video, or several (FACIAL, Sec. 5.1), in stages that are kept.
 
     Called again with the same options it continues, or returns the finished result.
     Needs the extra `tracking`.
 
     Args:
-      video: the person talking, one face seen from the front; 20 seconds or more are best.
+      video: the person talking, one face seen from the front; 20 seconds or more are best. Of
+        several, the first shows the person where they will be seen.
       subject: the person's name.
       preset: "demo", for two CPU cores, or "paper", as published, for a GPU.
       say: is given a line of text on each stage; by default nothing is said.
@@ -79,6 +80,9 @@ def personalize(
         if options.get(name) is not None
     }
     config = dataclasses.replace(PRESETS[preset], subject=subject, **(options | paths))
-    folder = personalize_video(Path(video), config, say=say or silent, progress=progress)
+    first, *further = [video] if isinstance(video, str | os.PathLike) else video
+    folder = personalize_video(
+        Path(first), config, further=[*map(Path, further)], say=say or silent, progress=progress
+    )
     report = folder / "report.html"
     return Personalization(load_subject(folder), folder, report if report.is_file() else None)

@@ -13,7 +13,7 @@ run that was stopped goes on from its last checkpoint.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -24,13 +24,19 @@ import numpy as np
 
 from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import acoustic_model_hash
-from facial_jax.data.clips import ClipSource
+from facial_jax.data.clips import Clip, ClipSource
 from facial_jax.files import alone_in, copy_file, remove_remnants
 from facial_jax.full_frame import load_full_frame_reference
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan
+from facial_jax.models.rendering_to_video.reference import load_reference
 from facial_jax.models.rendering_to_video.task import train_rendering_to_video
 from facial_jax.personalization import provenance as depends_on
-from facial_jax.personalization.clip import first_held_out, track_video
+from facial_jax.personalization.clip import (
+    FIRST,
+    first_held_out,
+    track_further_video,
+    track_video,
+)
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.personalization.evaluation import REPORT, SPOKEN, evaluate
 from facial_jax.personalization.facial_gan import (
@@ -57,10 +63,19 @@ def personalize_video(
     video: Path,
     config: PersonalizationConfig,
     *,
+    further: Sequence[Path] = (),
     say: Callable[[str], None] = silent,
     progress: bool = True,
 ) -> Path:
     """The folder of the subject that was learnt from a video, each stage made if it is missing.
+
+    Args:
+        video: of the person, where they will be seen. Its last fifth is held out.
+        config: how.
+        further: more videos of the person. What is said in them teaches how the person speaks, and
+            what they show, before their own rooms and in their own light, how the person looks.
+        say: is given a line of text on each stage.
+        progress: show progress bars.
 
     Raises:
         FileNotFoundError: there is no such video.
@@ -68,12 +83,13 @@ def personalize_video(
         BlockingIOError: another process is at work in the run's folder or the subject's.
         ImportError, LandmarkerMissingError: it cannot be tracked here.
     """
-    if not video.is_file():
-        raise FileNotFoundError(f"video: {video} does not exist")
+    for path in (video, *further):
+        if not path.is_file():
+            raise FileNotFoundError(f"video: {path} does not exist")
     model = load_facial_gan(config.general)
     check_acoustic_model(config.acoustic_model, model)
     with _alone(config):
-        return _make_stages(video, config, model, say=say, progress=progress)
+        return _make_stages(video, further, config, model, say=say, progress=progress)
 
 
 @contextmanager
@@ -87,6 +103,7 @@ def _alone(config: PersonalizationConfig) -> Iterator[None]:
 
 def _make_stages(
     video: Path,
+    further: Sequence[Path],
     config: PersonalizationConfig,
     model: FacialGan,
     *,
@@ -94,7 +111,7 @@ def _make_stages(
     progress: bool,
 ) -> Path:
     work, seconds, pictures = config.work, {}, {}
-    tracked = work / "tracked" / "clip"
+    tracked = work / "tracked" / FIRST
     seconds["track"] = stage(
         tracked,
         depends_on.track(video, config),
@@ -104,13 +121,17 @@ def _make_stages(
     clip = listen_again(tracked, config.acoustic_model)
     clip = dataclasses.replace(clip, subject=config.subject)
     first = first_held_out(clip)
+    others = [
+        _further_clip(path, f"{FIRST}_{number}", config, clip, say=say, progress=progress)
+        for number, path in enumerate(further, start=2)
+    ]
 
     if "facial_gan" not in config.skip:
         folder = work / "facial_gan"
         seconds["facial_gan"] = stage(
             folder,
-            depends_on.facial_gan(config, clip, first),
-            lambda: save_fine_tuned(config, clip, first, folder, progress=progress),
+            depends_on.facial_gan(config, clip, first, others),
+            lambda: save_fine_tuned(config, clip, first, folder, further=others, progress=progress),
             say=say,
         )
         model = load_facial_gan(folder / PERSONAL / FACIAL_GAN)
@@ -127,11 +148,15 @@ def _make_stages(
             say=say,
         )
     if trains:
-        training, folder = held_out_config(config, clip, first), work / "video"
+        folders = [_further_frames(config, other, say=say) for other in others]
+        count = sum(len(load_reference(folder).frames) for folder in folders)
+        training, folder = held_out_config(config, clip, first, count), work / "video"
         seconds["rendering_to_video"] = stage(
             folder,
-            depends_on.rendering_to_video(training, frames),
-            lambda: train_rendering_to_video(training, frames, folder, say=say, progress=progress),
+            depends_on.rendering_to_video(training, frames, folders),
+            lambda: train_rendering_to_video(
+                training, frames, folder, further=folders, say=say, progress=progress
+            ),
             say=say,
         )
         network = folder / RENDERING_TO_VIDEO
@@ -156,6 +181,41 @@ def _make_stages(
         else:
             (config.folder / name).unlink(missing_ok=True)  # of another network
     return config.folder
+
+
+def _further_clip(
+    video: Path,
+    name: str,
+    config: PersonalizationConfig,
+    first: Clip,
+    *,
+    say: Callable[[str], None],
+    progress: bool,
+) -> Clip:
+    """A further video's clip of the person whom the first one shows."""
+    tracked = config.work / "tracked" / name
+    stage(
+        tracked,
+        depends_on.track_further(video, config, first),
+        lambda: track_further_video(video, config, name, first, say=say, progress=progress),
+        say=say,
+    )
+    clip = listen_again(tracked, config.acoustic_model)
+    return dataclasses.replace(clip, subject=config.subject)
+
+
+def _further_frames(
+    config: PersonalizationConfig, clip: Clip, *, say: Callable[[str], None]
+) -> Path:
+    """The folder of a further clip's frames, all of which are trained on."""
+    frames = config.work / clip.clip.replace(FIRST, "frames")
+    stage(
+        frames,
+        depends_on.frames(config, clip, len(clip), config.work / "tracked" / clip.clip),
+        lambda: write_frames(config, clip, len(clip), frames),
+        say=say,
+    )
+    return frames
 
 
 def personalize_clips(

@@ -1,10 +1,11 @@
 """What each stage of personalization depends on: settings, and hashes of what it reads."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 
 from facial_jax.audio.acoustic import acoustic_model_hash
-from facial_jax.data.clips import Clip, ClipSource, clips_hash
+from facial_jax.data.clips import Clip, ClipSource, clips_hash, clips_in_memory
 from facial_jax.models.facial_gan.initialization import DISCRIMINATOR_FILE
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
 from facial_jax.models.rendering_to_video.reference import load_reference
@@ -26,9 +27,19 @@ def track(video: Path, config: PersonalizationConfig) -> Provenance:
     }
 
 
-def facial_gan(config: PersonalizationConfig, clip: Clip, first: int) -> Provenance:
-    """Of the network that is fine-tuned on the frames before `first`."""
+def track_further(video: Path, config: PersonalizationConfig, first: Clip) -> Provenance:
+    """Of a clip that is tracked with the first one's identity, at its frame rate."""
+    own = {"identity": tree_hash(first.identity), "fps": first.fps}
+    return track(video, config) | own
+
+
+def facial_gan(
+    config: PersonalizationConfig, clip: Clip, first: int, further: Sequence[Clip] = ()
+) -> Provenance:
+    """Of the network that is fine-tuned on the frames before `first` and on further clips."""
     own = {"clip": clips_hash(part_of(clip, 0, len(clip))), "first_held_out": first}
+    if further:
+        own["further"] = clips_hash(clips_in_memory(*further))
     return _fine_tuning(config) | own
 
 
@@ -62,10 +73,15 @@ def frames(config: PersonalizationConfig, clip: Clip, first: int, tracked: Path)
     }
 
 
-def rendering_to_video(training: RenderingToVideoTrainingConfig, frames: Path) -> Provenance:
-    """Of the network that is trained on the frames in a folder."""
+def rendering_to_video(
+    training: RenderingToVideoTrainingConfig, frames: Path, further: Sequence[Path] = ()
+) -> Provenance:
+    """Of the network that is trained on the frames in a folder, and in further ones."""
     reference = tree_hash(load_reference(frames)._asdict())
-    return {"reference": reference} | prefixed("training", settings(training))
+    own = {"reference": reference}
+    if further:
+        own["further"] = [tree_hash(load_reference(folder)._asdict()) for folder in further]
+    return own | prefixed("training", settings(training))
 
 
 def evaluation(

@@ -8,15 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from facial_jax.attributes import EXPRESSION_SIZE
 from facial_jax.data.clips import Clip
-from facial_jax.face.model import face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
 from facial_jax.gaze import Eyes, gaze_habits
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
 from facial_jax.models.rendering_to_video.reference import save_parts
-from facial_jax.personalization.clip import CROP, shown_frames
+from facial_jax.personalization.clip import CROP, neutral_shape, shown_frames
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
@@ -26,23 +24,24 @@ from facial_jax.tracking.texture import texture_frames, video_texture
 
 
 def held_out_config(
-    config: PersonalizationConfig, clip: Clip, first: int
+    config: PersonalizationConfig, clip: Clip, first: int, further: int = 0
 ) -> RenderingToVideoTrainingConfig:
-    """The training's, its held-out part beginning at frame `first`."""
-    shown = shown_frames(clip)
-    share = float((shown >= first).sum() / len(shown))
+    """The training's, its held-out part beginning at frame `first`; before the clip's frames it is
+    shown `further` ones of other clips."""
+    shown = shown_frames(clip, first)
+    share = float((shown >= first).sum() / (further + len(shown)))
     return dataclasses.replace(config.video_training, held_out_fraction=share)
 
 
 def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Path) -> None:
     """The folder that rendering-to-video is trained on, as `load_reference` reads it."""
-    shown = shown_frames(clip)
+    shown = shown_frames(clip, first)
     telling = set(shown[texture_frames(clip.blink[shown[shown < first]])].tolist())
     whole, place = [], {number: i for i, number in enumerate(shown.tolist())}
     frames = np.lib.format.open_memmap(
         data / "frames.npy", "w+", np.uint8, (len(shown), config.size, config.size, 3)
     )
-    with av.open(str(config.work / "tracked" / "clip" / CROP)) as container:
+    with av.open(str(config.work / "tracked" / clip.clip / CROP)) as container:
         for number, decoded in enumerate(container.decode(video=0)):
             frame = decoded.to_ndarray(format="rgb24")
             if number in place:
@@ -53,9 +52,8 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     trained = np.flatnonzero(shown < first)
     looked_at = trained[surroundings_frames(len(trained))]
     model = procedural_face_model()
-    neutral = face_shape(model, jnp.asarray(clip.identity), jnp.zeros(EXPRESSION_SIZE))
     pose = clip.pose[shown[looked_at]]
-    around = video_surroundings(np.asarray(neutral), pose, np.stack(frames[looked_at]))
+    around = video_surroundings(neutral_shape(clip.face), pose, np.stack(frames[looked_at]))
     identity = jax.tree.map(jnp.asarray, clip.face)
     # A view: long clips are not read whole.
     begun = frames[: len(trained)]

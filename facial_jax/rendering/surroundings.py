@@ -12,7 +12,7 @@ import flax.struct
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Shaped, UInt8
 
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import Camera, rotation_from_euler
@@ -49,11 +49,11 @@ def shell_height(
     y: Float[Array, "*b"],
 ) -> Float[Array, "*b"]:
     """z of the shell at these x and y, head space, decimetres; beyond its edge that of the edge."""
-    place = _grid_place(jnp.stack([x, y], axis=-1), extent, height.shape)
+    place = grid_place(jnp.stack([x, y], axis=-1), extent, height.shape)
     return sample_bilinear(height[..., None], place)[..., 0]
 
 
-def _grid_place(
+def grid_place(
     point: Float[Array, "*b 2"], extent: Float[Array, "2 2"], shape: tuple[int, ...]
 ) -> Float[Array, "*b 2"]:
     """Column and row, in a grid of this shape over the extent, of points in head space."""
@@ -113,19 +113,45 @@ def draw_surroundings(
         camera: for images of the background's size.
     """
     background = jnp.asarray(surroundings.background).astype(jnp.float32) / 255
-    texture = jnp.asarray(surroundings.texture)
-    size, end = background.shape[:2], jnp.array([x - 1 for x in texture.shape[1::-1]], jnp.float32)
-    height, extent = jnp.asarray(surroundings.height), jnp.asarray(surroundings.extent)
 
     def draw(pose):
-        seen = shell_seen(height, extent, pose, camera, size)
-        place = _grid_place(seen, extent, texture.shape)
-        within = ((place >= 0) & (place <= end[None, None])).all(axis=-1, keepdims=True)
-        color = sample_bilinear(texture, place) / 255
-        opacity = jnp.where(within, color[..., 3:], 0.0)
-        return opacity * color[..., :3] + (1 - opacity) * background
+        color = draw_shell(
+            surroundings.texture,
+            surroundings.height,
+            surroundings.extent,
+            pose,
+            camera,
+            background.shape[:2],
+        )
+        opacity = color[..., 3:] / 255
+        return opacity * color[..., :3] / 255 + (1 - opacity) * background
 
     return map_frames(draw, pose)
+
+
+def draw_shell(
+    values: Shaped[Array | np.ndarray, "th tw c"],
+    height: Float[Array | np.ndarray, "gh gw"],
+    extent: Float[Array | np.ndarray, "2 2"],
+    pose: Float[Array, "6"],
+    camera: Camera,
+    size: tuple[int, int],
+) -> Float[Array, "h w c"]:
+    """Values on the head's shell, as one frame shows them; 0 beyond it.
+
+    Args:
+        values: over the extent, as `Surroundings.texture`.
+        height: as `Surroundings.height`.
+        extent: as `Surroundings.extent`.
+        pose: of the head, radians and decimetres.
+        camera: for images of this size.
+        size: (height, width) of the image in pixels.
+    """
+    values, height, extent = (jnp.asarray(x) for x in (values, height, extent))
+    end = jnp.array([x - 1 for x in values.shape[1::-1]], jnp.float32)
+    place = grid_place(shell_seen(height, extent, pose, camera, size), extent, values.shape)
+    within = ((place >= 0) & (place <= end[None, None])).all(axis=-1, keepdims=True)
+    return jnp.where(within, sample_bilinear(values, place), 0.0)
 
 
 def check_surroundings(surroundings: Surroundings, size: tuple[int, int]) -> None:

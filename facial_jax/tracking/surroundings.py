@@ -1,9 +1,10 @@
 """A person's head and the place around it, as a video shows them.
 
-What does not move is the median of the frames; what moves with the head is the median of the frames
-seen from the head. Which of both a point of the head's shell shows is told by what varies less. The
-shell's height is found as in a plane sweep (Collins, CVPR 1996): it is the one at which what the
-frames show of a point varies least.
+What moves with the head is the median of the frames seen from the head; what does not, the median
+of the frames where the head is not before it. Which of both a point of the head's shell shows is
+told by what varies less. The one depends on the other, so both are found in turns, beginning with
+the face's ellipsoid as the head. The shell's height is found as in a plane sweep (Collins, CVPR
+1996): it is the one at which what the frames show of a point varies least.
 """
 
 import numpy as np
@@ -21,7 +22,8 @@ from facial_jax.rendering.camera import (
     rotation_from_euler,
     transform_vertices,
 )
-from facial_jax.rendering.surroundings import Surroundings
+from facial_jax.rendering.surroundings import Surroundings, draw_shell
+from facial_jax.tracking.background import uncovered_background
 
 MAX_FRAMES = 64
 EXTENT_DM = ((-2.2, 2.2), (2.2, -2.6))
@@ -39,7 +41,16 @@ _STIFFNESS = 30.0
 _SMOOTHING_DM = 0.15
 """Of heights."""
 _MIN_DRAWN_SHARE = 0.25
-"""A point that fewer frames show fades out."""
+"""A point that fewer frames show tells nothing of the head's height."""
+_DRAWN_SHARES = 0.2, 0.5
+"""Shares of the frames that show a point: at the first it is not drawn, at the second it may be
+opaque. In few frames all things stand still."""
+_NOISE = 3.0
+"""Grey levels by which frames differ that show the same: of a bare wall nothing tells whether it
+moves with the head, and it is the background's."""
+_TURNS = 3
+COVERED = 0.1
+"""Opacity from which a pixel is not the background's."""
 _OPAQUE = 0.3, 0.7
 """The background's share of both variances at which the head begins to be seen, and is opaque."""
 _OPACITY_SMOOTHING_DM = 0.06
@@ -76,26 +87,60 @@ def video_surroundings(
     cv2 = opencv()
     fine = cv2.resize(height, (columns, rows), interpolation=cv2.INTER_LINEAR)
     head, within = _seen_from_head(fine, pose, frames, camera)
-    place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
-    texture, opacity = _texture(head, place, within, texel)
+    x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
+    opacity, extent = _in_ellipsoid(shape, x, y), np.array(EXTENT_DM, np.float32).T
+    for _ in range(_TURNS):
+        covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > COVERED
+        background = uncovered_background(frames, covered)
+        place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
+        texture, opacity = _texture(head, place, within, texel)
     rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
     return Surroundings(
-        extent=np.array(EXTENT_DM, np.float32).T,
+        extent=extent,
         height=height,
         texture=rgba.round().astype(np.uint8),
         background=background,
     )
 
 
+def head_opacity(
+    opacity: Float[np.ndarray, "th tw"],
+    height: Float[np.ndarray, "gh gw"],
+    extent: Float[np.ndarray, "2 2"],
+    pose: Float[np.ndarray, "t 6"],
+    camera: Camera,
+    size: tuple[int, int],
+) -> Float[np.ndarray, "t h w"]:
+    """How much of each pixel the head is in each frame, in [0, 1]; see `draw_shell`."""
+    values = np.asarray(opacity, np.float32)[..., None]
+    return np.stack([_draw(values, height, extent, row, camera, size=size)[..., 0] for row in pose])
+
+
+_draw = jit(draw_shell, static_argnames=("size",))
+
+
 def _ellipsoid(
     shape: Float[np.ndarray, "n 3"], x: Float[np.ndarray, "*b"], y: Float[np.ndarray, "*b"]
 ) -> Float[np.ndarray, "*b"]:
     """Heights of an ellipsoid behind this face, and around it of the plane through its middle."""
+    low, depth, inside = _about_face(shape, x, y)
+    return low + depth * np.sqrt(np.maximum(inside, 0))
+
+
+def _in_ellipsoid(
+    shape: Float[np.ndarray, "n 3"], x: Float[np.ndarray, "*b"], y: Float[np.ndarray, "*b"]
+) -> Float[np.ndarray, "*b"]:
+    """1 where that ellipsoid is, else 0."""
+    return (_about_face(shape, x, y)[2] > 0).astype(np.float32)
+
+
+def _about_face(shape, x, y):
+    """The ellipsoid's middle height, its half depth, and how far within its outline a point is."""
     low, high = np.asarray(shape).min(axis=0), np.asarray(shape).max(axis=0)
     radii = (high - low) * np.array([0.5, 0.5, 1.0]) * np.array(_RADII)
     middle = (low + high) / 2
     inside = 1 - ((x - middle[0]) / radii[0]) ** 2 - ((y - middle[1]) / radii[1]) ** 2
-    return low[2] + radii[2] * np.sqrt(np.maximum(inside, 0))
+    return low[2], radii[2], inside
 
 
 def _find_height(
@@ -203,7 +248,9 @@ def _texture(
     head_variance, place_variance = (
         gaussian_filter(off, smoothing) ** 2 for off in (off_head, off_place)
     )
-    share = place_variance / (place_variance + head_variance + 1e-3)
-    low, high = _OPAQUE
-    opacity = np.clip((share - low) / (high - low), 0, 1)
-    return texture, opacity * np.clip(within.mean(axis=0) / _MIN_DRAWN_SHARE, 0, 1)
+    share = place_variance / (place_variance + head_variance + _NOISE**2)
+    return texture, _ramp(share, *_OPAQUE) * _ramp(within.mean(axis=0), *_DRAWN_SHARES)
+
+
+def _ramp(x: Float[np.ndarray, "*b"], low: float, high: float) -> Float[np.ndarray, "*b"]:
+    return np.clip((x - low) / (high - low), 0, 1)

@@ -132,6 +132,7 @@ def track(
     *,
     fps: FrameRate | None = None,
     size: int = CROP_SIZE,
+    identity: Float[np.ndarray, "80"] | None = None,
     per_frame_identity: bool = False,
     progress: Callable[..., Iterable] = iter,
 ) -> TrackedVideo:
@@ -146,6 +147,8 @@ def track(
         face_model: any; the built-in one by default.
         fps: frames per second to track at; the video's own by default.
         size: what the square around the head is resized to.
+        identity: the person's shape, if it is known from another video; texture and light are this
+            one's.
         per_frame_identity: fit a shape to every frame too, around that of all of them.
         progress: wraps the iteration over the frames, such as a progress bar.
 
@@ -182,20 +185,23 @@ def track(
     some = some[np.linspace(0, len(some) - 1, min(len(some), FIRST_FRAMES)).round().astype(int)]
     average = np.zeros(landmarks.identity_basis.shape[-1], np.float32)
     first = fitting.fit_frames(landmarks, average, start[some], points[some], weights[some])
-    identity, chosen, parameters = fitting.fit_identity(
+    fitted_identity, chosen, parameters = fitting.fit_identity(
         landmarks, first, points[some], weights[some]
     )
     keyframes = some[chosen[:PHOTOMETRIC_KEYFRAMES]]
     appearance, errors = _fit_pictures(
         model,
         landmarks,
-        identity,
+        fitted_identity,
         parameters[:PHOTOMETRIC_KEYFRAMES],
         _keyframe_images(frames, crop, shot.start, keyframes),
         points[keyframes],
         weights[keyframes],
     )
-    identity = np.asarray(appearance.identity)
+    face = photometric.appearance_identity(appearance)
+    if identity is not None:
+        face = face.replace(identity=jnp.asarray(identity, jnp.float32))
+    identity = np.asarray(face.identity)
     known = fitting.fit_frames(landmarks, identity, start[some], points[some], weights[some])
     angles = fitting.head_angles(detected.turns, some, known[:, :POSE_SIZE])
     fitted = fitting.fit_frames(landmarks, identity, start, points, weights, angles)
@@ -218,7 +224,6 @@ def track(
     )
     blink = blink_intensity(detected.points, detected.blink_scores)
     blink = bridge(blink[:, None], detected.seen)[:, 0]
-    person = photometric.appearance_identity(appearance)
     irises = (detected.irises - corner) / crop.side
     # Irises are found together with the landmarks, and late as they are.
     gaze = measure_gaze(
@@ -231,7 +236,7 @@ def track(
     aligned = alignment.align(
         model,
         landmarks,
-        person,
+        face,
         fitted,
         points,
         weights,
@@ -251,7 +256,7 @@ def track(
             blink=blink,
             gaze=None if gaze is None else gaze.mean(axis=1),
         ),
-        identity=person,
+        identity=face,
         valid=bridged(detected.seen, round(BRIDGED_S * fps_float)),
         seen=detected.seen,
         landmarks=points * np.float32(size),

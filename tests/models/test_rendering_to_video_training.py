@@ -357,6 +357,19 @@ def numbered_clip(count=12, size=4):
     return reference.RenderedClip(frames, pictures, regions, np.array([0, 6], np.int32))
 
 
+def test_joined_clips_are_one_after_another_and_windows_keep_to_their_borders():
+    first, count = numbered_clip(), 12
+    second = dataclasses.replace(first, pictures=first.pictures + np.uint8(100))
+    joined = reference.joined_clips(first, second)
+    np.testing.assert_array_equal(joined.clip_starts, [0, 6, 12, 18])
+    np.testing.assert_array_equal(joined.frames[count:], second.frames)
+    config = library.RenderingToVideoTrainingConfig(window_half=2)
+    batch = sampling.make_batch(joined, np.array([11, 12]), np.array([0, 0]), config)
+    shown = batch.condition[:, 0, 0].reshape(2, 4, 4)[..., 0]
+    np.testing.assert_array_equal(shown, [[9, 10, 11, 11], [100, 100, 100, 101]])
+    assert reference.joined_clips(first) is first
+
+
 def test_batches_hold_windows_of_one_clip_beside_their_frames():
     config = library.RenderingToVideoTrainingConfig(window_half=2, mouth_weight=6.0)
     batch = sampling.make_batch(numbered_clip(), np.array([5, 6]), np.array([0, 0]), config)

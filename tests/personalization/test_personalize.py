@@ -361,8 +361,8 @@ def test_stages_can_be_left_out(video_config, without_landmarks, tmp_path):
     ("changes", "message"),
     [
         ({}, "video, data: expected one of them, got neither"),
-        ({"video": Path("a.mp4"), "data": Path("a")}, "got both"),
-        ({"video": Path("nothing.mp4")}, "video: nothing.mp4 does not exist"),
+        ({"video": (Path("a.mp4"),), "data": Path("a")}, "got both"),
+        ({"video": (Path("nothing.mp4"),)}, "video: nothing.mp4 does not exist"),
         ({"data": Path("nowhere")}, "holds no data set"),
     ],
 )
@@ -435,7 +435,7 @@ def test_a_request_to_stop_ends_in_one_line(
     monkeypatch.setattr(pipeline, "track_video", lambda *_, **__: signal.raise_signal(stop))
     options = {f.name: getattr(video_config, f.name) for f in dataclasses.fields(video_config)}
     options |= {"output": tmp_path / "subject", "work_dir": tmp_path / "run"}
-    arguments = script.Arguments(**options, video=video_of(video_config))
+    arguments = script.Arguments(**options, video=(video_of(video_config),))
     with pytest.raises(SystemExit, match="interrupted: started again, it goes on"):
         script.main(arguments)
     assert not (tmp_path / "subject" / "subject.json").exists()
@@ -444,7 +444,7 @@ def test_a_request_to_stop_ends_in_one_line(
 def test_what_is_learnt_of_the_mouth_is_the_general_networks(general):
     clip = random_clip("clip", "a", CLIP_FRAMES, features=FEATURES)
     config = PersonalizationConfig(subject="a", general=general, acoustic_model=BUNDLED)
-    learnt = facial_gan.with_general_mouth(config, part_of(clip, 0, CLIP_FRAMES))
+    (learnt,) = facial_gan.with_general_mouth(config, part_of(clip, 0, CLIP_FRAMES))
     for name in ("pose", "blink", "features", "valid"):
         np.testing.assert_array_equal(getattr(learnt, name), getattr(clip, name))
     model, face_model = load_facial_gan(general), procedural_face_model()
@@ -462,7 +462,9 @@ def test_a_video_that_is_too_short_is_refused():
 
 
 def test_a_preset_gives_the_defaults_and_options_change_them():
-    config = script.parse(["--subject", "a", "--video", "a.mp4", "--preset", "paper"])
+    videos = ["--video", "a.mp4", "b.mov"]
+    config = script.parse(["--subject", "a", *videos, "--preset", "paper"])
+    assert config.video == (Path("a.mp4"), Path("b.mov"))
     assert (config.preset, config.size, config.video_training.window_half) == ("paper", 512, 5)
     assert config.video_training.batch_size == 1
     config = script.parse(["--subject", "a", "--size", "128", "--video-training.steps", "7"])

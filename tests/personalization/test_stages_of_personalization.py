@@ -54,24 +54,31 @@ class Makers:
         (config.work / "tracked" / "clip" / "video.mp4").write_bytes(crop)
 
     @staticmethod
-    def save_fine_tuned(config, clip, first, folder, *, progress):
+    def track_further_video(video, config, name, first, *, say, progress):
+        clip = random_clip(name, config.subject, FRAMES, features=FEATURES, fps=first.fps)
+        clip = dataclasses.replace(clip, identity=first.identity)
+        save_tracked_clip(config.work / "tracked", clip, acoustic="0" * 64)
+        (config.work / "tracked" / name / "video.mp4").write_bytes(video.read_bytes())
+
+    @staticmethod
+    def save_fine_tuned(config, clip, first, folder, *, further, progress):
         model = load_facial_gan(config.general)
-        number = number_of(json.dumps(depends_on.facial_gan(config, clip, first)))
+        number = number_of(json.dumps(depends_on.facial_gan(config, clip, first, further)))
         state = np.full_like(model.initial_state, number / 2**24)
         (folder / PERSONAL).mkdir()
         save_facial_gan(folder / PERSONAL / FACIAL_GAN, model.replace(initial_state=state))
 
     @staticmethod
     def write_frames(config, clip, first, data):
-        crop = number_of(file_hash(config.work / "tracked" / "clip" / "video.mp4")) % 256
+        crop = number_of(file_hash(config.work / "tracked" / clip.clip / "video.mp4")) % 256
         np.save(data / "frames.npy", np.full((FRAMES, config.size, 4, 3), crop, np.uint8))
         rows = {name: getattr(clip, name) for name in ("expression", "pose", "blink")}
         face = {name: getattr(clip, name) for name in ("identity", "texture", "illumination")}
         np.savez(data / "attributes.npz", **rows, **face)
 
     @staticmethod
-    def train_rendering_to_video(training, data, folder, *, say, progress):
-        number = number_of(json.dumps(depends_on.rendering_to_video(training, data)))
+    def train_rendering_to_video(training, data, folder, *, further, say, progress):
+        number = number_of(json.dumps(depends_on.rendering_to_video(training, data, further)))
         params = {"kernel": np.full(1, number / 2**24, np.float32)}
         path = folder / "rendering_to_video.safetensors"
         save_rendering_to_video(path, GENERATOR, params, window_half=1, vertex_texture=None)
@@ -224,3 +231,31 @@ def test_a_report_on_another_network_does_not_stay_in_the_subjects_folder(config
     run(skipping)
     assert not (config.folder / "report.html").exists()
     assert not (config.folder / "spoken.mp4").exists()
+
+
+def test_a_further_video_is_learnt_from_and_makes_nothing_of_the_first_again(config, tmp_path):
+    before, further = ends(config), tmp_path / "files" / "b.mp4"
+    further.write_bytes(b"another video")
+
+    def run_with(*videos):
+        pipeline.personalize_video(video_of(config), config, further=videos, progress=False)
+        return ends(config)
+
+    after = run_with(further)
+    assert {name for name in before if after[name] != before[name]} == {
+        "facial_gan",
+        "rendering_to_video",
+        "evaluate",
+    }
+    assert (config.work / "tracked" / "clip_2" / "clip.npz").is_file()
+    assert len(np.load(config.work / "frames_2" / "frames.npy")) == FRAMES
+    training = json.loads((config.work / "video" / RECORD).read_text())["provenance"]
+    assert training["training.held_out_fraction"] == pytest.approx(FRAMES / 5 / (2 * FRAMES))
+    assert run_with(further) == after
+    further.write_bytes(b"another video, cut otherwise")
+    assert {name for name, end in run_with(further).items() if end != after[name]} == {
+        "rendering_to_video",
+        "evaluate",
+    }
+    with pytest.raises(FileNotFoundError, match=r"video: c\.mp4 does not exist"):
+        run_with(Path("c.mp4"))

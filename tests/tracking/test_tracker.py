@@ -147,6 +147,16 @@ def test_every_frame_gets_attributes(tmp_path, stand_in):
     assert [f.shape for f in frames] == [(512, 512, 3)] * 2
 
 
+def test_a_known_shape_is_kept_and_what_is_fitted_goes_with_it(tmp_path, stand_in):
+    path = write(tmp_path / "a.mp4", [(1, 90)] * 40)
+    free = track(path)
+    wider = np.asarray(free.identity.identity) + np.eye(80, dtype=np.float32)[0]
+    known = track(path, identity=wider)
+    np.testing.assert_array_equal(known.identity.identity, wider)
+    assert np.abs(known.attributes.pose - free.attributes.pose).max() > 1e-3
+    assert np.nanmean(known.fit_error) < 0.04
+
+
 def test_the_head_nods_as_the_landmarker_says_it_turns(tmp_path, stand_in):
     stand_in.nod_rad = 0.1
     tracked = track(write(tmp_path / "a.mp4", [(1, 90)] * 40))

@@ -161,6 +161,22 @@ def render_clip(
     return RenderedClip(reference.frames, pictures, regions, reference.clip_starts)
 
 
+def joined_clips(*clips: RenderedClip) -> RenderedClip:
+    """Clips one after another; one alone is not copied."""
+    if len(clips) == 1:
+        return clips[0]
+    begins = np.cumsum([0] + [len(clip.frames) for clip in clips[:-1]])
+    return RenderedClip(
+        *(
+            np.concatenate([getattr(clip, name) for clip in clips])
+            for name in ("frames", "pictures", "regions")
+        ),
+        clip_starts=np.concatenate(
+            [begin + clip.clip_starts for begin, clip in zip(begins, clips, strict=True)]
+        ),
+    )
+
+
 def renders_provenance(reference: Reference) -> Provenance:
     """What the rendered faces depend on: all of the reference but what is seen in its frames."""
     return {

@@ -5,7 +5,7 @@ The faces are rendered once and kept in the run's folder (`renders`), beside che
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from facial_jax.models.rendering_to_video.perceptual import perceptual_network
 from facial_jax.models.rendering_to_video.reference import (
     Reference,
     RenderedClip,
+    joined_clips,
     load_reference,
     render_clip,
     unit_range_to_uint8,
@@ -281,6 +282,7 @@ def train_rendering_to_video(
     data: Path,
     folder: Path,
     *,
+    further: Sequence[Path] = (),
     network: Path | None = None,
     validate_every: int | None = None,
     say: Callable[[str], None] = silent,
@@ -293,6 +295,8 @@ def train_rendering_to_video(
         config: how.
         data: folder with attributes.npz and frames.npy or reference.mp4.
         folder: of the run.
+        further: folders of other videos of the person, each with their own surroundings, all of
+            whose frames are trained on; what is kept with the network is that of `data`.
         network: the trained network is written here too, such as into a subject's folder.
         validate_every: steps between validations and checkpoints; see `RenderingToVideoTask`.
         say: is given a line of text on what is used.
@@ -305,7 +309,12 @@ def train_rendering_to_video(
     reference = load_reference(data)
     with first_before_others("rendering"):
         bar = functools.partial(tqdm, desc="rendering", unit="batch", disable=not progress)
-        clip = render_clip(reference, folder / RENDERS, progress=bar)
+        clips = [
+            render_clip(other, folder / f"{RENDERS}_{number}", progress=bar)
+            for number, other in enumerate(map(load_reference, further), start=2)
+        ]
+        # What is held out is at the end.
+        clip = joined_clips(*clips, render_clip(reference, folder / RENDERS, progress=bar))
     task = RenderingToVideoTask(
         config,
         clip,
@@ -319,5 +328,7 @@ def train_rendering_to_video(
         validate_every=validate_every,
     )
     provenance = settings(config) | {"reference": tree_hash(reference._asdict())}
+    if further:
+        provenance["further"] = [tree_hash(load_reference(path)._asdict()) for path in further]
     fit(task, folder=folder, provenance=provenance, progress=progress, **options)
     copy_result(folder / RENDERING_TO_VIDEO, network)

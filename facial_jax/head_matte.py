@@ -1,0 +1,161 @@
+"""Where a head is in whole frames: mattes that move with it, for putting it in and taking it out.
+
+The head's shell (`facial_jax.rendering.surroundings`) knows how opaque each of its points is. Drawn
+at a pose, it is the matte of head, hair and neck at that pose, and as steady as the pose.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from facial_jax.compilation import jit
+from facial_jax.pictures import opencv
+from facial_jax.rendering.camera import Camera, pinhole_camera
+from facial_jax.rendering.mapping import map_frames
+from facial_jax.rendering.sampling import sample_bilinear
+from facial_jax.rendering.surroundings import Surroundings, grid_place, shell_seen
+
+MATTE_SIDE = 128
+"""Pixels of a matte along the head's square."""
+BATCH_FRAMES = 16
+"""Mattes drawn together: always as many, so that one program draws all."""
+WIDENED_DM, REMOVED_DM = 0.04, 0.3
+"""How far beyond the shell's opaque points the generated head is taken, and the reference's away:
+single hairs stand off a head, and lie elsewhere in every frame."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of whole frames around the square that heads are put into, and its mattes."""
+
+    left: int
+    # in pixels of the frames
+    top: int
+    # in pixels of the frames
+    width: int
+    # in pixels of the frames
+    height: int
+    # in pixels of the frames
+    side: int
+    # of the square
+    corner: tuple[int, int]
+    # (left, top) of the square in the rectangle
+
+    @property
+    def matte_size(self) -> tuple[int, int]:
+        """(height, width) of the mattes."""
+        return tuple(max(1, round(n * MATTE_SIDE / self.side)) for n in (self.height, self.width))
+
+    def of(self, picture: Shaped[np.ndarray, "h w *c"]) -> Shaped[np.ndarray, "rh rw *c"]:
+        """The part of a picture that lies in it, a view."""
+        rows = slice(self.top, self.top + self.height)
+        return picture[rows, self.left : self.left + self.width]
+
+    @property
+    def camera(self) -> Camera:
+        """What sees the head at its pose, for the mattes."""
+        (left, top), scale = self.corner, MATTE_SIDE / self.side
+        camera, middle = pinhole_camera((MATTE_SIDE, MATTE_SIDE)), MATTE_SIDE / 2
+        center = jnp.array([middle + left * scale, middle + top * scale], jnp.float32)
+        return camera.replace(center_px=center)
+
+
+def head_region(size: tuple[int, int], crop: tuple[int, int, int], margin: float) -> Region:
+    """The square and a margin around it, within the frame.
+
+    Args:
+        size: (height, width) of the frame in pixels.
+        crop: (left, top, side) of the square.
+        margin: in sides of the square.
+    """
+    left, top, side = crop
+    wide = round(margin * side)
+    first = max(0, left - wide), max(0, top - wide)
+    last = min(size[1], left + side + wide), min(size[0], top + side + wide)
+    return Region(
+        left=first[0],
+        top=first[1],
+        width=last[0] - first[0],
+        height=last[1] - first[1],
+        side=side,
+        corner=(left - first[0], top - first[1]),
+    )
+
+
+def shell_mattes(
+    surroundings: Surroundings,
+) -> tuple[Float[np.ndarray, "th tw"], Float[np.ndarray, "th tw"]]:
+    """Opacity on the shell of a head that is put in, and of one that is taken out, in [0, 1]."""
+    cv2 = opencv()
+    opacity = np.asarray(surroundings.texture)[..., 3].astype(np.float32) / 255
+    (left, _), (right, _) = np.asarray(surroundings.extent)
+    texel = float(right - left) / (opacity.shape[1] - 1)
+
+    def widened(by):
+        radius = max(1, round(by / texel))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        wider = cv2.dilate(cv2.morphologyEx(opacity, cv2.MORPH_CLOSE, disc), disc)
+        matte = cv2.GaussianBlur(wider, (0, 0), radius / 3)
+        # What is beyond is read from the edge.
+        matte[[0, -1]] = 0
+        matte[:, [0, -1]] = 0
+        return matte
+
+    return widened(WIDENED_DM), widened(REMOVED_DM)
+
+
+def draw_matte(
+    matte: Float[np.ndarray, "th tw"],
+    surroundings: Surroundings,
+    pose: Float[np.ndarray, "t 6"],
+    region: Region,
+) -> tuple[Float[np.ndarray, "t h w"], Float[np.ndarray, "t h w 2"]]:
+    """A matte of `shell_mattes` as seen in a region, and where: x and y, head space, decimetres.
+
+    Args:
+        matte: of the shell.
+        surroundings: the person's, with the shell's height.
+        pose: of the head in each frame, rad and dm.
+        region: what is looked at.
+    """
+    camera, drawn = region.camera, []
+    for start in range(0, len(pose), BATCH_FRAMES):
+        index = np.minimum(np.arange(start, start + BATCH_FRAMES), len(pose) - 1)
+        part = _draw(
+            jnp.asarray(matte[..., None]),
+            jnp.asarray(surroundings.height),
+            jnp.asarray(surroundings.extent),
+            jnp.asarray(pose[index], jnp.float32),
+            camera,
+            size=region.matte_size,
+        )
+        drawn.append(np.asarray(part)[: len(pose) - start])
+    drawn = np.concatenate(drawn)
+    return drawn[..., 0], drawn[..., 1:]
+
+
+def full_size(matte: Float[np.ndarray, "mh mw"], region: Region) -> Float[np.ndarray, "h w"]:
+    """A matte for every pixel of its region."""
+    cv2 = opencv()
+    size = region.width, region.height
+    return cv2.resize(np.ascontiguousarray(matte), size, interpolation=cv2.INTER_LINEAR)
+
+
+@jit(static_argnames=("size",))
+def _draw(
+    matte: Float[Array, "th tw 1"],
+    height: Float[Array, "gh gw"],
+    extent: Float[Array, "2 2"],
+    pose: Float[Array, "t 6"],
+    camera: Camera,
+    *,
+    size: tuple[int, int],
+) -> Float[Array, "t h w 3"]:
+    def draw(pose):
+        seen = shell_seen(height, extent, pose, camera, size)
+        head = sample_bilinear(matte, grid_place(seen, extent, matte.shape))
+        return jnp.concatenate([head, seen], axis=-1)
+
+    return map_frames(draw, pose)

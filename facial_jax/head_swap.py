@@ -1,0 +1,110 @@
+"""One head for another: the generated one goes into a reference frame, the reference's comes out.
+
+Above the chin a frame has the background where the reference's head was, and the generated head
+over it, as far as its matte reaches. Below, where neck, shoulders and clothes move in their own
+way, the generated square is seen wherever it differs from the frame, up to its edges, which fade.
+"""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from facial_jax.blending import blend, blend_weights, blend_within
+from facial_jax.head_matte import draw_matte, full_size, head_region, shell_mattes
+from facial_jax.pictures import opencv, resize
+from facial_jax.rendering.surroundings import Surroundings
+
+MARGIN = 0.15
+"""Of the square, in its sides: as far around it the reference's head is taken out."""
+BODY_DM, KEPT_DM = (-0.6, -0.9), (-0.95, -1.4)
+"""y, head space, between which the generated body begins to be seen, and the reference's begins to
+be kept: beside the chin, and below it."""
+NECK_DM = 1.2, 0.8
+"""|x|, head space, between which the generated body begins to be seen: shoulders are the
+reference's."""
+DIFFERENT = 6.0, 24.0
+"""Grey levels: of a pixel that differs by the first, either will do; by the second, the generated
+body is seen."""
+_BLUR = 0.01
+"""Of the difference, in sides of the square."""
+
+
+class SquareSwap:
+    """The whole generated square over the frame's, fading at its edges; nothing is taken out."""
+
+    def __init__(self, size: tuple[int, int], crop: tuple[int, int, int]):
+        left, top, side = crop
+        self._square = (
+            slice(top, min(top + side, size[0])),
+            slice(left, min(left + side, size[1])),
+        )
+        self._side, self._weights = side, blend_weights(size, crop)
+
+    def __call__(
+        self, frames: UInt8[np.ndarray, "n h w 3"], heads: UInt8[np.ndarray, "n s s 3"], *_
+    ) -> None:
+        """Puts a head into each of the frames, in place."""
+        for image, head in zip(frames, heads, strict=True):
+            square = image[self._square]
+            square[:] = blend(square, resize(head, self._side), self._weights)
+
+
+class HeadSwap:
+    """The generated head in place of the reference's, whose background is known."""
+
+    def __init__(
+        self,
+        background: UInt8[np.ndarray, "h w 3"],
+        crop: tuple[int, int, int],
+        surroundings: Surroundings,
+    ):
+        size = background.shape[:2]
+        self._surroundings = surroundings
+        self._put_in, self._taken_out = shell_mattes(surroundings)
+        self._around, self._square = (head_region(size, crop, m) for m in (MARGIN, 0.0))
+        self._background = np.ascontiguousarray(self._around.of(background))
+        self._weights = blend_weights(size, crop)
+
+    def __call__(
+        self,
+        frames: UInt8[np.ndarray, "n h w 3"],
+        heads: UInt8[np.ndarray, "n s s 3"],
+        reference_pose: Float[np.ndarray, "n 6"],
+        pose: Float[np.ndarray, "n 6"],
+    ) -> None:
+        """Puts a head into each of the frames, in place, and takes theirs out.
+
+        Args:
+            frames: of the reference.
+            heads: generated, squares of any size.
+            reference_pose: of the heads in the frames, rad and dm.
+            pose: of the generated heads.
+        """
+        around, square = self._around, self._square
+        old, at = draw_matte(self._taken_out, self._surroundings, reference_pose, around)
+        removed = old * (1 - smooth_step(at[..., 1], *KEPT_DM))
+        matte, at = draw_matte(self._put_in, self._surroundings, pose, square)
+        neck = smooth_step(np.abs(at[..., 0]), *NECK_DM)
+        body = neck * smooth_step(at[..., 1], *BODY_DM)
+        for i, (image, head) in enumerate(zip(frames, heads, strict=True)):
+            blend_within(around.of(image), self._background, full_size(removed[i], around))
+            there = square.of(image)
+            seen = np.maximum(matte[i], body[i] * _different(there, head, matte.shape[1:]))
+            blend_within(there, resize(head, square.side), full_size(seen, square) * self._weights)
+
+
+def _different(
+    there: UInt8[np.ndarray, "h w 3"], head: UInt8[np.ndarray, "s s 3"], size: tuple[int, int]
+) -> Float[np.ndarray, "mh mw"]:
+    """How much the head's square differs from what is there, smoothly from 0 to 1."""
+    cv2 = opencv()
+    small = [cv2.resize(x, size[::-1], interpolation=cv2.INTER_AREA) for x in (there, head)]
+    red, green, blue = cv2.split(cv2.absdiff(*small))
+    apart = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+    apart = cv2.GaussianBlur(apart, (0, 0), _BLUR * size[1])
+    return smooth_step(apart, *DIFFERENT)
+
+
+def smooth_step(x: Float[np.ndarray, "*b"], first: float, last: float) -> Float[np.ndarray, "*b"]:
+    """0 from `first` on one side, 1 from `last` on the other, smooth between them."""
+    share = np.clip(np.float32((x - first) / (last - first)), 0, 1)
+    return share * share * (3 - 2 * share)
