@@ -224,15 +224,6 @@ def track(
     )
     blink = blink_intensity(detected.points, detected.blink_scores)
     blink = bridge(blink[:, None], detected.seen)[:, 0]
-    irises = (detected.irises - corner) / crop.side
-    # Irises are found together with the landmarks, and late as they are.
-    gaze = measure_gaze(
-        person_eyeballs(model, identity),
-        fitted[:, :POSE_SIZE],
-        irises,
-        blink,
-        pinhole_camera((1, 1)),
-    )
     aligned = alignment.align(
         model,
         landmarks,
@@ -245,6 +236,14 @@ def track(
         fps_float,
         partial(_cropped_frames, frames, crop, shot.start, len(fitted), alignment.SIZE_PX),
         identities=identities,
+    )
+    irises = (detected.irises - corner) / crop.side
+    gaze = measure_gaze(
+        person_eyeballs(model, identity),
+        aligned[:, :POSE_SIZE],
+        irises,
+        blink,
+        pinhole_camera((1, 1)),
     )
     projected = project_in_batches(
         landmarks, identity if identities is None else identities, aligned
