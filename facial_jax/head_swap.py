@@ -1,29 +1,29 @@
 """One head for another: the generated one goes into a reference frame, the reference's comes out.
 
 Above the chin a frame has the background where the reference's head was, and the generated head
-over it, as far as its matte reaches. Below, where neck, shoulders and clothes move in their own
-way, the generated square is seen wherever it differs from the frame, up to its edges, which fade.
+over it, as far as its matte reaches. Below, where shoulders and clothes move in their own way, they
+are the reference's; of the generated square its neck is seen, up to the square's edges, which fade.
 """
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from facial_jax.blending import blend, blend_weights, blend_within
-from facial_jax.head_matte import draw_matte, full_size, head_region, shell_mattes
+from facial_jax.head_matte import MATTE_SIDE, draw_matte, full_size, head_region, shell_mattes
 from facial_jax.pictures import opencv, resize
 from facial_jax.rendering.surroundings import Surroundings
 
 MARGIN = 0.15
 """Of the square, in its sides: as far around it the reference's head is taken out."""
-BODY_DM, KEPT_DM = (-0.6, -0.9), (-0.95, -1.4)
+BODY_DM, KEPT_DM = (-0.6, -0.9), (-0.85, -1.1)
 """y, head space, between which the generated body begins to be seen, and the reference's begins to
 be kept: beside the chin, and below it."""
 NECK_DM = 1.2, 0.8
 """|x|, head space, between which the generated body begins to be seen: shoulders are the
 reference's."""
 DIFFERENT = 6.0, 24.0
-"""Grey levels: of a pixel that differs by the first, either will do; by the second, the generated
-body is seen."""
+"""Grey levels: of two pixels that differ by the first, either will do; by the second, they show
+different things."""
 _BLUR = 0.01
 """Of the difference, in sides of the square."""
 
@@ -63,6 +63,7 @@ class HeadSwap:
         self._around, self._square = (head_region(size, crop, m) for m in (MARGIN, 0.0))
         self._background = np.ascontiguousarray(self._around.of(background))
         self._weights = blend_weights(size, crop)
+        self._small_background = self._small(self._square.of(background))
 
     def __call__(
         self,
@@ -87,21 +88,31 @@ class HeadSwap:
         body = neck * smooth_step(at[..., 1], *BODY_DM)
         for i, (image, head) in enumerate(zip(frames, heads, strict=True)):
             blend_within(around.of(image), self._background, full_size(removed[i], around))
-            there = square.of(image)
-            seen = np.maximum(matte[i], body[i] * _different(there, head, matte.shape[1:]))
+            there, small = square.of(image), self._small(head)
+            seen = np.maximum(matte[i], body[i] * self._is_body(small, self._small(there)))
             blend_within(there, resize(head, square.side), full_size(seen, square) * self._weights)
+
+    def _small(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "mh mw 3"]:
+        """The square as large as its mattes."""
+        size = self._square.matte_size[::-1]
+        cv2 = opencv()
+        return cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+
+    def _is_body(
+        self, head: UInt8[np.ndarray, "mh mw 3"], there: UInt8[np.ndarray, "mh mw 3"]
+    ) -> Float[np.ndarray, "mh mw"]:
+        """Where the generated square is neither the background nor what is there, from 0 to 1."""
+        return np.minimum(_different(head, there), _different(head, self._small_background))
 
 
 def _different(
-    there: UInt8[np.ndarray, "h w 3"], head: UInt8[np.ndarray, "s s 3"], size: tuple[int, int]
-) -> Float[np.ndarray, "mh mw"]:
-    """How much the head's square differs from what is there, smoothly from 0 to 1."""
+    one: UInt8[np.ndarray, "h w 3"], other: UInt8[np.ndarray, "h w 3"]
+) -> Float[np.ndarray, "h w"]:
+    """How much two pictures differ, smoothly from 0 to 1."""
     cv2 = opencv()
-    small = [cv2.resize(x, size[::-1], interpolation=cv2.INTER_AREA) for x in (there, head)]
-    red, green, blue = cv2.split(cv2.absdiff(*small))
+    red, green, blue = cv2.split(cv2.absdiff(one, other))
     apart = cv2.max(cv2.max(red, green), blue).astype(np.float32)
-    apart = cv2.GaussianBlur(apart, (0, 0), _BLUR * size[1])
-    return smooth_step(apart, *DIFFERENT)
+    return smooth_step(cv2.GaussianBlur(apart, (0, 0), _BLUR * MATTE_SIDE), *DIFFERENT)
 
 
 def smooth_step(x: Float[np.ndarray, "*b"], first: float, last: float) -> Float[np.ndarray, "*b"]:
