@@ -18,6 +18,7 @@ from pathlib import Path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 PROGRAM = (sys.executable, "-m", "experiments.personalize")
+LIBRARIES = re.compile(r"[IWE]\d{4} \d\d:|WARNING: Logging before|INFO: Created TensorFlow")
 SHOWN_LINES = 30
 POLL_S = 0.5
 
@@ -116,5 +117,6 @@ class _Terminal:
                 self._lines[-1] += character
 
     def text(self) -> str:
-        """The last lines."""
-        return "\n".join(line for line in list(self._lines) if line.strip())
+        """The last lines, without those that MediaPipe's libraries write."""
+        lines = [line for line in list(self._lines) if line.strip()]
+        return "\n".join(line for line in lines if not LIBRARIES.match(line))
