@@ -2,6 +2,7 @@
 
 Memory over an hour of speech, whether the file can be played and sought in, and how far sound and
 pictures are apart at its end; memory over 200 recordings in one process; eight commands at once.
+With `--written`, memory while pictures that are there already are only written.
 """
 
 import argparse
@@ -74,12 +75,15 @@ def long_speech(folder: Path, subject: facial_jax.Subject, minutes: float) -> No
     seconds = time.monotonic() - begin
     frames = np.array(list(memory))
     early = frames[np.searchsorted(frames, min(60 * 25, frames[-1]))]
-    late = max(memory[n] for n in frames[frames > 0.9 * frames[-1]])
+    second_minute = [memory[n] for n in frames[(frames >= early) & (frames <= 2 * early)]]
+    last = [memory[n] for n in frames[frames > 0.9 * frames[-1]]]
     print(
         f"{minutes:g} minutes of speech, {len(video)} frames of {video.size[0]}²: {seconds:.0f} s "
         f"({listened:.0f} s of it until the first frame), {path.stat().st_size / 1e6:.1f} MB\n"
-        f"  memory after {early} frames {memory[early]:.0f} MiB, at the end {late:.0f} MiB "
-        f"(× {late / memory[early]:.3f})",
+        f"  memory after {early} frames {memory[early]:.0f} MiB, in as many after them "
+        f"{min(second_minute):.0f} to {max(second_minute):.0f} MiB, in the last tenth "
+        f"{min(last):.0f} to {max(last):.0f} MiB "
+        f"(× {max(last) / memory[early]:.3f}, × {max(last) / max(second_minute):.3f})",
         flush=True,
     )
     print(f"  {check_file(path, speech, len(video), video.fps)}", flush=True)
@@ -139,6 +143,24 @@ def many_recordings(folder: Path, subject: facial_jax.Subject, count: int) -> No
     )
 
 
+def writing_alone(folder: Path, count: int) -> None:
+    """The writer's own memory: pictures that it is given, 64², with as much speech."""
+    speech, path, size = folder / "written.wav", folder / "written.mp4", 64
+    write_speech(speech, count / 25)
+    pictures = np.random.default_rng(0).integers(0, 256, (CHUNK_FRAMES, size, size, 3), np.uint8)
+    chunks, memory = (pictures for _ in range(0, count, CHUNK_FRAMES)), {}
+    audio = AudioSource(speech)
+    write_video(path, watched(chunks, memory), size=(size, size), fps=Fraction(25), audio=audio)
+    frames = np.array(list(memory))
+    early, late = frames[len(frames) // 4], frames[-1]
+    grown = memory[late] - memory[early]
+    print(
+        f"{late} pictures of {size}², only written: memory after {early} {memory[early]:.1f} MiB, "
+        f"after all {memory[late]:.1f} MiB ({1024**2 * grown / (late - early):.0f} bytes a frame)",
+        flush=True,
+    )
+
+
 def at_once(folder: Path, subject: str, count: int) -> None:
     """Commands started together."""
     speech, begin = folder / "speech.wav", time.monotonic()
@@ -167,11 +189,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="0: none")
     parser.add_argument("--recordings", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--written", type=int, default=0, help="frames")
     parser.add_argument("--subject", default="demo")
     options = parser.parse_args()
     subject = facial_jax.load_subject(options.subject)
     print(f"python -m benchmarks.bench_load {' '.join(sys.argv[1:])}\n{machine()}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        if options.written:
+            writing_alone(Path(folder), options.written)
         if options.minutes:
             long_speech(Path(folder), subject, options.minutes)
         if options.recordings:

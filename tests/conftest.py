@@ -17,7 +17,7 @@ os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 import jax
 import pytest
 
-from tests.programs import keep_programs
+from tests.programs import compile_quickly, keep_programs
 from tests.shared_data import shared_path
 
 # pytest's plugins may have imported JAX, which reads the variable at import.
@@ -25,6 +25,7 @@ jax.config.update("jax_default_matmul_precision", os.environ["JAX_DEFAULT_MATMUL
 # Mixed dtypes and ranks are mistakes here: an explicit cast or `[..., None]` says what is meant.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+compile_quickly()
 keep_programs()
 
 

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.one_device import QUICK_FLAGS
-from tests.programs import without_programs
+from tests.programs import QUICK_FLAGS, without_programs
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK_FLAGS}"

@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.one_device import QUICK_FLAGS
-from tests.programs import without_programs
+from tests.programs import QUICK_FLAGS, without_programs
 
 _LOOPBACK = """
 import functools

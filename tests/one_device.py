@@ -10,11 +10,7 @@ from jax.sharding import PartitionSpec
 from facial_jax.training import parallel
 from facial_jax.training.parallel import AXIS, data_mesh
 from facial_jax.training.step import train_step
-
-# Compiling takes longer than running these: without the costly passes it is bearable.
-QUICK = {"xla_llvm_disable_expensive_passes": True, "xla_backend_optimization_level": 0}
-# The same for all programs of a process, in its variable XLA_FLAGS.
-QUICK_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+from tests.programs import QUICK
 
 
 def device_step(task, *, phase=None):

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import facial_jax.cache
-from tests.one_device import QUICK_FLAGS
-from tests.programs import without_programs
+from tests.programs import QUICK_FLAGS, without_programs
 
 TRAINING = """
 import jax

@@ -38,10 +38,12 @@ from tests.test_editing import with_field
 RATE = 16000
 
 
-@pytest.fixture(autouse=True)
-def in_float32(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def in_float32():
     """As on a CPU also on GPUs: in bfloat16 a frame's rounding follows its batch's shape."""
-    monkeypatch.setattr(rendering_to_video, "compute_dtype", lambda: jnp.dtype("float32"))
+    dtype = jnp.dtype("float32")
+    with mock.patch.object(rendering_to_video, "compute_dtype", return_value=dtype):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,18 @@ def frames_of(subject, attributes, chunk_frames=32):
     return np.concatenate(chunks).astype(np.int16)
 
 
+@pytest.fixture(scope="module")
+def second(attributes):
+    """The attributes of a second; with those around them they fill a chunk of 32."""
+    return attributes[:25]
+
+
+@pytest.fixture(scope="module")
+def whole(demo, second):
+    """The frames of that second, computed in one piece."""
+    return frames_of(demo, second)
+
+
 @pytest.mark.parametrize("fps", ["25", "24000/1001", "30000/1001", "60", "7.5"])
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 5.12, 5.2])
 def test_there_are_round_duration_times_rate_frames(demo, speech, fps, seconds):
@@ -75,11 +89,10 @@ def test_there_are_round_duration_times_rate_frames(demo, speech, fps, seconds):
         assert np.isfinite(values).all()
 
 
-def test_frames_do_not_depend_on_the_chunks(demo, attributes):
-    frames = frames_of(demo, attributes, 32)
-    assert frames.shape == (50, demo.size, demo.size, 3)
+def test_frames_do_not_depend_on_the_chunks(demo, second, whole):
+    assert whole.shape == (25, demo.size, demo.size, 3)
     for chunk_frames in (1, 24):
-        assert np.abs(frames_of(demo, attributes, chunk_frames) - frames).max() <= 1
+        assert np.abs(frames_of(demo, second, chunk_frames) - whole).max() <= 1
 
 
 def test_the_next_chunk_is_computed_and_copied_while_one_is_handed_out(
@@ -130,29 +143,26 @@ def on_backend(name):
     return mock.patch("jax.default_backend", return_value=name)
 
 
-def test_gpus_compute_larger_batches_of_the_same_frames(demo, attributes, monkeypatch):
+def test_gpus_compute_larger_batches_of_the_same_frames(demo, second, whole, monkeypatch):
     with on_backend("cpu"):
         on_cpus = rendering_to_video.batch_frames()
     with on_backend("gpu"):
         assert on_cpus < rendering_to_video.batch_frames()
-    frames = frames_of(demo, attributes[:20])
     monkeypatch.setattr(rendering_to_video, "batch_frames", lambda: 16)
-    assert np.abs(frames_of(demo, attributes[:20]) - frames).max() <= 1
+    assert np.abs(frames_of(demo, second) - whole).max() <= 1
 
 
-def test_a_frame_depends_on_its_window_alone(demo, attributes):
-    whole = frames_of(demo, attributes)
+def test_a_frame_depends_on_its_window_alone(demo, second, whole):
     half = demo.window_half
-    part = frames_of(demo, attributes[7:40])
+    part = frames_of(demo, second[3:23])
     inner = slice(half, len(part) - half + 1)
-    assert np.abs(part[inner] - whole[7:40][inner]).max() <= 1
+    assert np.abs(part[inner] - whole[3:23][inner]).max() <= 1
 
 
-def test_the_ends_are_like_frames_of_a_face_that_held_still(demo, attributes):
+def test_the_ends_are_like_frames_of_a_face_that_held_still(demo, second, whole):
     half = demo.window_half
-    index = np.clip(np.arange(-9, len(attributes) + 9), 0, len(attributes) - 1)
-    held = frames_of(demo, attributes[index])[9:-9]
-    whole = frames_of(demo, attributes)
+    index = np.clip(np.arange(-9, len(second) + 9), 0, len(second) - 1)
+    held = frames_of(demo, second[index])[9:-9]
     assert np.abs(whole[:half] - held[:half]).max() <= 1
     assert np.abs(whole[-half:] - held[-half:]).max() <= 1
 
@@ -345,7 +355,7 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
     long = tmp_path / "long.npy"
-    np.save(long, np.resize(speech, 120 * RATE))
+    np.save(long, np.resize(speech, 15 * RATE))
     folder = tmp_path / "out"
     folder.mkdir()
     # The command as a user runs it, but for sound from an array.
@@ -364,7 +374,7 @@ def test_an_interrupt_in_mid_video_leaves_nothing(speech, tmp_path, stop):
         process = subprocess.Popen([sys.executable, "-c", code], stderr=stderr)
     try:
         deadline = time.monotonic() + 300
-        while written < 50_000:
+        while written == 0:
             assert process.poll() is None, said.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -440,7 +450,8 @@ def test_a_long_video_is_not_made_to_be_shown(demo, attributes, speech, monkeypa
 def test_making_a_video_imports_nothing_that_needs_system_libraries():
     code = (
         "import sys, numpy as np, facial_jax\n"
-        "next(iter(facial_jax.synthesize((np.zeros(1600, np.float32), 16000))))\n"
+        "sound = np.zeros(1600, np.float32), 16000\n"
+        "next(iter(facial_jax.synthesize(sound, chunk_frames=8)))\n"
         "heavy = {'mediapipe', 'cv2', 'torch', 'tensorflow', 'matplotlib'}\n"
         "bad = heavy & set(sys.modules)\n"
         "assert not bad, bad\n"

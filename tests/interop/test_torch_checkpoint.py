@@ -3,6 +3,7 @@
 import io
 import struct
 import zipfile
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from safetensors.numpy import save_file
 
 from facial_jax.interop import pytorch
 from facial_jax.interop.torch_checkpoint import read_torch_checkpoint
+from tests.kept import write_pytorch
 
 STORAGES = {
     "float64": "DoubleStorage",
@@ -303,30 +305,53 @@ def test_what_is_no_state_dict_is_said(tmp_path):
         pytorch.load_state_dict(path)
 
 
+def pytorch_files(folder, new_layout):
+    """A file that PyTorch wrote, and another by the PyTorch that is installed, if one is."""
+    yield write_pytorch.kept_file(new_layout=new_layout)
+    if find_spec("torch"):
+        path = folder / "new.pt"
+        write_pytorch.write_checkpoint(path, new_layout=new_layout)
+        yield path
+
+
 @pytest.mark.parametrize("new_layout", [True, False])
 def test_files_written_by_pytorch_itself(tmp_path, new_layout):
-    torch = pytest.importorskip("torch", reason="PyTorch, an optional extra, is not installed")
-    torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, (3, 1)), torch.nn.BatchNorm2d(3))
-    table = torch.arange(24.0).reshape(4, 6)
-    saved = {
-        "state_dict": net.state_dict(),
-        "optimizer": torch.optim.Adam(net.parameters()).state_dict(),
-        "views": [table.T, table[1:, 2], table[::2].half(), table.bfloat16(), table > 3],
-        "parameter": torch.nn.Parameter(table.double()),
-        "scalar": torch.tensor(5),
+    table = write_pytorch.TABLE
+    state_dict = {
+        "0.weight": np.arange(18, dtype=np.float32).reshape(3, 2, 3, 1) / 8,
+        "0.bias": np.arange(3, dtype=np.float32) / 8,
+        "1.weight": np.arange(3, dtype=np.float32) / 8,
+        "1.bias": np.arange(3, dtype=np.float32) / 8,
+        "1.running_mean": np.zeros(3, np.float32),
+        "1.running_var": np.ones(3, np.float32),
+        "1.num_batches_tracked": np.int64(0),
     }
-    path = tmp_path / "Gen.mdl"
-    torch.save(saved, path, _use_new_zipfile_serialization=new_layout)
-    got = read_torch_checkpoint(path)
-    for name, expected in net.state_dict().items():
-        np.testing.assert_array_equal(got["state_dict"][name], expected.numpy())
-        np.testing.assert_array_equal(pytorch.load_state_dict(path)[name], expected.numpy())
-    for array, expected in zip(got["views"], saved["views"], strict=True):
-        assert array.dtype.name == str(expected.dtype).removeprefix("torch.")
-        np.testing.assert_array_equal(array.astype(np.float32), expected.float().numpy())
-    np.testing.assert_array_equal(got["parameter"], saved["parameter"].detach().numpy())
-    assert got["scalar"] == 5
-    torch.save(net, path, _use_new_zipfile_serialization=new_layout)
-    with pytest.raises(ValueError, match=r"Gen\.mdl asks for .*Sequential"):
-        read_torch_checkpoint(path)
+    views = [table.T, table[1:, 2], table[::2].astype(np.float16)]
+    views += [table.astype(jnp.bfloat16), table > 3]
+    for path in pytorch_files(tmp_path, new_layout):
+        got = read_torch_checkpoint(path)
+        assert list(got["state_dict"]) == list(state_dict)
+        for name, expected in state_dict.items():
+            np.testing.assert_array_equal(got["state_dict"][name], expected)
+            np.testing.assert_array_equal(pytorch.load_state_dict(path)[name], expected)
+        for array, expected in zip(got["views"], views, strict=True):
+            assert array.dtype == expected.dtype
+            np.testing.assert_array_equal(array.astype(np.float32), expected.astype(np.float32))
+        assert got["parameter"].dtype == np.float64
+        np.testing.assert_array_equal(got["parameter"], table)
+        assert got["scalar"] == 5
+
+
+def whole_modules(folder):
+    """The same of a network itself, not of its tensors."""
+    yield write_pytorch.MODULE
+    if find_spec("torch"):
+        for new_layout in (True, False):
+            write_pytorch.write_module(folder / "new.pt", new_layout=new_layout)
+            yield folder / "new.pt"
+
+
+def test_a_whole_module_saved_by_pytorch_is_refused(tmp_path):
+    for path in whole_modules(tmp_path):
+        with pytest.raises(ValueError, match=rf"{path.name} asks for .*Sequential"):
+            read_torch_checkpoint(path)

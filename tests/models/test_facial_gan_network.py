@@ -1,3 +1,5 @@
+import functools
+
 import chex
 import flax.linen as nn
 import jax
@@ -40,31 +42,41 @@ def tiny():
     return generator, variables, audio, state
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def apply(generator, variables, audio, state):
+    """As one program: operation by operation, the network takes much longer to compile."""
+    return generator.apply(variables, audio, state)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def apply_in_training(generator, variables, audio, state):
+    return generator.apply(variables, audio, state, train=True, mutable=["batch_stats"])
+
+
 def test_generator_takes_its_sizes_from_fields_and_input(tiny):
     generator, variables, audio, state = tiny
-    assert generator.apply(variables, audio, state).shape == (3, 64, 9)
+    assert apply(generator, variables, audio, state).shape == (3, 64, 9)
 
 
 def test_generator_treats_batch_items_apart_in_evaluation(tiny):
     generator, variables, audio, state = tiny
-    apply = jax.jit(generator.apply)
-    together = apply(variables, audio, state)
+    together = apply(generator, variables, audio, state)
     alone = jnp.concatenate(
-        [apply(variables, audio[i : i + 1], state[i : i + 1]) for i in range(3)]
+        [apply(generator, variables, audio[i : i + 1], state[i : i + 1]) for i in range(3)]
     )
     np.testing.assert_allclose(together, alone, atol=2e-6)
 
 
 def test_generator_listens_to_the_speech_and_to_the_initial_state(tiny):
     generator, variables, audio, state = tiny
-    y = generator.apply(variables, audio, state)
-    assert jnp.abs(generator.apply(variables, audio, -state) - y).max() > 1e-3
-    assert jnp.abs(generator.apply(variables, -audio, state) - y).max() > 1e-3
+    y = apply(generator, variables, audio, state)
+    assert jnp.abs(apply(generator, variables, audio, -state) - y).max() > 1e-3
+    assert jnp.abs(apply(generator, variables, -audio, state) - y).max() > 1e-3
 
 
 def test_training_mode_updates_the_running_statistics(tiny):
     generator, variables, audio, state = tiny
-    y, updates = generator.apply(variables, audio, state, train=True, mutable=["batch_stats"])
+    y, updates = apply_in_training(generator, variables, audio, state)
     assert y.shape == (3, 64, 9)
     changed = jax.tree.map(
         lambda a, b: bool(jnp.any(a != b)), updates["batch_stats"], variables["batch_stats"]
@@ -75,12 +87,13 @@ def test_training_mode_updates_the_running_statistics(tiny):
 def test_batch_norm_statistics_are_shared_over_a_mapped_axis(tiny):
     generator, variables, audio, state = tiny
     audio, state = jnp.concatenate([audio, audio[:1]]), jnp.concatenate([state, state[:1]])
-    whole, _ = generator.apply(variables, audio, state, train=True, mutable=["batch_stats"])
+    whole, _ = apply_in_training(generator, variables, audio, state)
     shared = generator.clone(axis_name="data")
-    halves, stats = jax.vmap(
-        lambda a, s: shared.apply(variables, a, s, train=True, mutable=["batch_stats"]),
+    mapped = jax.vmap(
+        lambda a, s: apply_in_training(shared, variables, a, s),
         axis_name="data",
-    )(audio.reshape(2, 2, *audio.shape[1:]), state.reshape(2, 2, -1))
+    )
+    halves, stats = jax.jit(mapped)(audio.reshape(2, 2, *audio.shape[1:]), state.reshape(2, 2, -1))
     np.testing.assert_allclose(halves.reshape(whole.shape), whole, atol=1e-5)
     for leaf in jax.tree.leaves(stats):
         np.testing.assert_allclose(leaf[0], leaf[1], atol=1e-6)
@@ -131,6 +144,17 @@ def test_the_resized_rows_are_numpys_interpolation_whose_gradient_is_its_transpo
     np.testing.assert_allclose(np.vdot(back(dy)[0], x), np.vdot(dy, expected), rtol=1e-5)
 
 
+def value_and_gradients(module, variables, x):
+    """What a layer gives, and the gradients of the sum of its cubes."""
+
+    def cubes(variables, x):
+        y = module.apply(variables, x)
+        return jnp.sum(y**3), y
+
+    gradients, y = jax.jit(jax.grad(cubes, argnums=(0, 1), has_aux=True))(variables, x)
+    return y, *gradients
+
+
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 def test_up_conv_equals_linen_transposed_convolution_in_value_and_gradient(backend):
     ours, linen = TemporalUpConv(5), nn.ConvTranspose(5, (4,), (2,), ((2, 2),))
@@ -140,14 +164,11 @@ def test_up_conv_equals_linen_transposed_convolution_in_value_and_gradient(backe
         jnp.shape, variables
     )
     with written_for(backend):
-        np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-6)
-        gradients = [
-            jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(
-                variables, x
-            )
-            for module in (ours, linen)
-        ]
-    chex.assert_trees_all_close(*gradients, rtol=1e-4, atol=1e-4)
+        (y, *gradients), (linens, *expected) = (
+            value_and_gradients(module, variables, x) for module in (ours, linen)
+        )
+    np.testing.assert_allclose(y, linens, atol=1e-6)
+    chex.assert_trees_all_close(gradients, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
@@ -159,14 +180,11 @@ def test_first_conv_equals_linens_in_value_and_gradient(backend):
         jnp.shape, variables
     )
     with written_for(backend):
-        np.testing.assert_allclose(ours.apply(variables, x), linen.apply(variables, x), atol=1e-5)
-        gradients = [
-            jax.grad(lambda v, x, m=module: jnp.sum(m.apply(v, x) ** 3), argnums=(0, 1))(
-                variables, x
-            )
-            for module in (ours, linen)
-        ]
-    chex.assert_trees_all_close(*gradients, rtol=1e-3, atol=1e-3)
+        (y, *gradients), (linens, *expected) = (
+            value_and_gradients(module, variables, x) for module in (ours, linen)
+        )
+    np.testing.assert_allclose(y, linens, atol=1e-5)
+    chex.assert_trees_all_close(gradients, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_ablations_leave_one_branch_out():
@@ -222,10 +240,10 @@ def test_probabilities_are_seen_on_a_logarithmic_scale():
 def test_the_generator_sees_only_its_probabilities_so(tiny):
     generator, variables, audio, state = tiny
     rows = jnp.abs(audio)
-    whole = generator.apply(variables, on_logarithmic_scale(rows, 5, 9), state)
-    own = generator.clone(probabilities=(5, 9)).apply(variables, rows, state)
+    whole = apply(generator, variables, on_logarithmic_scale(rows, 5, 9), state)
+    own = apply(generator.clone(probabilities=(5, 9)), variables, rows, state)
     np.testing.assert_allclose(own, whole, atol=1e-6)
-    assert not np.allclose(own, generator.apply(variables, rows, state), atol=1e-3)
+    assert not np.allclose(own, apply(generator, variables, rows, state), atol=1e-3)
 
 
 def _rows(spans, peaks):
@@ -255,8 +273,8 @@ def test_a_generator_with_odds_sees_likelier_closures(tiny):
     generator, variables, audio, state = tiny
     rows = jnp.zeros((*audio.shape[:-1], FEATURES)).at[..., CLOSED_LIPS].set(0.2)
     rows = rows.at[..., CLOSED_LIPS + 1].set(0.3)
-    variables = generator.init(jax.random.key(0), rows, state)
-    own = generator.clone(closure_odds=6.0).apply(variables, rows, state)
-    whole = generator.apply(variables, with_likelier_closures(rows, 6.0), state)
+    variables = jax.jit(generator.init)(jax.random.key(0), rows, state)
+    own = apply(generator.clone(closure_odds=6.0), variables, rows, state)
+    whole = apply(generator, variables, with_likelier_closures(rows, 6.0), state)
     np.testing.assert_allclose(own, whole, atol=1e-6)
-    assert not np.allclose(own, generator.apply(variables, rows, state), atol=1e-4)
+    assert not np.allclose(own, apply(generator, variables, rows, state), atol=1e-4)

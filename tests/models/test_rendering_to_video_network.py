@@ -16,11 +16,19 @@ from facial_jax.models.rendering_to_video.network import (
     reflect_pad,
     space_to_depth,
 )
+from tests.programs import QUICK
 from tests.written_for import written_for
 
 
 def random(shape, seed=0):
     return jax.random.normal(jax.random.key(seed), shape)
+
+
+def drawn(network, x):
+    """A network's variables, by NumPy: compiling the network's own draws takes long."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(network.init, jax.random.key(1), x)
+    return jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.02, x.shape), jnp.float32), shapes)
 
 
 def textbook_instance_norm(x):
@@ -153,7 +161,7 @@ def test_up_conv_is_a_transposed_convolution_in_value_and_gradient(size, backend
 )
 def test_frames_do_not_depend_on_the_batch(generator):
     x = random((3, 32, 64, 8))
-    variables = jax.jit(generator.init)(jax.random.key(1), x[:1])
+    variables = drawn(generator, x[:1])
     together = jax.jit(generator.apply)(variables, x)
     assert together.shape == (3, 32, 64, 3)
     assert jnp.abs(together).max() < 1
@@ -167,11 +175,10 @@ def test_computing_activations_again_changes_no_gradient_and_keeps_less_until_th
     x, rng = random((1, 16, 16, 8)), np.random.default_rng(0)
     shapes = jax.eval_shape(plain.init, jax.random.key(1), x)
     variables = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(np.float32), shapes)
-    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
     def gradient(generator):
         function = jax.grad(lambda v: jnp.mean(generator.apply(v, x) ** 2))
-        return jax.jit(function, compiler_options=options)(variables)
+        return jax.jit(function, compiler_options=QUICK)(variables)
 
     def kept_bytes(generator):
         """What the forward pass leaves for the backward pass beside the parameters."""
@@ -217,8 +224,8 @@ def test_bundled_generator_is_small_enough_to_bundle():
 def test_discriminator_returns_every_activation_of_every_scale():
     discriminator = MultiscaleDiscriminator(width=2, layers=2, scales=2)
     x = random((2, 32, 32, 5))
-    variables = discriminator.init(jax.random.key(0), x)
-    shapes = [[y.shape for y in scale] for scale in discriminator.apply(variables, x)]
+    scales = jax.eval_shape(discriminator.apply, drawn(discriminator, x), x)
+    shapes = [[y.shape for y in scale] for scale in scales]
     assert shapes == [
         [(2, 17, 17, 2), (2, 9, 9, 4), (2, 10, 10, 8), (2, 11, 11, 1)],
         [(2, 9, 9, 2), (2, 5, 5, 4), (2, 6, 6, 8), (2, 7, 7, 1)],
@@ -231,7 +238,7 @@ def test_the_frames_own_rendered_face_shows_through_where_the_network_lets_it(pa
         width=2, downsamplings=1, blocks=1, kernel_size=3, packing=packing, blend_input=True
     )
     pictures = jax.random.uniform(jax.random.key(0), (1, 16, 16, 16))  # N_w = 2: the third of four
-    variables = generator.init(jax.random.key(1), pictures)
+    variables, apply = drawn(generator, pictures), jax.jit(generator.apply)
     output = variables["params"]["output"]["conv"]
     assert output["bias"].shape == (4 * packing**2,)
     own = 2 * pictures[..., 8:11] - 1
@@ -241,6 +248,6 @@ def test_the_frames_own_rendered_face_shows_through_where_the_network_lets_it(pa
             **variables["params"],
             "output": {"conv": {"kernel": jnp.zeros_like(output["kernel"]), "bias": bias}},
         }
-        made = generator.apply({"params": params}, pictures)
+        made = apply({"params": params}, pictures)
         expected = rendered * own + (1 - rendered) * jnp.tanh(0.5)
         np.testing.assert_allclose(made, expected, atol=1e-5)
