@@ -5,6 +5,7 @@ memory goes with it, and stopping it stops the work, which the next run goes on 
 """
 
 import html
+import io
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 PROGRAM = (sys.executable, "-m", "experiments.personalize")
+LIBRARIES = re.compile(r"[IWE]\d{4} \d\d:|WARNING: Logging before|INFO: Created TensorFlow")
 SHOWN_LINES = 30
 POLL_S = 0.5
 
@@ -56,11 +58,11 @@ def personalize(
         raise ValueError(f"name: expected letters, digits, - and _, at most 40, got {name!r}")
     command = [*PROGRAM, "--subject", name, "--video", str(video)]
     command += ["--output", str(subjects / name), "--work-dir", str(work / name)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # As it is: in text mode Python takes the returns that write over a bar for new lines.
+    output = io.TextIOWrapper(process.stdout, encoding="utf-8", errors="replace", newline="")
     terminal = _Terminal()
-    reader = threading.Thread(target=terminal.read, args=(process.stdout,), daemon=True)
+    reader = threading.Thread(target=terminal.read, args=(output,), daemon=True)
     reader.start()
     try:
         shown = None
@@ -115,5 +117,6 @@ class _Terminal:
                 self._lines[-1] += character
 
     def text(self) -> str:
-        """The last lines."""
-        return "\n".join(line for line in list(self._lines) if line.strip())
+        """The last lines, without those that MediaPipe's libraries write."""
+        lines = [line for line in list(self._lines) if line.strip()]
+        return "\n".join(line for line in lines if not LIBRARIES.match(line))

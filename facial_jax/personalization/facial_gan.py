@@ -79,31 +79,37 @@ def save_fine_tuned(
     progress: bool,
 ) -> None:
     """Fine-tunes on the frames before `first` and on the further clips, as `fine_tune`."""
-    validation = part_of(clip, first, len(clip))
-    clips = clips_in_memory(clip_part(clip, 0, first), *further)
-    clips = clips_in_memory(*with_general_mouth(config, clips))
+    spoken, *further_spoken = with_general_mouth(config, clip, first, further)
+    clips = clips_in_memory(clip_part(spoken, 0, first), *further_spoken)
+    validation = part_of(spoken, first, len(clip))
     # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
     speech = clips_in_memory(clip, *further)
     fine_tune(config, clips, validation, speech, folder, progress=progress)
 
 
-def with_general_mouth(config: PersonalizationConfig, clips: ClipSource) -> list[Clip]:
-    """The clips with the expressions that the general network makes of its speech, as the person
-    makes them (`personal_articulation`).
+def with_general_mouth(
+    config: PersonalizationConfig, clip: Clip, first: int, further: Sequence[Clip] = ()
+) -> list[Clip]:
+    """The clip and the further ones with the expressions that the general network makes of their
+    speech, as the person makes them (`personal_articulation`) in the frames before `first` and in
+    the further clips.
 
     A network that learns from what a tracker sees when lips move, forgets much of what it knew of
     articulation.
     """
-    (statistics,) = subject_statistics(clips).values()
+    clips = [clip, *further]
+    taught = clips_in_memory(clip_part(clip, 0, first), *further)
+    (statistics,) = subject_statistics(taught).values()
     general = load_facial_gan(config.general)
     own = general.replace(statistics=statistics, initial_state=statistics.mean)
-    return [_with_mouth_of(general, own, clips[i]) for i in range(len(clips))]
+    seen = [clip.valid & (np.arange(len(clip)) < first), *(other.valid for other in further)]
+    return [_with_mouth_of(general, own, *row) for row in zip(clips, seen, strict=True)]
 
 
-def _with_mouth_of(general: FacialGan, own: FacialGan, clip: Clip) -> Clip:
+def _with_mouth_of(general, own, clip, seen):
     generated = [
         np.asarray(generate_attributes(model, clip.features).expression) for model in (general, own)
     ]
     face_model = procedural_face_model()
-    expression = personal_articulation(face_model, clip.expression, *generated, clip.valid)
+    expression = personal_articulation(face_model, clip.expression, *generated, seen)
     return dataclasses.replace(clip, expression=expression)

@@ -14,6 +14,26 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 960px; margin: 2em auto
 td, th { padding: 0 1.5em 0.2em 0; text-align: right } td:first-child { text-align: left }
 svg { display: block; margin: 0 0 1em } img { max-width: 100% } h2 { font-size: 1.05em }
 """
+_COLUMNS = {
+    "psnr_db": "PSNR, dB",
+    "ssim": "SSIM",
+    "perceptual": "perceptual distance",
+    "cpbd": "CPBD",
+    "whole_psnr_db": "whole, dB",
+    "face_psnr_db": "face, dB",
+    "mouth_psnr_db": "mouth, dB",
+    "eyes_psnr_db": "eyes, dB",
+    "specks_permille": "specks, ‰",
+    "folding": "folding pattern",
+    "lmd_percent": "LMD, %",
+    "mouth_lmd_percent": "mouth LMD, %",
+    "opening_error": "error of eyes' opening",
+    "gaze_error_deg": "error of gaze, °",
+    "opening_closed": "opening when closed",
+    "opening_open": "opening when open",
+    "seen": "face found",
+}
+"""How columns of numbers.json are named for readers; others are named as they are."""
 
 
 def report_page(
@@ -50,7 +70,7 @@ def _text(value: str) -> str:
 
 def _table(rows: dict[str, dict[str, float]]) -> str:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
+    head = "".join(f"<th>{_text(_COLUMNS.get(column, column))}</th>" for column in columns)
     lines = [f"<tr><th></th>{head}</tr>"]
     for name, row in rows.items():
         cells = "".join(f"<td>{row[c]:.4g}</td>" if c in row else "<td></td>" for c in columns)

@@ -37,7 +37,7 @@ OPEN_EYES = 1.0
 _BATCH = 8
 _MIN_COSINE = 0.3
 """Of the angle under which a surface is seen; below it a pixel is a smear of many vertices."""
-_MIN_LIGHT = 0.1
+MIN_LIGHT = 0.1
 _DEPTH_TOLERANCE = 0.04  # decimetres
 _IRIS_MARGIN = 1.2
 """In radii of the iris: what is nearer to its middle is not the white of the eye."""
@@ -189,7 +189,7 @@ def _sample(
         in_front = (nearest[:, 3] > 0) & (placed[:, 2] < depth + _DEPTH_TOLERANCE)
         x, y, z = placed[:, 0], placed[:, 1], -placed[:, 2]
         cosine = -(normals * jnp.stack([x, y, z], axis=-1)).sum(-1) / jnp.sqrt(x**2 + y**2 + z**2)
-        light = jnp.maximum(irradiance(normals, identity.illumination), _MIN_LIGHT)
+        light = jnp.maximum(irradiance(normals, identity.illumination), MIN_LIGHT)
         # Pixels' centres lie at +0.5.
         color = sample_bilinear(frame, pixels - 0.5) / 255.0 / light
         seen = inside & in_front & (cosine > _MIN_COSINE)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from facial_jax.face.procedural import procedural_face_model
 from facial_jax.frame_rate import FrameRate
 from facial_jax.pictures import resize
 from facial_jax.rendering.camera import pinhole_camera
-from facial_jax.tracking import fitting, photometric
+from facial_jax.tracking import alignment, fitting, photometric
 from facial_jax.tracking.blink import blink_intensity, relative_opening
 from facial_jax.tracking.frame_identity import fit_frame_identities
 from facial_jax.tracking.frames import VideoFrames, open_frames
@@ -137,8 +138,9 @@ def track(
 ) -> TrackedVideo:
     """Finds the person in a video and fits the face model to every frame.
 
-    The video is read twice: for the landmarks, and for the few frames that texture and light come
-    from. Memory grows by 660 bytes a frame.
+    The video is read four times: for the landmarks, for the few frames that texture and light come
+    from, for those of the alignment's texture, and to align all (`alignment.align`). Of a frame
+    only numbers are kept, so that memory hardly grows with the length.
 
     Args:
         video: a file that FFmpeg reads, or what `open_frames` made of it.
@@ -213,22 +215,43 @@ def track(
             bridge(identities, detected.seen), IDENTITY_SMOOTHING_S * fps_float
         )
     fitted = bridge(fitted, detected.seen)
-    pose = gaussian_filter(fitted[:, :POSE_SIZE], POSE_SMOOTHING_S * fps_float)
-    expression = gaussian_filter(fitted[:, POSE_SIZE:], EXPRESSION_SMOOTHING_S * fps_float)
+    fitted = np.concatenate(
+        [
+            gaussian_filter(fitted[:, :POSE_SIZE], POSE_SMOOTHING_S * fps_float),
+            gaussian_filter(fitted[:, POSE_SIZE:], EXPRESSION_SMOOTHING_S * fps_float),
+        ],
+        axis=1,
+    )
     blink = blink_intensity(detected.points, detected.blink_scores)
     blink = bridge(blink[:, None], detected.seen)[:, 0]
-    smooth = np.concatenate([pose, expression], axis=1)
-    projected = project_in_batches(
-        landmarks, identity if identities is None else identities, smooth
+    aligned = alignment.align(
+        model,
+        landmarks,
+        face,
+        fitted,
+        points,
+        weights,
+        blink,
+        detected.seen,
+        fps_float,
+        partial(_cropped_frames, frames, crop, shot.start, len(fitted), alignment.SIZE_PX),
+        identities=identities,
     )
     irises = (detected.irises - corner) / crop.side
     gaze = measure_gaze(
-        person_eyeballs(model, identity), pose, irises, blink, pinhole_camera((1, 1))
+        person_eyeballs(model, identity),
+        aligned[:, :POSE_SIZE],
+        irises,
+        blink,
+        pinhole_camera((1, 1)),
+    )
+    projected = project_in_batches(
+        landmarks, identity if identities is None else identities, aligned
     )
     return TrackedVideo(
         attributes=Attributes(
-            expression=expression,
-            pose=pose,
+            expression=aligned[:, POSE_SIZE:],
+            pose=aligned[:, :POSE_SIZE],
             blink=blink,
             gaze=None if gaze is None else gaze.mean(axis=1),
         ),

@@ -31,6 +31,7 @@ if options["--subject"] == "nobody":
 if options["--subject"] == "patient":
     time.sleep(patience)
     Path(options["--video"]).read_bytes()
+print("W0000 00:00:1795790470.8 1 face_landmarker_graph.cc:181] Sets xnnpack", flush=True)
 print("track: 3 s", flush=True)
 for done in (1, 2, 3):
     print(f"\\rtraining: {done} of 3", end="", file=sys.stderr, flush=True)
@@ -109,6 +110,10 @@ def test_clicks_personalize_with_progress_previews_and_a_report(page, browser, t
     progress = window.get_by_label("Progress").element_handle()
     window.wait_for_function("e => e.value.includes('training: 2 of 3')", arg=progress)
     window.frame_locator("iframe[title=report]").get_by_text("What was learnt").wait_for()
+    said = progress.evaluate("e => e.value")
+    assert "track: 3 s" in said
+    assert "training: 1 of 3" not in said  # it was written over
+    assert "xnnpack" not in said  # a library's
     assert panel.locator("img").count() >= 1
     assert (subjects / "anna" / "report.html").is_file()
 

@@ -10,7 +10,7 @@ import pytest
 from facial_jax.attributes import Identity
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import rotation_from_euler
-from facial_jax.tracking import fitting, landmarker, photometric, tracker
+from facial_jax.tracking import alignment, fitting, landmarker, photometric, tracker
 from facial_jax.tracking.landmarker import Face, choose_face
 from facial_jax.tracking.preflight import preflight
 from facial_jax.tracking.shots import ShotDetector, is_still
@@ -74,7 +74,15 @@ def stand_in(monkeypatch, face_points):
     monkeypatch.setattr(tracker, "Landmarker", StandIn)
     # The pictures show no face: what is fitted to them is tested elsewhere.
     monkeypatch.setattr(tracker, "_fit_pictures", without_pictures)
+    monkeypatch.setattr(alignment, "align", as_fitted)
     return StandIn
+
+
+def as_fitted(model, landmarks, person, fitted, points, weights, blink, seen, fps, read, **_):
+    side = alignment.SIZE_PX
+    assert [frame.shape for frame in read(np.array([len(fitted) - 1]))] == [(side, side, 3)]
+    assert len(points) == len(weights) == len(blink) == len(seen) == len(list(read(None)))
+    return fitted
 
 
 def without_pictures(model, landmarks, identity, parameters, images, points, weights):
