@@ -60,7 +60,9 @@ def test_a_folder_that_nobody_can_write_in_is_said_in_one_line(tmp_path, monkeyp
         {"output": Path("/proc/self/a"), "work_dir": tmp_path},
         {"output": tmp_path, "work_dir": Path("/proc/self/a")},
     ):
-        arguments = script.Arguments(subject="a", video=video, acoustic_model="phonemes", **folders)
+        arguments = script.Arguments(
+            subject="a", video=(video,), acoustic_model="phonemes", **folders
+        )
         with pytest.raises(SystemExit, match=r"error: .*/proc/self/a"):
             script.main(arguments)
 
