@@ -75,10 +75,19 @@ def refuses(read: Callable[[Path], Any], path: Path, match: str = "") -> None:
 def _attempt(read: Callable[[Path], Any], path: Path) -> tuple[Any, str | None]:
     """What a reader makes of a file, and what it says where it refuses it.
 
-    The test fails if it takes longer than a second of computing, or more than 200 MB, raises
+    The test fails if it takes longer than a second of computing, twice, or more than 200 MB, raises
     something else than ValueError or FileNotFoundError, does not name the file, or starts or writes
     anything.
     """
+    found, refusal, seconds = _timed_attempt(read, path)
+    if seconds >= MAX_S:
+        # Once, it may have been other threads of the process, or the garbage of other tests.
+        found, refusal, seconds = _timed_attempt(read, path)
+    assert seconds < MAX_S, f"{seconds:.2f} s"
+    return found, refusal
+
+
+def _timed_attempt(read, path):
     begin, found, refusal = time.process_time(), None, None
     with _peak_below(MAX_BYTES, path), _watching(path.parent) as done:
         try:
@@ -88,8 +97,7 @@ def _attempt(read: Callable[[Path], Any], path: Path) -> tuple[Any, str | None]:
     seconds = time.process_time() - begin
     assert refusal is None or path.name in refusal or path.parent.name in refusal, refusal
     assert done == []
-    assert seconds < MAX_S, f"{seconds:.2f} s"
-    return found, refusal
+    return found, refusal, seconds
 
 
 @contextmanager
