@@ -18,12 +18,10 @@ import numpy as np
 import tyro
 
 from benchmarks.measure import measure
-from facial_jax.attributes import EXPRESSION_SIZE
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
-from facial_jax.face.model import face_shape
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
-from facial_jax.personalization.clip import CROP, first_held_out, shown_frames
+from facial_jax.personalization.clip import CROP, first_held_out, neutral_shape, shown_frames
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.inner_mouth import video_inner_mouth
@@ -58,9 +56,8 @@ def run(folder: Path, size: int) -> None:
     first, model = first_held_out(clip), procedural_face_model()
     shown = shown_frames(clip, first)
     before, after = shown[shown < first], shown[shown >= first]
-    neutral = face_shape(model, jnp.asarray(clip.identity), jnp.zeros(EXPRESSION_SIZE))
     seen = before[surroundings_frames(len(before))]
-    around = video_surroundings(np.asarray(neutral), clip.pose[seen], frames[seen])
+    around = video_surroundings(neutral_shape(clip.face), clip.pose[seen], frames[seen])
     telling = before[texture_frames(clip.blink[before])]
     face = jax.tree.map(jnp.asarray, clip.face)
     told, pictures_told = clip.attributes[telling], np.stack([whole[i] for i in telling])
