@@ -19,7 +19,7 @@ from facial_jax.attributes import Attributes
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.face.animated_gltf import encode_animated_head
 from facial_jax.face.procedural import EXPRESSION_NAMES, is_built_in
-from facial_jax.face.procedural.lids import lid_closing
+from facial_jax.face.procedural.lids import closed_lids, lid_closing
 from facial_jax.files import whole_or_nothing
 from facial_jax.frame_rate import FrameRate, parse_frame_rate
 from facial_jax.motion import MotionSource, make_motion
@@ -171,6 +171,6 @@ class AnimatedHead(StreamedVideo):
             *self.subject.rendered_face(),
             self.framed(),
             size=self.pixels,
-            lids=None if self.lids is None else sum(self.lids),
+            lids=closed_lids(self.subject.face_model),
             chunk_frames=self.chunk_frames,
         )

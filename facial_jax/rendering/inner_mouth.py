@@ -11,10 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
+from facial_jax.attributes import Attributes
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
+from facial_jax.rendering.camera import (
+    Camera,
+    camera_vertices,
+    pose_vertices,
+    project_to_pixels,
+)
 from facial_jax.rendering.sampling import sample_bilinear
 
 TEXELS = (16, 32)
@@ -22,10 +29,8 @@ TEXELS = (16, 32)
 MAX_PICTURES = 64
 LIKE_DM = 0.01
 """Lips whose gap and width differ by this much look alike."""
-INNER_EDGES = slice(60, 68)
-"""iBUG's landmarks of the lips' inner edges, from the picture's left corner and around."""
-UPPER_EDGE, LOWER_EDGE = (0, 1, 2, 3, 4), (0, 7, 6, 5, 4)
-"""Of these the upper and the lower ones, from the left corner to the right one."""
+_INNER_LIPS = 60, 64, 62, 66
+"""iBUG's landmarks on the lips' inner edges: the corners, the upper middle and the lower one."""
 _WINDOW = 3
 """A mouth is looked for in a third of the picture's width and height."""
 _SHUT_PIXELS = 1.5
@@ -49,31 +54,52 @@ def inner_lips(
     model: FaceModel, identity: Float[Array, "80"], expression: Float[Array, "t 64"]
 ) -> Float[Array, "t 2"]:
     """Gap between the lips' inner edges and distance of their corners, in decimetres."""
-    rows = model.landmarks[INNER_EDGES]
+    points = _shape_at(model, model.landmarks[jnp.array(_INNER_LIPS)], identity, expression)
+    left, right, upper, lower = jnp.moveaxis(points, 1, 0)
+    return jnp.stack([(upper - lower)[:, 1], jnp.linalg.norm(right - left, axis=-1)], axis=-1)
+
+
+@full_precision
+def lip_edge_pixels(
+    model: FaceModel,
+    lip_edges: Int[Array | np.ndarray, "2 k"],
+    identity: Float[Array, "80"],
+    attributes: Attributes,
+    camera: Camera,
+) -> Float[Array, "t 2 k 2"]:
+    """Where the inner edges of the upper and the lower lip are seen in every frame, in pixels.
+
+    `lip_edges`: their vertices, `facial_jax.face.lips.inner_lip_edges`.
+    """
+    rows = jnp.asarray(lip_edges).reshape(-1)
+    shape = _shape_at(model, rows, identity, jnp.asarray(attributes.expression))
+    placed = camera_vertices(camera, pose_vertices(shape, attributes))
+    return project_to_pixels(camera, placed).reshape(-1, *lip_edges.shape, 2)
+
+
+def _shape_at(model, rows, identity, expression):
+    """Some of the face's vertices in every frame, (t, k, 3), decimetres."""
     still = model.mean_shape[rows] + model.identity_basis[rows] @ identity
-    points = still[None] + jnp.einsum("nij,tj->tni", model.expression_basis[rows], expression)
-    gap = points[:, UPPER_EDGE[2], 1] - points[:, LOWER_EDGE[2], 1]
-    width = jnp.linalg.norm(points[:, UPPER_EDGE[-1]] - points[:, UPPER_EDGE[0]], axis=-1)
-    return jnp.stack([gap, width], axis=-1)
+    return still[None] + jnp.einsum("nij,tj->tni", model.expression_basis[rows], expression)
 
 
 def draw_inner_mouth(
-    image: Float[Array, "h w 3"],
+    image: Float[Array, "h w 4"],
     inner_mouth: InnerMouth,
-    edges: Float[Array, "8 2"],
+    edges: Float[Array, "2 k 2"],
     lips: Float[Array, "2"],
-) -> Float[Array, "h w 3"]:
-    """The picture of a face with what is between its lips.
+) -> Float[Array, "h w 4"]:
+    """The picture of a face with what is between its lips, which nothing behind it shows through.
 
     Args:
-        image: RGB in [0, 1].
+        image: RGB and opacity in [0, 1].
         inner_mouth: the person's.
-        edges: pixels of the lips' inner edges.
+        edges: pixels of the lips' inner edges, see `lip_edge_pixels`.
         lips: their gap and width, decimetres.
     """
     height, width = image.shape[:2]
     rows, columns = max(height // _WINDOW, 4), max(width // _WINDOW, 4)
-    middle = edges.mean(axis=0)
+    middle = edges.mean(axis=(0, 1))
     left, top = (
         jnp.clip(jnp.round(m - side / 2).astype(jnp.int32), 0, n - side)
         for m, side, n in ((middle[0], columns, width), (middle[1], rows, height))
@@ -85,8 +111,9 @@ def draw_inner_mouth(
     place, share = between_lips(edges, jnp.stack(jnp.broadcast_arrays(x[None], y[:, None]), -1))
     texels = jnp.array([TEXELS[1], TEXELS[0]], jnp.float32).reshape(1, 1, 2)
     color = sample_bilinear(_mixed(inner_mouth, lips), place * texels - 0.5)
+    color = jnp.concatenate([color, jnp.ones_like(color[..., :1])], axis=-1)
     start = (top, left, jnp.int32(0))
-    under = lax.dynamic_slice(image, start, (rows, columns, 3))
+    under = lax.dynamic_slice(image, start, (rows, columns, 4))
     return lax.dynamic_update_slice(image, under + share[..., None] * (color - under), start)
 
 
@@ -99,7 +126,7 @@ def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "2"]) -> Float[Array, "16
 
 
 def between_lips(
-    edges: Float[Array, "8 2"], pixels: Float[Array, "h w 2"]
+    edges: Float[Array, "2 k 2"], pixels: Float[Array, "h w 2"]
 ) -> tuple[Float[Array, "h w 2"], Float[Array, "h w"]]:
     """Places of pixels between the lips, and how much of each pixel lies there.
 
@@ -107,43 +134,45 @@ def between_lips(
     lower one; beyond, they go on.
     """
     axes, length = _axes(edges)
-    offset = (pixels - edges[0].reshape(1, 1, 2)) @ axes
+    offset = (pixels - edges[0, 0].reshape(1, 1, 2)) @ axes
     u, depth = offset[..., 0] / length, offset[..., 1]
-    upper, lower = (_depth_of(edges, edge, u) for edge in (UPPER_EDGE, LOWER_EDGE))
+    upper, lower = _depths(edges, u)
     gap = lower - upper
     v = (depth - upper) / jnp.maximum(gap, 1e-3)
     over = 0.5 + _OVER * length
     share = jnp.clip(jnp.minimum(depth - upper, lower - depth) + over, 0.0, 1.0)
-    opening = (edges[LOWER_EDGE[2]] - edges[UPPER_EDGE[2]]) @ axes[:, 1]
+    middle = edges.shape[1] // 2
+    opening = (edges[1, middle] - edges[0, middle]) @ axes[:, 1]
     beyond = jnp.maximum(-u, u - 1) * length
     share = share * jnp.clip(opening / _SHUT_PIXELS, 0.0, 1.0)
     share = share * jnp.clip(over - beyond, 0.0, 1.0)
     return jnp.stack([u, v], axis=-1), share
 
 
-def texel_pixels(edges: Float[Array, "8 2"]) -> Float[Array, "16 32 2"]:
+def texel_pixels(edges: Float[Array, "2 k 2"]) -> Float[Array, "16 32 2"]:
     """Where the texels of a picture are seen: the inverse of `between_lips`."""
     axes, length = _axes(edges)
     v, u = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / n for n in TEXELS)
-    upper, lower = (_depth_of(edges, edge, u) for edge in (UPPER_EDGE, LOWER_EDGE))
+    upper, lower = _depths(edges, u)
     depth = upper[None] + v[:, None] * (lower - upper)[None]
     offset = jnp.stack(jnp.broadcast_arrays(u[None] * length, depth), axis=-1)
-    return edges[0].reshape(1, 1, 2) + offset @ axes.T
+    return edges[0, 0].reshape(1, 1, 2) + offset @ axes.T
 
 
 def _axes(edges):
     """Columns from corner to corner and across it, and how far the corners are apart."""
-    along = edges[UPPER_EDGE[-1]] - edges[0]
+    along = edges[0, -1] - edges[0, 0]
     length = jnp.maximum(jnp.linalg.norm(along), 1e-3)
     along = along / length
     return jnp.stack([along, jnp.stack([-along[1], along[0]])], axis=-1), length
 
 
-def _depth_of(edges, edge, u):
-    """How far an edge is from the line between the corners, at places along it."""
+def _depths(edges, u):
+    """How far either edge is from the line between the corners, at places along it."""
     axes, length = _axes(edges)
-    offset = (edges[jnp.array(edge)] - edges[0].reshape(1, 2)) @ axes
-    return jnp.interp(u, offset[:, 0] / length, offset[:, 1])
+    offset = (edges - edges[0, 0].reshape(1, 1, 2)) @ axes
+    along = lax.cummax(offset[..., 0] / length, axis=1)
+    return [jnp.interp(u, x, depth) for x, depth in zip(along, offset[..., 1], strict=True)]
 
 
 def inner_mouth_arrays(inner_mouth: InnerMouth) -> dict[str, np.ndarray]:

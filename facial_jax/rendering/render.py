@@ -52,6 +52,7 @@ def render(
     camera: Camera,
     size: tuple[int, int],
     *,
+    lids: Float[Array, "n 3"] | None = None,
     opacity: Float[Array, "n 2"] | None = None,
     eyeballs: Bool[Array, "n"] | None = None,
     cull_backfaces: bool = True,
@@ -73,6 +74,8 @@ def render(
             their own; leading axes are those of the result.
         camera: a camera for images of this size.
         size: (height, width) of the images.
+        lids: what closes the eyes, decimetres (`face.procedural.lids.closed_lids`), as far as the
+            blink says. None: they stay open, and the blink is in the attention map alone.
         opacity: of each vertex, seen from before it and seen edge-on (`face.rim.rim_opacity`), for
             the mask alone: what is behind the face is not drawn here.
         eyeballs: the vertices between the lids (`face.eyes.eyeball_vertices`), to have their share
@@ -85,6 +88,9 @@ def render(
     """
     own = identity.identity if attributes.identity is None else attributes.identity
     shape = face_shape(model, own, attributes.expression)
+    if lids is not None:
+        lids = jnp.asarray(lids)[(None,) * attributes.blink.ndim]
+        shape = shape + (attributes.blink / MAX_BLINK)[..., None, None] * lids
     vertices = pose_vertices(shape, attributes)
     return render_vertices(
         model,

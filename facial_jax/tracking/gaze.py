@@ -18,6 +18,7 @@ from facial_jax.face.eyes import (
     gaze_angles,
 )
 from facial_jax.face.model import FaceModel, face_shape
+from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import Camera, pinhole_camera, rotation_from_euler
 from facial_jax.rendering.irises import (
@@ -131,17 +132,14 @@ def video_irises(
     offset = gaze_offset(gaze)
     camera = pinhole_camera(frames.shape[1:3])
     centres = person_eyeballs(model, identity.identity)
+    lids = closed_lids(model)
+
+    def sample(rows):
+        person = identity, attributes[rows], gaze[rows]
+        return np.asarray(_sample(model, lids, *person, frames[rows], centres, camera))
+
     padded = np.minimum(np.arange(-(-len(frames) // _BATCH) * _BATCH), len(frames) - 1)
-    samples = np.concatenate(
-        [
-            np.asarray(
-                _sample(
-                    model, identity, attributes[rows], gaze[rows], frames[rows], centres, camera
-                )
-            )
-            for rows in padded.reshape(-1, _BATCH)
-        ]
-    )[: len(frames)]
+    samples = np.concatenate([sample(rows) for rows in padded.reshape(-1, _BATCH)])[: len(frames)]
     times = np.isfinite(samples[..., 0]).sum(axis=0)
     seen = times >= max(_MIN_SEEN, _MIN_SHARE * len(frames))
     texture = np.zeros((2, TEXELS, TEXELS, 3), np.float32)
@@ -157,11 +155,11 @@ def _texels() -> Float[np.ndarray, "k k 2"]:
 
 
 @jit
-def _sample(model, identity, attributes, gaze, frames, centres, camera):
+def _sample(model, lids, identity, attributes, gaze, frames, centres, camera):
     """What each frame shows at each texel, (b, 2, k, k, 3), NaN where the lids hide it."""
     size = frames.shape[1:3]
     eyeballs = eyeball_vertices(model.mean_shape, model.landmarks)
-    rendered = render(model, identity, attributes, camera, size, eyeballs=eyeballs)
+    rendered = render(model, identity, attributes, camera, size, lids=lids, eyeballs=eyeballs)
     disc = jnp.asarray(_texels())
 
     def one(pose, gaze, frame, mask):

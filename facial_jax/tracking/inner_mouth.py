@@ -7,19 +7,19 @@ from jaxtyping import Float, Int, UInt8
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
+from facial_jax.face.lips import inner_lip_edges
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     pinhole_camera,
 )
 from facial_jax.rendering.inner_mouth import (
-    INNER_EDGES,
     MAX_PICTURES,
     InnerMouth,
     inner_lips,
+    lip_edge_pixels,
     texel_pixels,
 )
-from facial_jax.rendering.render import landmark_pixels
 from facial_jax.rendering.sampling import sample_bilinear
 
 _OPEN_DM = 0.02
@@ -56,7 +56,8 @@ def video_inner_mouth(
     lips = np.asarray(inner_lips(model, jnp.asarray(identity.identity), expression))
     wide = np.flatnonzero(lips[:, 0] > _OPEN_DM)
     chosen = wide[apart(lips[wide], MAX_PICTURES)] if len(wide) else np.array([lips[:, 0].argmax()])
-    pictures = np.asarray(_between(model, identity, attributes[chosen], frames[chosen]))
+    edges = inner_lip_edges(model)
+    pictures = np.asarray(_between(model, edges, identity, attributes[chosen], frames[chosen]))
     if not len(wide):
         pictures = pictures * _DARK
     return InnerMouth(np.round(pictures).astype(np.uint8), lips[chosen])
@@ -74,13 +75,13 @@ def apart(points: Float[np.ndarray, "n d"], count: int) -> Int[np.ndarray, "k"]:
 
 @jit
 @full_precision
-def _between(model, identity, attributes, frames):
+def _between(model, lip_edges, identity, attributes, frames):
     """What is between the lips, 0 to 255, in the shape of pictures, (t, 16, 32, 3)."""
     camera = pinhole_camera(frames.shape[1:3])
-    pixels = landmark_pixels(model, identity.identity, attributes, camera)
+    pixels = lip_edge_pixels(model, lip_edges, identity.identity, attributes, camera)
 
     def one(frame, edges):
         # Pixels' centres lie at +0.5.
         return sample_bilinear(frame, texel_pixels(edges) - 0.5)
 
-    return jax.vmap(one)(jnp.asarray(frames), pixels[:, INNER_EDGES])
+    return jax.vmap(one)(jnp.asarray(frames), pixels)

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from facial_jax.attributes import Attributes, Identity
+from facial_jax.attributes import MAX_BLINK, Attributes, Identity
 from facial_jax.compilation import jit
 from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
+from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     Camera,
@@ -23,7 +24,6 @@ from facial_jax.rendering.camera import (
     pose_vertices,
     project_to_pixels,
 )
-from facial_jax.rendering.inner_mouth import INNER_EDGES
 from facial_jax.rendering.irises import place_irises
 from facial_jax.rendering.lighting import irradiance
 from facial_jax.rendering.mapping import map_frames
@@ -83,7 +83,7 @@ def video_texture(
         attributes: of the frames.
         frames: the video's, cropped as it was tracked; see `texture_frames`.
         gaze: of either eye, if it is known (`gaze.measure_gaze`): then the eyes are white, for
-            irises to be drawn on them.
+            irises to be drawn on them, and the face model's lids move.
 
     Returns:
         RGB around [0, 1], see `person_face_model`.
@@ -99,10 +99,11 @@ def video_texture(
     count = len(frames)
     padded = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1)
     camera = pinhole_camera(frames.shape[1:3])
+    lids = None if gaze is None else closed_lids(model)
 
     def sample(rows):
         looks = None if gaze is None else gaze[rows]
-        return _sample(model, identity, attributes[rows], looks, frames[rows], camera)
+        return _sample(model, lids, identity, attributes[rows], looks, frames[rows], camera)
 
     batches = [jax.device_get(sample(rows)) for rows in padded.reshape(-1, _BATCH)]
     samples = np.concatenate(batches)[:count]
@@ -114,7 +115,7 @@ def video_texture(
     if not times.any():
         return texture
     # What shows between the lips and the pictures of the inner mouth is to look like lips.
-    lips = np.asarray(model.landmarks)[INNER_EDGES]
+    lips = np.asarray(model.landmarks)[60:68]
     texture[mouth] = np.average(texture[lips], axis=0, weights=times[lips] + _FAITH)
     white = np.zeros(len(texture), bool)
     if gaze is not None:
@@ -162,6 +163,7 @@ def _spread(
 @full_precision
 def _sample(
     model: FaceModel,
+    lids: Float[Array | np.ndarray, "n 3"] | None,
     identity: Identity,
     attributes: Attributes,
     gaze: Float[Array | np.ndarray, "b 2 2"] | None,
@@ -174,6 +176,8 @@ def _sample(
     neutral = face_shape(model, identity.identity, jnp.zeros_like(attributes.expression[0]))
     centres = eyeball_centres(neutral, model.landmarks)
     shape = face_shape(model, identity.identity, attributes.expression)
+    if lids is not None:
+        shape = shape + (attributes.blink / MAX_BLINK)[:, None, None] * lids[None]
     vertices = pose_vertices(shape, attributes)
     normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from facial_jax.face.lips import PRESSED_DM, keep_lips_apart
+from facial_jax.face.lips import PRESSED_DM, inner_lip_edges, keep_lips_apart
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
+from facial_jax.face.procedural.template import load_template
 from facial_jax.metrics.lips import face_lips
 
 MODEL = procedural_face_model()
@@ -49,3 +50,26 @@ def test_no_smaller_change_does_it(std):
             / (gap(other[None])[0])
         )
         assert np.linalg.norm(other[std > 0] / std[std > 0]) >= size * (1 - 1e-4)
+
+
+def test_the_inner_edges_are_where_the_lips_meet():
+    upper, lower = inner_lip_edges(MODEL)
+    template = load_template()
+    assert set(upper) <= set(template.upper_seam)
+    assert set(lower) <= set(template.lower_seam)
+    corners = [template.upper_seam[0], template.upper_seam[-1]]
+    np.testing.assert_array_equal(upper[[0, -1]], corners)
+    np.testing.assert_array_equal(lower[[0, -1]], corners)
+    assert np.all(np.diff(np.asarray(MODEL.mean_shape)[upper, 0]) > 0)
+
+
+def test_lips_that_nothing_connects_have_no_edges():
+    triangles = np.asarray(MODEL.triangles)
+    seam = set(load_template().upper_seam) | set(load_template().lower_seam)
+    kept = [seam.isdisjoint(corners) for corners in triangles.tolist()]
+    cut = MODEL.replace(
+        triangles=MODEL.triangles[np.array(kept)],
+        opposite_vertices=MODEL.opposite_vertices[np.array(kept)],
+    )
+    with pytest.raises(ValueError, match="no way along the mesh"):
+        inner_lip_edges(cut)

@@ -9,8 +9,9 @@ import facial_jax
 from facial_jax.attributes import Attributes
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.face.procedural import EXPRESSION_NAMES
+from facial_jax.face.procedural.template import LOWER_LIP, load_template
 from facial_jax.gaze import Eyes, GazeHabits, eyes_arrays
-from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures
+from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, face_regions
 from facial_jax.motion import make_motion
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.inner_mouth import InnerMouth
@@ -157,6 +158,48 @@ def test_an_open_mouth_shows_the_persons_own():
     assert len(shut) == 0
     assert len(wide) > 60
     assert abs(wide.mean() - size / 2) < 2
+
+
+@pytest.mark.parametrize("names", [("jaw_open",), ("lip_funnel",), ("lip_spread",)])
+@pytest.mark.parametrize("turn", [-0.25, 0.0, 0.25])
+def test_through_an_open_mouth_neither_the_mesh_nor_the_room_is_seen(names, turn):
+    """Teeth and the skin behind the lips are red, the room is green, the person's mouth is blue."""
+    size, expression = 192, np.zeros((3, 64), np.float32)
+    for name in names:
+        expression[:, EXPRESSION_NAMES.index(name)] = (0.3, 0.5, 0.8)
+    expression[:, EXPRESSION_NAMES.index("jaw_open")] += (0.1, 0.2, 0.4)
+    person = subject(room(), inner_mouth=inner_mouth())
+    texture = np.tile(np.array([[0.4, 0.4, 0.4]], np.float32), (len(person.vertex_texture), 1))
+    texture[load_template().label > LOWER_LIP] = (1, 0, 0)
+    green = np.zeros((size, size, 3), np.uint8)
+    green[..., 1] = 255
+    around = room()
+    around = around.replace(background=green, texture=np.zeros_like(around.texture))
+    person = dataclasses.replace(person, size=size, vertex_texture=texture, surroundings=around)
+    pose = np.tile(np.array([[0, turn, 0, 0, 0, 0]], np.float32), (3, 1))
+    seen = jax.tree.map(jnp.asarray, Attributes(expression, pose, np.zeros(3, np.float32)))
+    scene = person.scene()
+    pictures = np.asarray(conditioning_pictures(scene, seen))[..., :3]
+    mouth = np.asarray(face_regions(scene, seen))[..., 0] > 0.5
+    red, green, blue = np.moveaxis(pictures, -1, 0)
+    for frame in range(3):
+        here = mouth[frame]
+        assert (blue[frame][here] > 0.5).sum() > 100
+        assert ((red[frame] - green[frame])[here] > 0.2).sum() <= 6
+        assert ((green[frame] - red[frame])[here] > 0.2).sum() == 0
+
+
+def test_eyes_with_irises_of_their_own_close_over_them():
+    size = 128
+    person = dataclasses.replace(subject(eyes=eyes()), size=size)
+    pose = np.tile(np.array([[0, 0, 0, 0, 0, 2]], np.float32), (3, 1))
+    blink = np.array([0, 2.5, 5], np.float32)
+    seen = jax.tree.map(jnp.asarray, Attributes(np.zeros((3, 64), np.float32), pose, blink))
+    pictures = np.asarray(conditioning_pictures(person.scene(), seen))
+    wide, half, shut = (len(blue(picture)) for picture in pictures)
+    assert wide > 40
+    assert 0.1 * wide < half < 0.9 * wide
+    assert shut == 0
 
 
 def test_a_subject_remembers_its_inner_mouth(tmp_path):

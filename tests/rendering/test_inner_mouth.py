@@ -18,9 +18,13 @@ from facial_jax.rendering.inner_mouth import (
 )
 
 SIZE = 96
-# An open mouth, its corners 40 pixels apart; corners first, around the lips.
+# An open mouth, its corners 40 pixels apart: the upper lip's inner edge and the lower one's.
 EDGES = np.array(
-    [(28, 50), (38, 44), (48, 42), (58, 44), (68, 50), (58, 60), (48, 64), (38, 60)], np.float32
+    [
+        [(28, 50), (38, 44), (48, 42), (58, 44), (68, 50)],
+        [(28, 50), (38, 60), (48, 64), (58, 60), (68, 50)],
+    ],
+    np.float32,
 )
 RED, BLUE = (200, 20, 20), (20, 20, 200)
 
@@ -32,13 +36,15 @@ def mouth(*colors):
 
 
 def draw(inner_mouth, edges=EDGES, gap=0.05):
-    image = jnp.full((SIZE, SIZE, 3), 0.5)
+    image = jnp.full((SIZE, SIZE, 4), 0.5)
     lips = jnp.array([gap, 0.5], jnp.float32)
-    return np.asarray(draw_inner_mouth(image, inner_mouth, jnp.asarray(edges), lips))
+    drawn = np.asarray(draw_inner_mouth(image, inner_mouth, jnp.asarray(edges), lips))
+    np.testing.assert_array_equal(drawn[..., 3] > 0.5, (drawn[..., :3] != 0.5).any(axis=-1))
+    return drawn[..., :3]
 
 
 def turned(edges, angle):
-    middle = edges.mean(axis=0)
+    middle = edges.mean(axis=(0, 1))
     matrix = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
     return ((edges - middle) @ matrix.T + middle).astype(np.float32)
 
@@ -70,7 +76,7 @@ def test_the_upper_texels_are_at_the_upper_lip_however_the_head_rolls():
         image = draw(InnerMouth(pictures, two.lips), turned(EDGES, angle))
         edges = turned(EDGES, angle)
         for place, color in ((0.25, RED), (0.75, BLUE)):
-            x, y = (1 - place) * edges[2] + place * edges[6]
+            x, y = (1 - place) * edges[0, 2] + place * edges[1, 2]
             np.testing.assert_allclose(image[int(y), int(x)], np.array(color) / 255, atol=0.05)
 
 
@@ -84,10 +90,10 @@ def test_like_lips_show_like_pictures():
 
 def test_shut_lips_show_nothing():
     shut = EDGES.copy()
-    shut[:, 1] = 50.0
+    shut[..., 1] = 50.0
     np.testing.assert_allclose(draw(mouth(RED), shut), 0.5, atol=1e-6)
     crossed = EDGES.copy()
-    crossed[[2, 6]] = EDGES[[6, 2]]
+    crossed[:, 2] = EDGES[::-1, 2]
     np.testing.assert_allclose(draw(mouth(RED), crossed)[52, 48], 0.5, atol=1e-6)
 
 

@@ -1,9 +1,8 @@
-"""The closed eyelids of the built-in face, for heads that are drawn without a rendering-to-video
-network.
+"""The closed eyelids of the built-in face.
 
 No expression component moves the lids: in the papers the blink is an attribute of its own, which
-the network that draws the video sees as the eye attention map. A head of triangles has to close its
-eyes itself.
+the network that draws the video sees as the eye attention map, and learns to close the eyes. In
+seconds of video eyes close a few times: too few to learn it. The face closes them itself.
 """
 
 import functools
@@ -11,12 +10,19 @@ import functools
 import numpy as np
 from jaxtyping import Float
 
+from facial_jax.face.model import FaceModel
 from facial_jax.face.procedural import geometry
+from facial_jax.face.procedural.model import is_built_in
 from facial_jax.face.procedural.template import EYE, SKIN, load_template
 
 _CREASE = 0.16  # height above the eye up to which the lid takes part, dm
 _OVERLAP = 0.15  # of the opening's height, by which the lid covers the lower margin
 _BEHIND_LID = 0.012  # dm
+
+
+def closed_lids(model: FaceModel) -> Float[np.ndarray, "n 3"] | None:
+    """What closes both eyes, in dm; None: the face model is another one, whose lids do not move."""
+    return sum(lid_closing()) if is_built_in(model) else None
 
 
 @functools.cache

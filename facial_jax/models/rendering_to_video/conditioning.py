@@ -5,21 +5,23 @@ import functools
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from facial_jax.attributes import EXPRESSION_SIZE, Attributes, Identity
+from facial_jax.attributes import EXPRESSION_SIZE, MAX_BLINK, Attributes, Identity
 from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
+from facial_jax.face.lips import inner_lip_edges
 from facial_jax.face.model import FaceModel, face_shape, person_face_model
+from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.face.rim import rim_opacity
 from facial_jax.rendering.camera import (
     Camera,
     pinhole_camera,
 )
 from facial_jax.rendering.inner_mouth import (
-    INNER_EDGES,
     InnerMouth,
     draw_inner_mouth,
     inner_lips,
+    lip_edge_pixels,
 )
 from facial_jax.rendering.irises import Irises, draw_irises
 from facial_jax.rendering.mapping import map_frames
@@ -50,8 +52,12 @@ class Scene:
     # the person's; None: those of the texture, which do not move
     eyeballs: Float[Array, "2 3"] | None
     # where their eyes are, for irises
+    lids: Float[Array | np.ndarray, "n 3"] | None
+    # what closes the eyes over these; None: the network closes them
     inner_mouth: InnerMouth | None
     # what is between the person's lips; None: the face model's teeth and tongue
+    lip_edges: Int[Array | np.ndarray, "2 k"] | None
+    # vertices of the lips' inner edges, for inner_mouth
     size: tuple[int, int] = flax.struct.field(pytree_node=False)
     # (height, width) of the frames
 
@@ -72,19 +78,31 @@ def make_scene(
         ValueError: the texture is another face model's, the background of another size.
     """
     face_model, identity = person_face_model(face_model, identity, vertex_texture)
-    opacity = eyeballs = None
+    opacity = eyeballs = lids = lip_edges = None
     if irises is not None:
         still = jnp.zeros(EXPRESSION_SIZE, jnp.float32)
         neutral = face_shape(face_model, jnp.asarray(identity.identity), still)
         eyeballs = eyeball_centres(neutral, face_model.landmarks)
+        lids = closed_lids(face_model)
     if surroundings is not None:
         check_surroundings(surroundings, size)
         shape = np.asarray(face_model.mean_shape, np.float32)
         triangles = np.asarray(face_model.triangles, np.int32)
         opacity = jnp.asarray(_rim_opacity(shape.tobytes(), triangles.tobytes()))
-    camera = pinhole_camera(size)
+    if inner_mouth is not None:
+        lip_edges = inner_lip_edges(face_model)
     return Scene(
-        face_model, identity, camera, surroundings, opacity, irises, eyeballs, inner_mouth, size
+        face_model=face_model,
+        identity=identity,
+        camera=pinhole_camera(size),
+        surroundings=surroundings,
+        opacity=opacity,
+        irises=irises,
+        eyeballs=eyeballs,
+        lids=lids,
+        inner_mouth=inner_mouth,
+        lip_edges=lip_edges,
+        size=size,
     )
 
 
@@ -106,13 +124,14 @@ def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, 
         attributes,
         scene.camera,
         scene.size,
+        lids=scene.lids,
         opacity=scene.opacity,
         eyeballs=between_lids,
     )
     if scene.irises is not None:
         rendered = rendered.replace(image=_with_irises(scene, attributes, rendered))
     if scene.inner_mouth is not None:
-        rendered = rendered.replace(image=_with_inner_mouth(scene, attributes, rendered.image))
+        rendered = _with_inner_mouth(scene, attributes, rendered)
     if scene.surroundings is not None:
         around = draw_surroundings(scene.surroundings, attributes.pose, scene.camera)
         rendered = rendered.replace(image=shown_before(rendered.image, rendered.mask, around))
@@ -131,22 +150,25 @@ def _with_irises(
     def draw(image, eyeballs, pose, gaze):
         return draw_irises(image, eyeballs, scene.irises, scene.eyeballs, gaze, pose, scene.camera)
 
-    return map_frames(draw, rendered.image, rendered.eyeballs, attributes.pose, gaze)
+    eyeballs = rendered.eyeballs
+    if scene.lids is not None:  # lids that meet leave nothing between them but the mesh's rounding
+        eyeballs = eyeballs * jnp.clip(MAX_BLINK - attributes.blink, 0, 1)[:, None, None, None]
+    return map_frames(draw, rendered.image, eyeballs, attributes.pose, gaze)
 
 
-def _with_inner_mouth(
-    scene: Scene, attributes: Attributes, images: Float[Array, "t h w 3"]
-) -> Float[Array, "t h w 3"]:
-    """The pictures with what is between the person's lips."""
+def _with_inner_mouth(scene: Scene, attributes: Attributes, rendered: RenderedFace) -> RenderedFace:
+    """The pictures with what is between the person's lips, as opaque as the face."""
     identity, expression = jnp.asarray(scene.identity.identity), jnp.asarray(attributes.expression)
     lips = inner_lips(scene.face_model, identity, expression)
-    pixels = landmark_pixels(scene.face_model, identity, attributes, scene.camera)
-    edges = pixels[:, INNER_EDGES]
+    model, camera = scene.face_model, scene.camera
+    edges = lip_edge_pixels(model, scene.lip_edges, identity, attributes, camera)
 
     def draw(image, edges, lips):
         return draw_inner_mouth(image, scene.inner_mouth, edges, lips)
 
-    return map_frames(draw, images, edges, lips)
+    images = jnp.concatenate([rendered.image, rendered.mask], axis=-1)
+    images = map_frames(draw, images, edges, lips)
+    return rendered.replace(image=images[..., :3], mask=images[..., 3:])
 
 
 def face_regions(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 2"]:
