@@ -20,7 +20,11 @@ import tyro
 from benchmarks.measure import measure
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
+from facial_jax.models.rendering_to_video.conditioning import (
+    conditioning_pictures,
+    face_regions,
+    make_scene,
+)
 from facial_jax.personalization.clip import CROP, first_held_out, neutral_shape, shown_frames
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
@@ -29,6 +33,8 @@ from facial_jax.tracking.surroundings import surroundings_frames, video_surround
 from facial_jax.tracking.texture import texture_frames, video_texture
 
 BATCH = 8
+CLOSED = 2.0
+"""AU45 intensity from which lids move over the iris."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,17 @@ def psnr(pictures: np.ndarray, real: np.ndarray) -> float:
     """Mean of the frames' PSNR in dB; both (t, h, w, 3), 0 to 255."""
     errors = np.square(pictures.astype(np.float32) - real).mean(axis=(1, 2, 3))
     return float(-10 * np.log10(errors / 255**2).mean())
+
+
+def region_psnr(pictures: np.ndarray, real: np.ndarray, weights: np.ndarray) -> float:
+    """PSNR in dB of all frames together, pixels weighted (t, h, w)."""
+    errors = np.square(pictures.astype(np.float32) - real).mean(axis=-1)
+    return float(-10 * np.log10((errors * weights).sum() / weights.sum() / 255**2))
+
+
+def regions(scene, attributes) -> np.ndarray:
+    """How much each pixel belongs to the mouth and to the eyes, (t, h, w, 2)."""
+    return np.asarray(jax.jit(face_regions)(scene, attributes))
 
 
 def run(folder: Path, size: int) -> None:
@@ -88,6 +105,16 @@ def run(folder: Path, size: int) -> None:
             parts.append(np.asarray(draw(scene, clip.attributes[after[index]]))[..., :3] * 255)
         return np.concatenate(parts)[: len(after)]
 
+    drawn, weights = pictures(scenes["with"]), regions(scenes["with"], clip.attributes[after])
+    closed = clip.blink[after] > CLOSED
+    by_region = {
+        "mouth": region_psnr(drawn, frames[after], weights[..., 0]),
+        "eyes": region_psnr(drawn[~closed], frames[after][~closed], weights[~closed, ..., 1]),
+    }
+    if closed.any():
+        by_region[f"eyes of {closed.sum()} frames that close"] = region_psnr(
+            drawn[closed], frames[after][closed], weights[closed, ..., 1]
+        )
     real, mean = frames[after], frames[before].mean(axis=0, dtype=np.float64)
     some = clip.attributes[after[np.zeros(BATCH, int)]]
     times = {
@@ -97,7 +124,9 @@ def run(folder: Path, size: int) -> None:
     milliseconds = {name: 1e3 * row.wall_s / BATCH for name, row in times.items()}
     print(
         f"{folder.name:16s} mean frame {psnr(np.broadcast_to(mean, real.shape), real):6.2f} dB   "
-        f"shell, room and face {psnr(pictures(scenes['with']), real):6.2f} dB   a picture takes "
+        f"shell, room and face {psnr(drawn, real):6.2f} dB ("
+        + ", ".join(f"{name} {value:.2f}" for name, value in by_region.items())
+        + f")   a picture takes "
         f"{milliseconds['with']:.1f} ms, without surroundings {milliseconds['without']:.1f} ms",
         flush=True,
     )
