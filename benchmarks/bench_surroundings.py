@@ -20,6 +20,8 @@ import tyro
 from benchmarks.measure import measure
 from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.metrics.regions import region_psnr
+from facial_jax.metrics.rendering_to_video import CLOSED_EYES
 from facial_jax.models.rendering_to_video.conditioning import (
     conditioning_pictures,
     face_regions,
@@ -33,8 +35,6 @@ from facial_jax.tracking.surroundings import surroundings_frames, video_surround
 from facial_jax.tracking.texture import texture_frames, video_texture
 
 BATCH = 8
-CLOSED = 2.0
-"""AU45 intensity from which lids move over the iris."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,6 @@ def psnr(pictures: np.ndarray, real: np.ndarray) -> float:
     """Mean of the frames' PSNR in dB; both (t, h, w, 3), 0 to 255."""
     errors = np.square(pictures.astype(np.float32) - real).mean(axis=(1, 2, 3))
     return float(-10 * np.log10(errors / 255**2).mean())
-
-
-def region_psnr(pictures: np.ndarray, real: np.ndarray, weights: np.ndarray) -> float:
-    """PSNR in dB of all frames together, pixels weighted (t, h, w)."""
-    errors = np.square(pictures.astype(np.float32) - real).mean(axis=-1)
-    return float(-10 * np.log10((errors * weights).sum() / weights.sum() / 255**2))
 
 
 def regions(scene, attributes) -> np.ndarray:
@@ -105,14 +99,15 @@ def run(folder: Path, size: int) -> None:
             parts.append(np.asarray(draw(scene, clip.attributes[after[index]]))[..., :3] * 255)
         return np.concatenate(parts)[: len(after)]
 
-    drawn, weights = pictures(scenes["with"]), regions(scenes["with"], clip.attributes[after])
-    closed = clip.blink[after] > CLOSED
+    drawn = np.rint(pictures(scenes["with"]).clip(0, 255)).astype(np.uint8)
+    weights = regions(scenes["with"], clip.attributes[after])
+    closed = clip.blink[after] > CLOSED_EYES
     by_region = {
         "mouth": region_psnr(drawn, frames[after], weights[..., 0]),
         "eyes": region_psnr(drawn[~closed], frames[after][~closed], weights[~closed, ..., 1]),
     }
     if closed.any():
-        by_region[f"eyes of {closed.sum()} frames that close"] = region_psnr(
+        by_region[f"eyes of {closed.sum()} frames with closed ones"] = region_psnr(
             drawn[closed], frames[after][closed], weights[closed, ..., 1]
         )
     real, mean = frames[after], frames[before].mean(axis=0, dtype=np.float64)

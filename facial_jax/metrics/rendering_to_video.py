@@ -8,8 +8,8 @@ face generated. Landmarks of the same frames tell how far the lips, the eyes' op
 are off.
 
 The eyes are measured by landmarks on what was made: how their closing goes with the blink that
-drove it, with the eye attention map, with the map set to zero, and by a network that was trained
-without it (the paper's ablation). And how a video of the subject trembles, beside the real clip.
+drove it, with the blink set to zero, and by a network that was trained without the eye attention
+map (the paper's ablation). And how a video of the subject trembles, beside the real clip.
 """
 
 import dataclasses
@@ -45,6 +45,8 @@ from facial_jax.video import read_frames
 LANDMARKER_SIZE = 384
 """What smaller pictures are enlarged to before landmarks are looked for."""
 _SHOWN_AT_ONCE = 16
+CLOSED_EYES = 2.5
+"""AU45 from which on eyes count as closed."""
 MIN_STD = 1e-3
 """Attributes that move less are not compared."""
 
@@ -117,7 +119,8 @@ def compare_regions(
 ) -> dict[str, dict[str, float]]:
     """PSNR of the face, the mouth and the eyes alone, specks and the pattern of folded pixels.
 
-    The rows: what was generated; what the network is shown, without any network; the real frames.
+    That of closed eyes is over the frames with a blink above 2.5, if there are any. The rows: what
+    was generated; what the network is shown, without any network; the real frames.
     """
     scene = subject.scene()
     shown, weights = [], []
@@ -127,7 +130,7 @@ def compare_regions(
         kept = len(real) - start
         shown.append(np.rint(batch[0][:kept, ..., :3] * 255).astype(np.uint8))
         weights.append(batch[1][:kept])
-    weights = np.concatenate(weights)
+    weights, closed = np.concatenate(weights), np.asarray(attributes.blink) > CLOSED_EYES
     pictures = {"generated": generated, "what the network sees": np.concatenate(shown)}
     rows = {}
     for name, made in pictures.items():
@@ -135,6 +138,10 @@ def compare_regions(
             f"{region}_psnr_db": region_psnr(made, real, weights[..., k])
             for k, region in enumerate(("whole", "face", "mouth", "eyes"))
         }
+        if closed.any():
+            rows[name]["closed_eyes_psnr_db"] = region_psnr(
+                made[closed], real[closed], weights[closed, ..., 3]
+            )
         rows[name] |= {
             "specks_permille": 1000 * float(speck_share(made, real).mean()),
             "folding": float(folding_energy(made).mean()),
@@ -211,7 +218,7 @@ def eye_closing(points: np.ndarray, blink: np.ndarray) -> dict[str, float]:
 
     return {
         "correlation": float(np.corrcoef(closing, driving)[0, 1]) if moves else 0.0,
-        "opening_closed": opening_where(driving > 2.5),
+        "opening_closed": opening_where(driving > CLOSED_EYES),
         "opening_open": opening_where(driving < 0.5),
         "seen": float(seen.mean()),
     }
@@ -231,16 +238,17 @@ def compare_eyes(
     without_attention: Path | None = None,
     landmarks: FindLandmarks = find_landmarks,
 ) -> dict[str, dict[str, float]]:
-    """`eye_closing` of the real frames, of those generated, and of those without the map.
+    """`eye_closing` of the real frames, of those generated, and of those without the blink.
 
-    A blink of zero scales the map to zero, and nothing else of the picture comes from the blink.
+    A blink of zero scales the eye attention map to zero and leaves lids that move open; nothing
+    else of the picture comes from the blink.
     """
     blink, fps = np.asarray(attributes.blink), float(subject.fps)
     open_eyes = attributes.replace(blink=np.zeros_like(blink))
     videos = {
         "real": real,
         "generated": generated,
-        "map set to zero": generate(subject, open_eyes),
+        "blink set to zero": generate(subject, open_eyes),
     }
     if without_attention is not None:
         other = with_network(subject, without_attention)

@@ -23,6 +23,7 @@ _COLUMNS = {
     "face_psnr_db": "face, dB",
     "mouth_psnr_db": "mouth, dB",
     "eyes_psnr_db": "eyes, dB",
+    "closed_eyes_psnr_db": "closed eyes, dB",
     "specks_permille": "specks, ‰",
     "folding": "folding pattern",
     "lmd_percent": "LMD, %",

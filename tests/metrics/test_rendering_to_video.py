@@ -121,6 +121,13 @@ def test_regions_are_compared_alone_beside_what_the_network_sees(held_out):
     for region in ("face", "mouth", "eyes"):
         assert generated[f"{region}_psnr_db"] > 60
         assert 5 < shown[f"{region}_psnr_db"] < 40
+    assert "closed_eyes_psnr_db" not in generated
+    closing = moving.replace(blink=np.array([0, 3, 4, 0], np.float32))
+    changed = real.copy()
+    changed[[0, 3]] = 255 - changed[[0, 3]]  # frames whose eyes are open
+    rows_closing = evaluation.compare_regions(subject, closing, real, changed)
+    assert rows_closing["generated"]["closed_eyes_psnr_db"] > 60
+    assert rows_closing["generated"]["eyes_psnr_db"] < 20
     assert generated["specks_permille"] == pytest.approx(1000 * 400 / real[0, ..., 0].size, rel=0.3)
     assert rows["real"]["folding"] > 0
 

@@ -200,6 +200,7 @@ def test_eyes_with_irises_of_their_own_close_over_them():
     assert wide > 40
     assert 0.1 * wide < half < 0.9 * wide
     assert shut == 0
+    np.testing.assert_array_equal(pictures[..., 3], 0)  # nor is there an eye attention map
 
 
 def test_a_subject_remembers_its_inner_mouth(tmp_path):

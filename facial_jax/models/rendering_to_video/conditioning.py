@@ -135,7 +135,10 @@ def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, 
     if scene.surroundings is not None:
         around = draw_surroundings(scene.surroundings, attributes.pose, scene.camera)
         rendered = rendered.replace(image=shown_before(rendered.image, rendered.mask, around))
-    return network_input(rendered, attributes.blink)
+    # Lids that move show the blink. The map beside them taught the network of a short clip nothing
+    # but a pattern on closed eyes, which was gone with the map.
+    blink = attributes.blink if scene.lids is None else jnp.zeros_like(attributes.blink)
+    return network_input(rendered, blink)
 
 
 def _with_irises(
