@@ -9,7 +9,7 @@ the face's ellipsoid as the head. The shell's height is found as in a plane swee
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_propagation, gaussian_filter
 
 from facial_jax.compilation import jit
 from facial_jax.pictures import opencv
@@ -53,6 +53,8 @@ COVERED = 0.1
 """Opacity from which a pixel is not the background's."""
 _OPAQUE = 0.3, 0.7
 """The background's share of both variances at which the head begins to be seen, and is opaque."""
+_ALIKE = 16.0
+"""Grey levels by which two colours may differ that are thought to be the same."""
 _OPACITY_SMOOTHING_DM = 0.06
 _ROWS = 32
 
@@ -94,6 +96,10 @@ def video_surroundings(
         background = uncovered_background(frames, covered)
         place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
         texture, opacity = _texture(head, place, within, texel)
+    # Once, and last: where head is taken for place, the next background has it.
+    opacity = _peeled(opacity, texture, place, texel)
+    covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > COVERED
+    background = uncovered_background(frames, covered)
     rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
     return Surroundings(
         extent=extent,
@@ -250,6 +256,26 @@ def _texture(
     )
     share = place_variance / (place_variance + head_variance + _NOISE**2)
     return texture, _ramp(share, *_OPAQUE) * _ramp(within.mean(axis=0), *_DRAWN_SHARES)
+
+
+def _peeled(
+    opacity: Float[np.ndarray, "th tw"],
+    texture: Float[np.ndarray, "th tw 3"],
+    place: UInt8[np.ndarray, "t th tw 3"],
+    texel: float,
+) -> Float[np.ndarray, "th tw"]:
+    """The opacity without what the head has around it that looks like the place behind it.
+
+    Between the head and where the place is seen lies what it is never seen of, and what is filled
+    in there varies more than the head's texture, which is a blur of the place. From the outside on,
+    all that is of the place's colour is taken away.
+    """
+    behind = np.stack([np.median(place[:, i], axis=0) for i in range(place.shape[1])])
+    alike = np.abs(texture - behind).max(axis=-1) < _ALIKE
+    outside = opacity < COVERED
+    peeled = binary_propagation(outside, mask=outside | alike)
+    kept = gaussian_filter(np.float32(~peeled), _OPACITY_SMOOTHING_DM / 2 / texel)
+    return opacity * _ramp(kept, 0.0, 0.5)
 
 
 def _ramp(x: Float[np.ndarray, "*b"], low: float, high: float) -> Float[np.ndarray, "*b"]:
