@@ -176,6 +176,7 @@ def _made_with(subject: Subject, full_frame: bool) -> Provenance:
         subject.vertex_texture,
         subject.surroundings,
         subject.eyes,
+        subject.inner_mouth,
         subject.pose_limits,
     )
     made_with = {
