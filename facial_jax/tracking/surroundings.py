@@ -97,7 +97,8 @@ def video_surroundings(
         place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
         texture, opacity = _texture(head, place, within, texel)
     # Once, and last: where head is taken for place, the next background has it.
-    opacity = _peeled(opacity, texture, place, texel)
+    face = _in_ellipsoid(shape, x, y) > 0
+    opacity = _peeled(opacity, texture, place, face, texel)
     covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > COVERED
     background = uncovered_background(frames, covered)
     rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
@@ -262,9 +263,11 @@ def _peeled(
     opacity: Float[np.ndarray, "th tw"],
     texture: Float[np.ndarray, "th tw 3"],
     place: UInt8[np.ndarray, "t th tw 3"],
+    face: Bool[np.ndarray, "th tw"],
     texel: float,
 ) -> Float[np.ndarray, "th tw"]:
-    """The opacity without what the head has around it that looks like the place behind it.
+    """The opacity without what the head has around it that looks like the place behind it, and
+    without what is not connected with the face.
 
     Between the head and where the place is seen lies what it is never seen of, and what is filled
     in there varies more than the head's texture, which is a blur of the place. From the outside on,
@@ -273,8 +276,9 @@ def _peeled(
     behind = np.stack([np.median(place[:, i], axis=0) for i in range(place.shape[1])])
     alike = np.abs(texture - behind).max(axis=-1) < _ALIKE
     outside = opacity < COVERED
-    peeled = binary_propagation(outside, mask=outside | alike)
-    kept = gaussian_filter(np.float32(~peeled), _OPACITY_SMOOTHING_DM / 2 / texel)
+    inside = ~binary_propagation(outside, mask=outside | alike)
+    whole = binary_propagation(face & inside, mask=inside)
+    kept = gaussian_filter(np.float32(whole), _OPACITY_SMOOTHING_DM / 2 / texel)
     return opacity * _ramp(kept, 0.0, 0.5)
 
 
