@@ -1,6 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.ndimage import label
 
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import pinhole_camera
@@ -26,7 +27,7 @@ def smooth(rng, height, width):
     return (top * (1 - fr) + low * fr).astype(np.uint8)
 
 
-def moving_head(count):
+def moving_head(count, far=1.0, room=None):
     """A round head that moves before a background, and where it is."""
     rng = np.random.default_rng(3)
     texture = np.zeros((120, 110, 4), np.uint8)
@@ -38,12 +39,13 @@ def moving_head(count):
         extent=np.array([[left, top], [right, bottom]], np.float32),
         height=(-0.7 + 0.9 * np.sqrt(np.maximum(1 - x**2 - (y / 1.3) ** 2, 0))).astype(np.float32),
         texture=texture,
-        background=smooth(rng, *SIZE),
+        background=smooth(rng, *SIZE) if room is None else room,
     )
     t = np.linspace(0, 6, count)
     pose = np.zeros((count, 6), np.float32)
     pose[:, 1], pose[:, 0] = 0.2 * np.sin(3 * t), 0.1 * np.cos(5 * t)
     pose[:, 3], pose[:, 4], pose[:, 5] = 0.5 * np.sin(2 * t), 0.15 * np.cos(3 * t), -4.5
+    pose[:, :5] *= far
     frames = draw_surroundings(around, jnp.asarray(pose), pinhole_camera(SIZE))
     return pose, np.asarray(frames * 255).round().astype(np.uint8)
 
@@ -81,3 +83,19 @@ def test_at_most_so_many_frames_are_looked_at_evenly_spread():
 def test_no_frame_is_refused():
     with pytest.raises(ValueError, match="expected at least one frame, got none"):
         video_surroundings(SHAPE, np.zeros((0, 6), np.float32), np.zeros((0, 8, 8, 3), np.uint8))
+
+
+def test_the_shell_is_one_piece_that_ends_where_the_head_does():
+    wall = np.full((*SIZE, 3), 230, np.uint8)
+    wall[::12] = wall[:, ::12] = 90
+    pose, frames = moving_head(60, far=0.3, room=wall)
+    around = video_surroundings(SHAPE, pose, frames)
+    opacity = np.asarray(around.texture)[..., 3]
+    _, pieces = label(opacity > 0)
+    assert pieces == 1
+    (left, right), (top, bottom) = EXTENT_DM
+    rows, columns = opacity.shape
+    x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(top, bottom, rows))
+    outline = (x / 0.9) ** 2 + (y / 1.2) ** 2
+    assert (opacity[outline < 0.7] > 200).mean() > 0.95
+    assert (opacity[outline > 1.4] > 25).mean() < 0.02
