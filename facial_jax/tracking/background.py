@@ -2,12 +2,15 @@
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from scipy.ndimage import distance_transform_edt
 
 from facial_jax.pictures import opencv
 
 MIN_UNCOVERED = 4
 """Frames that must show a pixel's background: in one alone it may be the person's edge."""
 _ROWS = 32
+_LEVELS = 5
+"""Of smoothness: by 1, 2, 4, … pixels."""
 
 
 def uncovered_background(
@@ -35,16 +38,17 @@ def uncovered_background(
 
 
 def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The image, unknown pixels taken from ever coarser means of those around (pull and push)."""
+    """The image, unknown pixels taken from the nearest known ones, the farther the smoother.
+
+    Beside a neck lies neck: means of all that is around would mix the wall in.
+    """
     cv2 = opencv()
-    levels = [(image * known[..., None], known.astype(np.float32))]
-    while max(levels[-1][1].shape) > 1:
-        size = tuple(-(-n // 2) for n in levels[-1][1].shape[::-1])
-        levels.append(tuple(cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in levels[-1]))
-    total, weight = levels.pop()
-    filled = total.reshape(1, 1, 3) / max(float(weight.max()), 1e-6)
-    for total, weight in reversed(levels):
-        coarse = cv2.resize(filled, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        own = weight[..., None]
-        filled = total + (1 - own) * coarse.reshape(total.shape)
+    if known.all() or not known.any():
+        return image
+    distance, nearest = distance_transform_edt(~known, return_indices=True)
+    filled = image[tuple(nearest)]
+    for level in range(_LEVELS):
+        blurred = cv2.GaussianBlur(filled, (0, 0), 2**level)
+        share = np.clip(distance / 2**level - 1, 0, 1)[..., None].astype(np.float32)
+        filled = filled + share * (blurred - filled)
     return filled

@@ -97,8 +97,8 @@ def video_surroundings(
         place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
         texture, opacity = _texture(head, place, within, texel)
     # Once, and last: where head is taken for place, the next background has it.
-    face = _in_ellipsoid(shape, x, y) > 0
-    opacity = _peeled(opacity, texture, place, face, texel)
+    face, neck = _in_ellipsoid(shape, x, y) > 0, y < np.asarray(shape)[:, 1].min()
+    opacity = _peeled(opacity, texture, place, face, neck, texel)
     covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > COVERED
     background = uncovered_background(frames, covered)
     rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
@@ -264,17 +264,18 @@ def _peeled(
     texture: Float[np.ndarray, "th tw 3"],
     place: UInt8[np.ndarray, "t th tw 3"],
     face: Bool[np.ndarray, "th tw"],
+    neck: Bool[np.ndarray, "th tw"],
     texel: float,
 ) -> Float[np.ndarray, "th tw"]:
     """The opacity without what the head has around it that looks like the place behind it, and
-    without what is not connected with the face.
+    without what is not connected with the face. The neck is left as it is: it is of the place, too.
 
     Between the head and where the place is seen lies what it is never seen of, and what is filled
     in there varies more than the head's texture, which is a blur of the place. From the outside on,
     all that is of the place's colour is taken away.
     """
     behind = np.stack([np.median(place[:, i], axis=0) for i in range(place.shape[1])])
-    alike = np.abs(texture - behind).max(axis=-1) < _ALIKE
+    alike = (np.abs(texture - behind).max(axis=-1) < _ALIKE) & ~neck
     outside = opacity < COVERED
     inside = ~binary_propagation(outside, mask=outside | alike)
     whole = binary_propagation(face & inside, mask=inside)
