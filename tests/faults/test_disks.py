@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def full_disk(file_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def wait_until_still(folder, seconds=1.0):
+    """Until no thread of a failed run writes there, as after the end of its process."""
+    before, deadline = None, time.monotonic() + 60
+    while (now := sorted(folder.rglob("*"))) != before and time.monotonic() < deadline:
+        before = now
+        time.sleep(seconds)
+
+
 def test_a_full_disk_is_said_with_the_files_name_and_leaves_the_old_one(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(b"old")
@@ -48,6 +57,7 @@ def test_a_training_on_a_full_disk_says_so_and_goes_on_later(tmp_path):
     with full_disk(600), pytest.raises((OSError, ValueError), match="File too large"):
         train(tmp_path / "run")
     assert not (tmp_path / "run" / "line.safetensors").exists()
+    wait_until_still(tmp_path / "run")
     assert_same(train(tmp_path / "run"), train(None))
 
 
