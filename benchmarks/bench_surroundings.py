@@ -53,11 +53,6 @@ def psnr(pictures: np.ndarray, real: np.ndarray) -> float:
     return float(-10 * np.log10(errors / 255**2).mean())
 
 
-def regions(scene, attributes) -> np.ndarray:
-    """How much each pixel belongs to the mouth and to the eyes, (t, h, w, 2)."""
-    return np.asarray(jax.jit(face_regions)(scene, attributes))
-
-
 def run(folder: Path, size: int) -> None:
     """Prints one clip's row."""
     clip, _ = load_tracked_clip(folder / FILE_NAME)
@@ -100,7 +95,7 @@ def run(folder: Path, size: int) -> None:
         return np.concatenate(parts)[: len(after)]
 
     drawn = np.rint(pictures(scenes["with"]).clip(0, 255)).astype(np.uint8)
-    weights = regions(scenes["with"], clip.attributes[after])
+    weights = np.asarray(jax.jit(face_regions)(scenes["with"], clip.attributes[after]))
     closed = clip.blink[after] > CLOSED_EYES
     by_region = {
         "mouth": region_psnr(drawn, frames[after], weights[..., 0]),
@@ -121,7 +116,7 @@ def run(folder: Path, size: int) -> None:
         f"{folder.name:16s} mean frame {psnr(np.broadcast_to(mean, real.shape), real):6.2f} dB   "
         f"shell, room and face {psnr(drawn, real):6.2f} dB ("
         + ", ".join(f"{name} {value:.2f}" for name, value in by_region.items())
-        + f")   a picture takes "
+        + ")   a picture takes "
         f"{milliseconds['with']:.1f} ms, without surroundings {milliseconds['without']:.1f} ms",
         flush=True,
     )

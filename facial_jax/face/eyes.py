@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from facial_jax.attributes import MAX_BLINK
 from facial_jax.face.eye_region import LEFT_EYE_LANDMARKS, RIGHT_EYE_LANDMARKS
 
 EYEBALL_RADIUS_DM = 0.12
@@ -47,6 +48,21 @@ def eyeball_vertices(shape: Float[Array, "n 3"], landmarks: Int[Array, "68"]) ->
         depth = jnp.abs(shape[:, 2] - corners[:, 2].mean()) < 2 * EYEBALL_RADIUS_DM
         found = found | (within.all(axis=1) & depth)
     return found
+
+
+def close_lids(
+    shape: Float[Array, "*t n 3"],
+    lids: Float[Array | np.ndarray, "n 3"],
+    blink: Float[Array | np.ndarray, "*t"],
+) -> Float[Array, "*t n 3"]:
+    """The shapes with their eyes as far closed as the blink says.
+
+    Args:
+        shape: of the face, decimetres.
+        lids: displacements that close the eyes, decimetres.
+        blink: AU45 intensity, 0 to 5.
+    """
+    return shape + (blink / MAX_BLINK)[..., None, None] * jnp.asarray(lids)[(None,) * blink.ndim]
 
 
 def gaze_direction(gaze: Float[Array | np.ndarray, "*b 2"]) -> Float[Array | np.ndarray, "*b 3"]:

@@ -1,4 +1,4 @@
-"""Lips are solid: they meet, and do not pass through one another."""
+"""Lips: where their inner edges are, and that they meet and do not pass through one another."""
 
 import functools
 
@@ -6,9 +6,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from facial_jax.face.model import FaceModel
+from facial_jax.face.topology import mesh_edges
 
+INNER_LIPS = slice(60, 68)
 UPPER_INNER, LOWER_INNER = 62, 66
-"""The lips' inner edges among the landmarks, in iBUG's order."""
+"""The lips' inner edges among the landmarks, in iBUG's order, and the middles of both."""
 _AROUND = (61, 62, 63, 65, 66, 67)
 """Landmarks on these edges, but for the corners, which stand at one side of the mouth's."""
 EDGE_POINTS = 17
@@ -71,10 +73,8 @@ def _inner_lip_edges(shape: bytes, triangles: bytes, landmarks: bytes) -> Int[np
     from scipy.sparse.csgraph import dijkstra
 
     points = np.frombuffer(shape, np.float32).reshape(-1, 3)
-    corners = np.frombuffer(triangles, np.int32).reshape(-1, 3)
     around = np.frombuffer(landmarks, np.int32)[list(_AROUND)]
-    edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-    a, b = np.unique(np.sort(edges, axis=1), axis=0).T
+    a, b = mesh_edges(np.frombuffer(triangles, np.int32).reshape(-1, 3)).T
     length = np.linalg.norm(points[a] - points[b], axis=1)
     graph = coo_matrix((length, (a, b)), shape=(len(points), len(points))).tocsr()
     _, before = dijkstra(

@@ -31,6 +31,12 @@ def vertex_triangle_adjacency(triangles: np.ndarray, vertex_count: int) -> np.nd
     return adjacency
 
 
+def mesh_edges(triangles: np.ndarray) -> np.ndarray:
+    """The edges of (f, 3) triangles, each once: (e, 2) vertex indices, the smaller one first."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    return np.unique(np.sort(edges, axis=1), axis=0)
+
+
 def opposite_vertices(triangles: np.ndarray) -> np.ndarray:
     """For each triangle's edges, the third vertex of the triangle on the edge's other side.
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from facial_jax.attributes import MAX_BLINK, Attributes, Identity
+from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
+from facial_jax.face.eyes import close_lids
 from facial_jax.face.model import FaceModel, face_shape, face_texture
 from facial_jax.rendering.camera import (
     REFERENCE_DISTANCE,
@@ -117,7 +118,7 @@ def _draw_heads(
     def draw_batch(part: Attributes) -> UInt8[Array, "b h w 3"]:
         identity = person.identity if part.identity is None else part.identity
         shape = face_shape(model, identity, part.expression)
-        shape = shape + (part.blink / MAX_BLINK)[:, None, None] * lids[None]
+        shape = close_lids(shape, lids, part.blink)
         face = render_vertices(
             model,
             pose_vertices(shape, part),

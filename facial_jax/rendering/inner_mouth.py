@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt8
 
 from facial_jax.attributes import Attributes
+from facial_jax.face.lips import LOWER_INNER, UPPER_INNER
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
@@ -29,7 +30,7 @@ TEXELS = (16, 32)
 MAX_PICTURES = 64
 LIKE_DM = 0.01
 """Lips whose gap and width differ by this much look alike."""
-_INNER_LIPS = 60, 64, 62, 66
+_INNER_LIPS = 60, 64, UPPER_INNER, LOWER_INNER
 """iBUG's landmarks on the lips' inner edges: the corners, the upper middle and the lower one."""
 _WINDOW = 3
 """A mouth is looked for in a third of the picture's width and height."""

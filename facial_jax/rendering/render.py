@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from facial_jax.attributes import MAX_BLINK, Attributes, Identity
+from facial_jax.face.eyes import close_lids
 from facial_jax.face.model import (
     FaceModel,
     face_landmarks,
@@ -89,8 +90,7 @@ def render(
     own = identity.identity if attributes.identity is None else attributes.identity
     shape = face_shape(model, own, attributes.expression)
     if lids is not None:
-        lids = jnp.asarray(lids)[(None,) * attributes.blink.ndim]
-        shape = shape + (attributes.blink / MAX_BLINK)[..., None, None] * lids
+        shape = close_lids(shape, lids, attributes.blink)
     vertices = pose_vertices(shape, attributes)
     return render_vertices(
         model,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
+from facial_jax.face.lips import INNER_LIPS
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.precision import full_precision
 from facial_jax.rendering.backend import backend
@@ -83,7 +84,7 @@ def skin_vertices(model: FaceModel) -> Bool[np.ndarray, "n"]:
     jaw = 0.93 * (points[:17, :2] - points[30, :2]) + points[30, :2]
     above = np.array([[jaw[16, 0], top], [jaw[0, 0], top]])
     inside = inside_polygon(shape[:, :2], np.concatenate([jaw, above]))
-    mouth = inside_polygon(shape[:, :2], points[60:68, :2])
+    mouth = inside_polygon(shape[:, :2], points[INNER_LIPS, :2])
     return seen_from_front(model) & inside & ~mouth & ~np.asarray(model.eye_mask)
 
 

@@ -91,16 +91,19 @@ def video_surroundings(
     head, within = _seen_from_head(fine, pose, frames, camera)
     x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
     opacity, extent = _in_ellipsoid(shape, x, y), np.array(EXTENT_DM, np.float32).T
+
+    def room(opacity):
+        head = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3])
+        return uncovered_background(frames, head > COVERED)
+
     for _ in range(_TURNS):
-        covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > COVERED
-        background = uncovered_background(frames, covered)
+        background = room(opacity)
         place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
         texture, opacity = _texture(head, place, within, texel)
     # Once, and last: where head is taken for place, the next background has it.
     face, neck = _in_ellipsoid(shape, x, y) > 0, y < np.asarray(shape)[:, 1].min()
     opacity = _peeled(opacity, texture, place, face, neck, texel)
-    covered = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3]) > COVERED
-    background = uncovered_background(frames, covered)
+    background = room(opacity)
     rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
     return Surroundings(
         extent=extent,

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from facial_jax.attributes import MAX_BLINK, Attributes, Identity
+from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
-from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
+from facial_jax.face.eyes import close_lids, eyeball_centres, eyeball_vertices
+from facial_jax.face.lips import INNER_LIPS
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.face.procedural.lids import closed_lids
+from facial_jax.face.topology import mesh_edges
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     Camera,
@@ -115,7 +117,7 @@ def video_texture(
     if not times.any():
         return texture
     # What shows between the lips and the pictures of the inner mouth is to look like lips.
-    lips = np.asarray(model.landmarks)[60:68]
+    lips = np.asarray(model.landmarks)[INNER_LIPS]
     texture[mouth] = np.average(texture[lips], axis=0, weights=times[lips] + _FAITH)
     white = np.zeros(len(texture), bool)
     if gaze is not None:
@@ -146,8 +148,7 @@ def _spread(
     from scipy.sparse import coo_matrix, diags  # takes long to import
     from scipy.sparse.linalg import splu
 
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    edges = mesh_edges(triangles)
     n, (a, b) = len(texture), edges.T
     neighbours = coo_matrix((np.ones(len(edges)), (a, b)), shape=(n, n))
     neighbours = neighbours + neighbours.T
@@ -177,7 +178,7 @@ def _sample(
     centres = eyeball_centres(neutral, model.landmarks)
     shape = face_shape(model, identity.identity, attributes.expression)
     if lids is not None:
-        shape = shape + (attributes.blink / MAX_BLINK)[:, None, None] * lids[None]
+        shape = close_lids(shape, lids, attributes.blink)
     vertices = pose_vertices(shape, attributes)
     normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
 
