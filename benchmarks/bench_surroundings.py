@@ -31,8 +31,13 @@ from facial_jax.personalization.clip import CROP, first_held_out, neutral_shape,
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.inner_mouth import video_inner_mouth
-from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
-from facial_jax.tracking.texture import texture_frames, video_texture
+from facial_jax.tracking.surroundings import (
+    MAX_FRAMES_OF_CHANGES,
+    changing_surroundings,
+    surroundings_frames,
+    video_surroundings,
+)
+from facial_jax.tracking.texture import changing_texture, texture_frames
 
 BATCH = 8
 
@@ -64,6 +69,8 @@ def run(folder: Path, size: int) -> None:
     before, after = shown[shown < first], shown[shown >= first]
     seen = before[surroundings_frames(len(before))]
     around = video_surroundings(neutral_shape(clip.face), clip.pose[seen], frames[seen])
+    seen = before[surroundings_frames(len(before), MAX_FRAMES_OF_CHANGES)]
+    around = changing_surroundings(around, clip.pose[seen], frames[seen])
     telling = before[texture_frames(clip.blink[before])]
     face = jax.tree.map(jnp.asarray, clip.face)
     told, pictures_told = clip.attributes[telling], np.stack([whole[i] for i in telling])
@@ -71,7 +78,7 @@ def run(folder: Path, size: int) -> None:
     if clip.gaze is not None:
         gaze, usual = clip.gaze[telling], np.median(clip.gaze[before].mean(axis=1), axis=0)
         irises = video_irises(model, face, told, gaze, pictures_told, usual_gaze=usual)
-    texture = video_texture(model, face, told, pictures_told, gaze=gaze)
+    texture, changes = changing_texture(model, face, told, pictures_told, gaze=gaze)
     mouth = video_inner_mouth(model, face, clip.attributes[before], frames[before])
     scenes = {
         name: make_scene(
@@ -82,6 +89,7 @@ def run(folder: Path, size: int) -> None:
             surroundings=surroundings,
             irises=irises,
             inner_mouth=mouth,
+            texture_changes=changes,
         )
         for name, surroundings in (("with", around), ("without", None))
     }

@@ -32,8 +32,6 @@ Values = float | int | Sequence | Array
 """A number for every channel and frame, or an array that broadcasts to (frames, channels)."""
 Field = Literal["pose", "blink", "expression"]
 _KERNEL_DEVIATIONS = 4.0
-_BEYOND = 0.1
-"""How far poses may go beyond what was shown, as a share of it."""
 # Beyond them nothing of a face is seen: it is turned away, behind the camera or out of the picture.
 MAX_TURN_RAD = 1.6
 MAX_SHIFT_DM = 9.0
@@ -234,24 +232,6 @@ def transfer_attributes(
         for name in fields
     }
     return _changed(own, **taken)
-
-
-def limit_pose(
-    pose: Float[np.ndarray, "t 6"], limits: Float[np.ndarray, "2 6"]
-) -> Float[np.ndarray, "t 6"]:
-    """Poses drawn back to what lies between the limits, and softly a little beyond.
-
-    Beyond a limit by d, a channel is beyond it by m · tanh(d / m), m being a tenth of the way from
-    one limit to the other: what lies within stays as it is, and nothing jumps.
-
-    Args:
-        pose: radians and decimetres.
-        limits: of each channel, the lower one first.
-    """
-    low, high = np.asarray(limits, np.float32)
-    room = np.maximum(_BEYOND * (high - low), 1e-6)
-    within = np.clip(pose, low, high)
-    return (within + room * np.tanh((pose - within) / room)).astype(np.float32)
 
 
 def gaussian_filter(

@@ -177,6 +177,7 @@ def _made_with(subject: Subject, full_frame: bool) -> Provenance:
         subject.surroundings,
         subject.eyes,
         subject.inner_mouth,
+        subject.texture_changes,
         subject.pose_limits,
     )
     made_with = {

@@ -17,13 +17,13 @@ from facial_jax.editing import (
     check_attributes,
     gaussian_filter,
     host_attributes,
-    limit_pose,
     replace_attributes,
     scale_attributes,
     transfer_attributes,
 )
 from facial_jax.frame_rate import FrameRate, count_frames, parse_frame_rate
 from facial_jax.gaze import make_gaze
+from facial_jax.pose_limits import limit_pose
 from facial_jax.progress_bar import progress_bar
 from facial_jax.speech_attributes import Method, attributes_from_speech
 from facial_jax.subject import Subject

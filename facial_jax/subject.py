@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from facial_jax.attributes import POSE_SIZE, Identity
+from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash
 from facial_jax.face.bfm import user_bfm
 from facial_jax.face.model import FaceModel, person_face_model
@@ -39,7 +39,17 @@ from facial_jax.models.pgface.generation import PgFace, load_pgface, save_pgface
 from facial_jax.models.pose_gan.generation import PoseGan, load_pose_gan, save_pose_gan
 from facial_jax.models.rendering_to_video.conditioning import Scene, make_scene
 from facial_jax.models.rendering_to_video.network import GlobalGenerator, LocalEnhancer
+from facial_jax.pose_limits import (
+    PoseLimits,
+    pose_limits_arrays,
+    pose_limits_from_arrays,
+)
 from facial_jax.readers.json_object import json_object
+from facial_jax.rendering.appearance import (
+    TextureChanges,
+    changes_arrays,
+    texture_changes_from_arrays,
+)
 from facial_jax.rendering.inner_mouth import (
     InnerMouth,
     inner_mouth_arrays,
@@ -96,8 +106,10 @@ class Subject:
     # what looks out of the rendered faces; None: the texture's eyes, which do not move
     inner_mouth: InnerMouth | None = None
     # what is between the rendered faces' lips; None: the face model's teeth and tongue
-    pose_limits: Float[Array | np.ndarray, "2 6"] | None = None
-    # between which poses the network has seen faces, radians and decimetres; None: not known
+    texture_changes: TextureChanges | None = None
+    # of vertex_texture with pose and expression; None: it stays as it is
+    pose_limits: PoseLimits | None = None
+    # between which poses the network has seen faces; None: not known
     acoustic_model: str = BUNDLED
     # what listens to the speech: a name of `load_acoustic_model`, or "given": the user's features
     acoustic_sha256: str | None = None
@@ -134,6 +146,7 @@ class Subject:
             surroundings=self.surroundings,
             irises=None if self.eyes is None else self.eyes.irises,
             inner_mouth=self.inner_mouth,
+            texture_changes=self.texture_changes,
         )
 
     def check_renders(self) -> None:
@@ -196,7 +209,8 @@ def save_rendering_to_video(
     surroundings: Surroundings | None = None,
     eyes: Eyes | None = None,
     inner_mouth: InnerMouth | None = None,
-    pose_limits: Float[np.ndarray, "2 6"] | None = None,
+    texture_changes: TextureChanges | None = None,
+    pose_limits: PoseLimits | None = None,
 ) -> None:
     """Writes a rendering-to-video network, with the faces' texture, surroundings, eyes and mouth.
 
@@ -209,8 +223,10 @@ def save_rendering_to_video(
         conditions["eyes"] = eyes_arrays(eyes)
     if inner_mouth is not None:
         conditions["inner_mouth"] = inner_mouth_arrays(inner_mouth)
+    if texture_changes is not None:
+        conditions["texture_changes"] = changes_arrays(texture_changes)
     if pose_limits is not None:
-        conditions["motion"] = {"pose_limits": np.asarray(pose_limits, np.float32)}
+        conditions["motion"] = pose_limits_arrays(pose_limits)
     description = {
         "class": type(generator).__name__,
         "module": module_config(generator),
@@ -232,7 +248,8 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
         if isinstance(half, bool) or not isinstance(half, int) or not 1 <= half <= _MAX_WINDOW_HALF:
             raise TypeError(f"window_half: {half!r}")
         around, eyes = variables.get("surroundings"), variables.get("eyes")
-        mouth = variables.get("inner_mouth")
+        limits = variables.get("motion")
+        mouth, changes = variables.get("inner_mouth"), variables.get("texture_changes")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
@@ -241,23 +258,14 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
             surroundings=None if around is None else surroundings_from_arrays(around),
             eyes=None if eyes is None else eyes_from_arrays(eyes),
             inner_mouth=None if mouth is None else inner_mouth_from_arrays(mouth),
-            pose_limits=_pose_limits(variables.get("motion", {}).get("pose_limits")),
+            texture_changes=None if changes is None else texture_changes_from_arrays(changes),
+            pose_limits=None if limits is None else pose_limits_from_arrays(limits),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{path}: expected a rendering-to-video network, as train_rendering_to_video writes "
             f"it, got weights of something else ({error!r})"
         ) from error
-
-
-def _pose_limits(limits: np.ndarray | None) -> np.ndarray | None:
-    if limits is not None and (
-        limits.shape != (2, POSE_SIZE)
-        or not np.isfinite(limits).all()
-        or (limits[0] > limits[1]).any()
-    ):
-        raise ValueError(f"pose_limits: expected two rows of {POSE_SIZE} finite numbers that rise")
-    return limits
 
 
 def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str) -> None:
@@ -298,6 +306,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
                 surroundings=subject.surroundings,
                 eyes=subject.eyes,
                 inner_mouth=subject.inner_mouth,
+                texture_changes=subject.texture_changes,
                 pose_limits=subject.pose_limits,
             )
         save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)

@@ -9,7 +9,6 @@ from facial_jax.editing import (
     check_attributes,
     gaussian_filter,
     keyframe_attributes,
-    limit_pose,
     offset_attributes,
     replace_attributes,
     scale_attributes,
@@ -209,22 +208,6 @@ def test_attributes_that_cannot_be_rendered_are_refused_in_words(field, change, 
     wrong = change(np.asarray(getattr(attributes, field))).astype(np.float32)
     with pytest.raises(ValueError, match=message):
         check_attributes(with_field(attributes, field, wrong))
-
-
-def test_poses_within_the_limits_stay_and_others_come_back_softly():
-    limits = np.array([[-0.2] * 6, [0.3] * 6], np.float32)
-    pose = np.repeat(np.linspace(-1, 1, 401, dtype=np.float32)[:, None], 6, axis=1)
-    limited = limit_pose(pose, limits)
-    within = (pose > -0.2) & (pose < 0.3)
-    np.testing.assert_array_equal(limited[within], pose[within])
-    assert limited.min() > -0.2 - 0.051
-    assert limited.max() < 0.3 + 0.051
-    # Nothing jumps, and nothing turns back.
-    steps = np.diff(limited, axis=0)
-    assert steps.min() >= 0
-    assert steps.max() < 0.0051
-    still = np.zeros((2, 6), np.float32)
-    np.testing.assert_allclose(limit_pose(pose, still), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,13 @@ from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
 from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.inner_mouth import video_inner_mouth
-from facial_jax.tracking.surroundings import surroundings_frames, video_surroundings
-from facial_jax.tracking.texture import texture_frames, video_texture
+from facial_jax.tracking.surroundings import (
+    MAX_FRAMES_OF_CHANGES,
+    changing_surroundings,
+    surroundings_frames,
+    video_surroundings,
+)
+from facial_jax.tracking.texture import changing_texture, texture_frames
 
 
 def held_out_config(
@@ -54,6 +59,8 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     model = procedural_face_model()
     pose = clip.pose[shown[looked_at]]
     around = video_surroundings(neutral_shape(clip.face), pose, np.stack(frames[looked_at]))
+    looked_at = trained[surroundings_frames(len(trained), MAX_FRAMES_OF_CHANGES)]
+    around = changing_surroundings(around, clip.pose[shown[looked_at]], frames[looked_at])
     identity = jax.tree.map(jnp.asarray, clip.face)
     # A view: long clips are not read whole.
     begun = frames[: len(trained)]
@@ -66,8 +73,8 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
         irises = video_irises(model, identity, seen, gaze, np.stack(whole), usual_gaze=usual)
         habits = gaze_habits(looks, clip.pose[shown[trained]], clip.frame_rate)
         eyes = Eyes(irises, habits)
-    save_parts(data, surroundings=around, eyes=eyes, inner_mouth=mouth)
-    texture = video_texture(model, identity, seen, np.stack(whole), gaze=gaze)
+    texture, changes = changing_texture(model, identity, seen, np.stack(whole), gaze=gaze)
+    save_parts(data, surroundings=around, eyes=eyes, inner_mouth=mouth, texture_changes=changes)
     starts = np.flatnonzero(np.diff(shown, prepend=-2) != 1).astype(np.int32)
     attributes = clip.attributes[shown]
     names = ("expression", "pose", "blink") + (() if clip.gaze is None else ("gaze",))

@@ -2,8 +2,8 @@
 
 A face model's teeth are nobody's, and stand where its jaw is, which a tracker guesses from lips and
 chin. How an open mouth looks goes with how the lips stand, and a video shows that: pictures of the
-place between the lips' inner edges, each with the gap and the width at which it was seen. Those of
-similar lips are mixed, and drawn between the edges. (The papers render a face model without teeth.)
+place between the lips' inner edges, each with the lips that it was seen between. Those of similar
+lips are mixed, and drawn between the edges. (The papers render a face model without teeth.)
 """
 
 import flax.struct
@@ -14,7 +14,6 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt8
 
 from facial_jax.attributes import Attributes
-from facial_jax.face.lips import LOWER_INNER, UPPER_INNER
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
@@ -27,11 +26,11 @@ from facial_jax.rendering.sampling import sample_bilinear
 
 TEXELS = (16, 32)
 """From the upper lip to the lower one, and from corner to corner."""
-MAX_PICTURES = 64
-LIKE_DM = 0.01
-"""Lips whose gap and width differ by this much look alike."""
-_INNER_LIPS = 60, 64, UPPER_INNER, LOWER_INNER
-"""iBUG's landmarks on the lips' inner edges: the corners, the upper middle and the lower one."""
+MAX_PICTURES = 256
+LIKE_DM = 0.007
+"""Lips whose inner edges are as far apart, in the mean of their landmarks, look alike."""
+INNER_EDGES = slice(60, 68)
+"""iBUG's landmarks on the lips' inner edges."""
 _WINDOW = 3
 """A mouth is looked for in a third of the picture's width and height."""
 _SHUT_PIXELS = 1.5
@@ -46,18 +45,16 @@ class InnerMouth:
 
     pictures: UInt8[Array | np.ndarray, "k 16 32 3"]
     # between the lips' inner edges, as seen, light included
-    lips: Float[Array | np.ndarray, "k 2"]
-    # gap and width of the lips that each was seen between, decimetres
+    lips: Float[Array | np.ndarray, "k 8 3"]
+    # landmarks of the inner edges that each was seen between, head space, decimetres
 
 
 @full_precision
 def inner_lips(
     model: FaceModel, identity: Float[Array, "80"], expression: Float[Array, "t 64"]
-) -> Float[Array, "t 2"]:
-    """Gap between the lips' inner edges and distance of their corners, in decimetres."""
-    points = _shape_at(model, model.landmarks[jnp.array(_INNER_LIPS)], identity, expression)
-    left, right, upper, lower = jnp.moveaxis(points, 1, 0)
-    return jnp.stack([(upper - lower)[:, 1], jnp.linalg.norm(right - left, axis=-1)], axis=-1)
+) -> Float[Array, "t 8 3"]:
+    """The landmarks of the lips' inner edges without the head's pose, in decimetres."""
+    return _shape_at(model, model.landmarks[INNER_EDGES], identity, expression)
 
 
 @full_precision
@@ -88,7 +85,7 @@ def draw_inner_mouth(
     image: Float[Array, "h w 4"],
     inner_mouth: InnerMouth,
     edges: Float[Array, "2 k 2"],
-    lips: Float[Array, "2"],
+    lips: Float[Array, "8 3"],
 ) -> Float[Array, "h w 4"]:
     """The picture of a face with what is between its lips, which nothing behind it shows through.
 
@@ -96,7 +93,7 @@ def draw_inner_mouth(
         image: RGB and opacity in [0, 1].
         inner_mouth: the person's.
         edges: pixels of the lips' inner edges, see `lip_edge_pixels`.
-        lips: their gap and width, decimetres.
+        lips: see `inner_lips`.
     """
     height, width = image.shape[:2]
     rows, columns = max(height // _WINDOW, 4), max(width // _WINDOW, 4)
@@ -118,9 +115,9 @@ def draw_inner_mouth(
     return lax.dynamic_update_slice(image, under + share[..., None] * (color - under), start)
 
 
-def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "2"]) -> Float[Array, "16 32 3"]:
+def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "8 3"]) -> Float[Array, "16 32 3"]:
     """The pictures seen between similar lips, the more of each the more similar."""
-    apart = ((jnp.asarray(inner_mouth.lips) - lips[None]) ** 2).sum(axis=-1)
+    apart = ((jnp.asarray(inner_mouth.lips) - lips[None]) ** 2).sum(axis=-1).mean(axis=-1)
     weight = jax.nn.softmax(-apart / (2 * LIKE_DM**2))
     pictures = jnp.asarray(inner_mouth.pictures).astype(jnp.float32) / 255
     return jnp.tensordot(weight, pictures, axes=1)
@@ -194,6 +191,6 @@ def inner_mouth_from_arrays(arrays: dict[str, np.ndarray]) -> InnerMouth:
     count = len(pictures) if np.ndim(pictures) == 4 else 0
     if not count or pictures.dtype != np.uint8 or pictures.shape[1:] != (*TEXELS, 3):
         raise ValueError("inner mouth: expected uint8 pictures of shape (k, 16, 32, 3)")
-    if lips is None or lips.shape != (count, 2) or not np.isfinite(lips).all():
-        raise ValueError(f"inner mouth: expected finite numbers lips of shape ({count}, 2)")
+    if lips is None or lips.shape != (count, 8, 3) or not np.isfinite(lips).all():
+        raise ValueError(f"inner mouth: expected finite numbers lips of shape ({count}, 8, 3)")
     return InnerMouth(pictures, lips)

@@ -49,16 +49,16 @@ def irradiance(
 
 
 def shade(
-    albedo: Float[Array, "n 3"],
+    albedo: Float[Array, "*#b n 3"],
     normals: Float[Array, "*b n 3"],
     illumination: Float[Array, "3 9"],
 ) -> Float[Array, "*b n 3"]:
     """Lit colours albedo · light (FACIAL, Eq. 12), not clipped.
 
     Args:
-        albedo: RGB of the surface, around [0, 1].
+        albedo: RGB of the surface, around [0, 1]; the same for all, or of each frame.
         normals: unit normals in world space (after the head's rotation).
         illumination: coefficients per channel, without the ambient 0.8.
     """
     light = irradiance(normals, illumination)
-    return albedo.reshape((1,) * (light.ndim - 2) + albedo.shape) * light
+    return albedo.reshape((1,) * (light.ndim - albedo.ndim) + albedo.shape) * light

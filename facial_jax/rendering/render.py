@@ -53,6 +53,7 @@ def render(
     camera: Camera,
     size: tuple[int, int],
     *,
+    albedo: Float[Array, "*t n 3"] | None = None,
     lids: Float[Array, "n 3"] | None = None,
     opacity: Float[Array, "n 2"] | None = None,
     eyeballs: Bool[Array, "n"] | None = None,
@@ -75,6 +76,7 @@ def render(
             their own; leading axes are those of the result.
         camera: a camera for images of this size.
         size: (height, width) of the images.
+        albedo: of each vertex in each frame, in place of the identity's texture.
         lids: what closes the eyes, decimetres (`face.procedural.lids.closed_lids`), as far as the
             blink says. None: they stay open, and the blink is in the attention map alone.
         opacity: of each vertex, seen from before it and seen edge-on (`face.rim.rim_opacity`), for
@@ -95,7 +97,7 @@ def render(
     return render_vertices(
         model,
         vertices,
-        face_texture(model, identity.texture),
+        face_texture(model, identity.texture) if albedo is None else albedo,
         identity.illumination,
         camera,
         size,
@@ -110,7 +112,7 @@ def render(
 def render_vertices(
     model: FaceModel,
     vertices: Float[Array, "*t n 3"],
-    albedo: Float[Array, "n 3"],
+    albedo: Float[Array, "*#t n 3"],
     illumination: Float[Array, "3 9"],
     camera: Camera,
     size: tuple[int, int],
@@ -126,7 +128,7 @@ def render_vertices(
     Args:
         model: gives the triangles, their tables and the eye region.
         vertices: as from `pose_vertices`; leading axes are those of the result.
-        albedo: as from `face_texture`.
+        albedo: as from `face_texture`, or of each frame.
         illumination: spherical-harmonics coefficients per colour channel.
         camera: as in `render`, and so are the others.
         size: (height, width).
@@ -140,7 +142,7 @@ def render_vertices(
     normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
     eyes = model.eye_mask.astype(albedo.dtype)[:, None]
 
-    def pictures(vertices, normals):
+    def pictures(vertices, normals, albedo=albedo):
         colors = jnp.clip(shade(albedo, normals, illumination), 0.0, 1.0)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
         others = [eyes]
@@ -171,7 +173,8 @@ def render_vertices(
     if not frames or draw is not backend("xla"):
         return pictures(vertices, normals)
     # One frame through all the steps at a time, if that is faster.
-    flat = map_frames(pictures, *(x.reshape(-1, *x.shape[-2:]) for x in (vertices, normals)))
+    of_frames = (vertices, normals) if albedo.ndim == 2 else (vertices, normals, albedo)
+    flat = map_frames(pictures, *(x.reshape(-1, *x.shape[-2:]) for x in of_frames))
     return jax.tree.map(lambda x: x.reshape(*frames, *x.shape[1:]), flat)
 
 

@@ -6,15 +6,21 @@ and neck as a height over the plane of the face, textured from a video of the pe
 of few pixels tell where the others meet it: no mesh, no rasterizer.
 """
 
-import dataclasses
-
 import flax.struct
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Shaped, UInt8
 
 from facial_jax.precision import full_precision
+from facial_jax.rendering.appearance import (
+    SurroundingsChanges,
+    changed_colors,
+    changes_arrays,
+    deviations,
+    surroundings_changes_from_arrays,
+)
 from facial_jax.rendering.camera import Camera, rotation_from_euler
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
@@ -25,6 +31,8 @@ _NODES = 33
 """Rays in a row, and in a column, that are followed; what lies between them is interpolated."""
 _ITERATIONS, _DAMPING = 12, 0.6
 _FIRST_HEIGHT = -0.4  # decimetres; the iteration converges from any
+_CHANGES = "changes_"
+"""Before their names in files."""
 
 
 @flax.struct.dataclass
@@ -39,7 +47,9 @@ class Surroundings:
     texture: UInt8[Array | np.ndarray, "th tw 4"]
     # red, green, blue as seen (light included), and opacity, of the head
     background: UInt8[Array | np.ndarray, "h w 3"]
-    # what does not move, as large as the frames
+    # what does not move with the head, as large as the frames
+    changes: SurroundingsChanges | None = None
+    # of both one's colours as the head moves; None: they stay as they are
 
 
 def shell_height(
@@ -112,19 +122,22 @@ def draw_surroundings(
         pose: of the head, radians and decimetres.
         camera: for images of the background's size.
     """
-    background = jnp.asarray(surroundings.background).astype(jnp.float32) / 255
+    size = surroundings.background.shape[:2]
+    texture, background, changes = (
+        jax.tree.map(jnp.asarray, part)
+        for part in (surroundings.texture, surroundings.background, surroundings.changes)
+    )
 
     def draw(pose):
-        color = draw_shell(
-            surroundings.texture,
-            surroundings.height,
-            surroundings.extent,
-            pose,
-            camera,
-            background.shape[:2],
-        )
+        rgba, behind = texture.astype(jnp.float32), background.astype(jnp.float32)
+        if changes is not None:
+            apart = deviations(pose, changes.mean, changes.deviation)
+            rgb = changed_colors(rgba[..., :3], changes.texture, changes.texture_range, apart)
+            rgba = jnp.concatenate([rgb, rgba[..., 3:]], axis=-1)
+            behind = changed_colors(behind, changes.background, changes.background_range, apart)
+        color = draw_shell(rgba, surroundings.height, surroundings.extent, pose, camera, size)
         opacity = color[..., 3:] / 255
-        return opacity * color[..., :3] / 255 + (1 - opacity) * background
+        return (opacity * color[..., :3] + (1 - opacity) * behind) / 255
 
     return map_frames(draw, pose)
 
@@ -165,12 +178,16 @@ def check_surroundings(surroundings: Surroundings, size: tuple[int, int]) -> Non
 
 def surroundings_arrays(surroundings: Surroundings) -> dict[str, np.ndarray]:
     """As files hold it; the inverse of `surroundings_from_arrays`."""
-    return {
+    arrays = {
         "extent": np.asarray(surroundings.extent, np.float32),
         "height": np.asarray(surroundings.height, np.float32),
         "texture": np.asarray(surroundings.texture),
         "background": np.asarray(surroundings.background),
     }
+    if surroundings.changes is not None:
+        changes = changes_arrays(surroundings.changes)
+        arrays |= {_CHANGES + name: array for name, array in changes.items()}
+    return arrays
 
 
 def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
@@ -179,7 +196,7 @@ def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
     Raises:
         ValueError: one of them is missing, or of another shape or type.
     """
-    names = [field.name for field in dataclasses.fields(Surroundings)]
+    names = "extent", "height", "texture", "background"
     if missing := [name for name in names if name not in arrays]:
         raise ValueError(
             f"surroundings: expected the arrays {', '.join(names)}, got no {', '.join(missing)}"
@@ -197,8 +214,21 @@ def surroundings_from_arrays(arrays: dict[str, np.ndarray]) -> Surroundings:
                 f"{name}: expected uint8 of shape (height, width, {channels}), got {array.dtype} "
                 f"of {array.shape}"
             )
+    texture, background = arrays["texture"], arrays["background"]
+    changes = {
+        name.removeprefix(_CHANGES): array
+        for name, array in arrays.items()
+        if name.startswith(_CHANGES)
+    }
+    if changes:
+        sizes = texture.shape[:2], background.shape[:2]
+        changes = surroundings_changes_from_arrays(changes, *sizes)
     return Surroundings(
-        extent=extent, height=height, texture=arrays["texture"], background=arrays["background"]
+        extent=extent,
+        height=height,
+        texture=texture,
+        background=background,
+        changes=changes or None,
     )
 
 

@@ -7,13 +7,12 @@ from jaxtyping import Float, Int, UInt8
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
-from facial_jax.face.lips import inner_lip_edges
+from facial_jax.face.lips import LOWER_INNER, UPPER_INNER, inner_lip_edges
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
-from facial_jax.rendering.camera import (
-    pinhole_camera,
-)
+from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.inner_mouth import (
+    INNER_EDGES,
     MAX_PICTURES,
     InnerMouth,
     inner_lips,
@@ -22,6 +21,7 @@ from facial_jax.rendering.inner_mouth import (
 )
 from facial_jax.rendering.sampling import sample_bilinear
 
+_UPPER, _LOWER = (middle - INNER_EDGES.start for middle in (UPPER_INNER, LOWER_INNER))
 _OPEN_DM = 0.02
 """A smaller gap shows lips and shadow only."""
 _DARK = 0.2
@@ -54,8 +54,12 @@ def video_inner_mouth(
         )
     expression = jnp.asarray(attributes.expression)
     lips = np.asarray(inner_lips(model, jnp.asarray(identity.identity), expression))
-    wide = np.flatnonzero(lips[:, 0] > _OPEN_DM)
-    chosen = wide[apart(lips[wide], MAX_PICTURES)] if len(wide) else np.array([lips[:, 0].argmax()])
+    gap = lips[:, _UPPER, 1] - lips[:, _LOWER, 1]
+    wide = np.flatnonzero(gap > _OPEN_DM)
+    if len(wide):
+        chosen = wide[apart(lips[wide].reshape(len(wide), -1), MAX_PICTURES)]
+    else:
+        chosen = np.array([gap.argmax()])
     edges = inner_lip_edges(model)
     pictures = np.asarray(_between(model, edges, identity, attributes[chosen], frames[chosen]))
     if not len(wide):

@@ -14,6 +14,7 @@ from scipy.ndimage import binary_propagation, gaussian_filter
 from facial_jax.compilation import jit
 from facial_jax.pictures import opencv
 from facial_jax.precision import full_precision
+from facial_jax.rendering.appearance import SurroundingsChanges
 from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
@@ -23,9 +24,11 @@ from facial_jax.rendering.camera import (
     transform_vertices,
 )
 from facial_jax.rendering.surroundings import Surroundings, draw_shell
+from facial_jax.tracking.appearance import PixelChanges, regressors, spread
 from facial_jax.tracking.background import uncovered_background
 
 MAX_FRAMES = 64
+MAX_FRAMES_OF_CHANGES = 256
 EXTENT_DM = ((-2.2, 2.2), (2.2, -2.6))
 """x, and y from top to bottom, of the head's texture: whole crops, wherever the head is in them."""
 _GRID = 120, 110
@@ -56,12 +59,14 @@ _OPAQUE = 0.3, 0.7
 _ALIKE = 16.0
 """Grey levels by which two colours may differ that are thought to be the same."""
 _OPACITY_SMOOTHING_DM = 0.06
+_BESIDE_DM, _CHIN_DM = 0.3, -0.85
+"""How far beside the shell there may be hair, and the y from which on there is none."""
 _ROWS = 32
 
 
-def surroundings_frames(count: int) -> Int[np.ndarray, "n"]:
-    """Numbers of the frames that are looked at: up to 64 of `count`, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_FRAMES)).round().astype(int))
+def surroundings_frames(count: int, at_most: int = MAX_FRAMES) -> Int[np.ndarray, "n"]:
+    """Numbers of the frames that are looked at: up to 64 of `count` if no other, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
 
 
 def video_surroundings(
@@ -111,6 +116,67 @@ def video_surroundings(
         texture=rgba.round().astype(np.uint8),
         background=background,
     )
+
+
+def changing_surroundings(
+    around: Surroundings,
+    pose: Float[np.ndarray, "t 6"],
+    frames: UInt8[np.ndarray, "t h w 3"],
+) -> Surroundings:
+    """The same with how its colours change as the head moves; their means are the frames', too.
+
+    Args:
+        around: what `video_surroundings` found.
+        pose: of the head in each frame, radians and decimetres.
+        frames: the same video's, of the same size; see `MAX_FRAMES_OF_CHANGES`.
+    """
+    camera, pose = pinhole_camera(frames.shape[1:3]), np.asarray(pose, np.float32)
+    rgba = np.asarray(around.texture).astype(np.float32)
+    fine = opencv().resize(np.asarray(around.height), rgba.shape[1::-1])
+    mean, deviation = spread(pose)
+    given = regressors(pose, mean, deviation)
+    hidden = _about_head(rgba[..., 3] / 255, around)
+    shell = PixelChanges(given, rgba[..., :3])
+    room = PixelChanges(given, np.asarray(around.background).astype(np.float32))
+    for row, frame in zip(pose, frames, strict=True):
+        (seen,), (within,) = _seen_from_head(fine, row[None], frame[None], camera)
+        shell.add(seen, within)
+        (head,) = head_opacity(
+            hidden, around.height, around.extent, row[None], camera, frame.shape[:2]
+        )
+        room.add(frame, head <= COVERED)
+    (shell_mean, *shell_changes), (room_mean, *room_changes) = shell.solve(), room.solve()
+    rgba[..., :3] += shell_mean
+    return around.replace(
+        texture=_bytes(rgba),
+        background=_bytes(np.asarray(around.background) + room_mean),
+        changes=SurroundingsChanges(
+            mean=mean,
+            deviation=deviation,
+            texture=_signed_bytes(shell_changes),
+            background=_signed_bytes(room_changes),
+            texture_range=_bytes(shell.range),
+            background_range=_bytes(room.range),
+        ),
+    )
+
+
+def _about_head(opacity: Float[np.ndarray, "th tw"], around: Surroundings) -> np.ndarray:
+    """The opacity, widened above the chin: hair beside it would leave ghosts in the room."""
+    (left, top), (right, bottom) = np.asarray(around.extent)
+    side = 2 * round(_BESIDE_DM / (right - left) * (opacity.shape[1] - 1)) + 1
+    cv2 = opencv()
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    y = np.linspace(top, bottom, len(opacity))[:, None]
+    return np.where(y > _CHIN_DM, cv2.dilate(opacity, disc), opacity)
+
+
+def _bytes(colors):
+    return np.clip(colors, 0, 255).round().astype(np.uint8)
+
+
+def _signed_bytes(changes):
+    return np.clip(changes, -127, 127).round().astype(np.int8)
 
 
 def head_opacity(

@@ -18,6 +18,7 @@ from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_no
 from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.face.topology import mesh_edges
 from facial_jax.precision import full_precision
+from facial_jax.rendering.appearance import TextureChanges, what_changes
 from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
@@ -31,6 +32,7 @@ from facial_jax.rendering.lighting import irradiance
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.rasterizer import rasterize
 from facial_jax.rendering.sampling import sample_bilinear
+from facial_jax.tracking.appearance import main_directions, regressors, spread, vertex_changes
 from facial_jax.tracking.photometric import inside_polygon, seen_from_front
 
 MAX_FRAMES = 128
@@ -93,6 +95,43 @@ def video_texture(
     Raises:
         ValueError: the numbers of frames differ.
     """
+    samples = _video_samples(model, identity, attributes, frames, gaze)
+    texture, times, white = _median_texture(model, identity, samples, gaze)
+    return _spread(texture, times, white, np.asarray(model.triangles)) if times.any() else texture
+
+
+def changing_texture(
+    model: FaceModel,
+    identity: Identity,
+    attributes: Attributes,
+    frames: UInt8[np.ndarray, "t h w 3"],
+    *,
+    gaze: Float[np.ndarray, "t 2 2"] | None = None,
+) -> tuple[Float[np.ndarray, "n 3"], TextureChanges]:
+    """The albedo of every vertex, and how it changes with pose and expression.
+
+    Arguments and errors are those of `video_texture`.
+    """
+    samples = _video_samples(model, identity, attributes, frames, gaze)
+    texture, times, white = _median_texture(model, identity, samples, gaze)
+    directions = main_directions(np.asarray(attributes.expression))
+    values = np.asarray(what_changes(attributes, directions))
+    mean, deviation = spread(values)
+    seen = np.isfinite(samples[..., 0]) & (times > 0)
+    found = vertex_changes(regressors(values, mean, deviation), samples - texture, seen)
+    if times.any():
+        together = np.concatenate([(texture + found[0])[None], found[1:]])
+        columns = np.moveaxis(together, 0, 1).reshape(len(texture), -1)
+        columns = _spread(columns, times, white, np.asarray(model.triangles))
+        texture, *changes = np.moveaxis(columns.reshape(len(texture), -1, 3), 1, 0)
+        found[1:] = changes
+    return texture, TextureChanges(
+        directions=directions, mean=mean, deviation=deviation, changes=found[1:]
+    )
+
+
+def _video_samples(model, identity, attributes, frames, gaze) -> Float[np.ndarray, "t n 3"]:
+    """The unlit colour of each vertex in each frame, NaN where it is not seen."""
     if len(frames) != len(attributes) or not len(frames):
         raise ValueError(
             f"frames: expected as many as there are attributes and at least one, got {len(frames)} "
@@ -108,22 +147,25 @@ def video_texture(
         return _sample(model, lids, identity, attributes[rows], looks, frames[rows], camera)
 
     batches = [jax.device_get(sample(rows)) for rows in padded.reshape(-1, _BATCH)]
-    samples = np.concatenate(batches)[:count]
+    return np.concatenate(batches)[:count]
+
+
+def _median_texture(model, identity, samples, gaze):
+    """The median of every vertex, how often it was seen, and whether it is the white of an eye."""
     times = np.isfinite(samples[..., 0]).sum(axis=0)
     mouth = inside_mouth(model)
     times[(times < _MIN_SEEN) | mouth] = 0
     texture = np.array(face_texture(model, identity.texture))
     texture[times > 0] = np.nanmedian(samples[:, times > 0], axis=0)
-    if not times.any():
-        return texture
-    # What shows between the lips and the pictures of the inner mouth is to look like lips.
-    lips = np.asarray(model.landmarks)[INNER_LIPS]
-    texture[mouth] = np.average(texture[lips], axis=0, weights=times[lips] + _FAITH)
     white = np.zeros(len(texture), bool)
+    if times.any():
+        # What shows between the lips and the pictures of the inner mouth is to look like lips.
+        lips = np.asarray(model.landmarks)[INNER_LIPS]
+        texture[mouth] = np.average(texture[lips], axis=0, weights=times[lips] + _FAITH)
     if gaze is not None:
         white = np.asarray(eyeball_vertices(model.mean_shape, model.landmarks))
-    times[white & (times < _MIN_WHITE_SHARE * count)] = 0
-    return _spread(texture, times, white, np.asarray(model.triangles))
+    times[white & (times < _MIN_WHITE_SHARE * len(samples))] = 0
+    return texture, times, white
 
 
 def inside_mouth(model: FaceModel) -> Bool[np.ndarray, "n"]:
@@ -136,11 +178,11 @@ def inside_mouth(model: FaceModel) -> Bool[np.ndarray, "n"]:
 
 
 def _spread(
-    texture: Float[np.ndarray, "n 3"],
+    texture: Float[np.ndarray, "n c"],
     times: Int[np.ndarray, "n"],
     white: Bool[np.ndarray, "n"],
     triangles: Int[np.ndarray, "f 3"],
-) -> Float[np.ndarray, "n 3"]:
+) -> Float[np.ndarray, "n c"]:
     """Colours flow along the mesh from vertices that were seen often to those that were not.
 
     Minimizes Σ wᵢ |cᵢ − textureᵢ|² + Σ |cᵢ − cⱼ|² over the edges. The white of the eyes is smooth.

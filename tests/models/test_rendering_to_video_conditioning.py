@@ -13,6 +13,8 @@ from facial_jax.face.procedural.template import LOWER_LIP, load_template
 from facial_jax.gaze import Eyes, GazeHabits, eyes_arrays
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, face_regions
 from facial_jax.motion import make_motion
+from facial_jax.pose_limits import PoseLimits
+from facial_jax.rendering.appearance import TextureChanges
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.inner_mouth import InnerMouth
 from facial_jax.rendering.irises import Irises
@@ -108,25 +110,26 @@ def test_irises_are_seen_where_the_eyes_look_or_usually_look():
 
 
 def test_a_subject_remembers_its_eyes_and_where_it_was_seen(tmp_path):
-    limits = np.array([[-0.25] * 6, [0.5] * 6], np.float32)
+    limits = PoseLimits(np.full(6, 0.25, np.float32), 4 * np.eye(6, dtype=np.float32))
     person = subject(room(), eyes=eyes(), pose_limits=limits)
     save_subject(tmp_path / "anna", person, face_model="procedural")
     loaded = load_subject(tmp_path / "anna")
     for name, array in eyes_arrays(eyes()).items():
         np.testing.assert_allclose(eyes_arrays(loaded.eyes)[name], array, rtol=1e-3)
-    np.testing.assert_allclose(loaded.pose_limits, limits)
+    np.testing.assert_allclose(loaded.pose_limits.mean, limits.mean)
+    np.testing.assert_allclose(loaded.pose_limits.axes, limits.axes)
     demo = load_subject("demo")
     assert demo.eyes is None
     assert demo.pose_limits is None
 
 
 def test_a_subject_with_eyes_looks_somewhere_and_stays_where_it_was_seen():
-    limits = np.array([[-0.01] * 6, [0.01] * 6], np.float32)
+    limits = PoseLimits(np.zeros(6, np.float32), 100 * np.eye(6, dtype=np.float32))
     person = subject(eyes=eyes(), pose_limits=limits)
     sound = facial_jax.sample_speech()
     attributes = make_motion(AudioSource(sound), person, fps=person.fps)
     assert attributes.gaze.shape == (len(attributes), 2)
-    assert np.abs(attributes.pose).max() < 0.013
+    assert np.linalg.norm(attributes.pose, axis=1).max() < 0.0101
     # The only place that was looked at is held in the world.
     np.testing.assert_allclose(attributes.gaze[:, 1] + attributes.pose[:, 1], -0.1, atol=2e-3)
     turned = attributes.replace(gaze=None, pose=attributes.pose + 0.2)
@@ -140,11 +143,50 @@ def test_a_background_of_another_size_than_the_subjects_is_refused():
         wrong.scene()
 
 
+def texture_changes(vertices):
+    """A face that turns blue as it turns left."""
+    changes = np.zeros((6, vertices, 3), np.float32)
+    changes[1, :, 2] = 0.4
+    return TextureChanges(
+        directions=np.zeros((0, 64), np.float32),
+        mean=np.zeros(6, np.float32),
+        deviation=np.full(6, 0.1, np.float32),
+        changes=changes,
+    )
+
+
+def test_a_face_changes_its_colours_with_the_pose_and_its_subject_remembers(tmp_path):
+    plain = subject(room())
+    person = subject(room(), texture_changes=texture_changes(len(plain.vertex_texture)))
+    save_subject(tmp_path / "anna", person, face_model="procedural")
+    loaded = load_subject(tmp_path / "anna")
+    zeros = np.zeros((3, 64), np.float32)
+    pose = np.zeros((3, 6), np.float32)
+    pose[:, 1] = (-0.1, 0, 0.1)
+    seen = jax.tree.map(jnp.asarray, Attributes(zeros, pose, np.zeros(3, np.float32)))
+
+    def middle(person):
+        pictures = np.asarray(conditioning_pictures(person.scene(), seen))
+        return pictures[:, SIZE // 2, SIZE // 2, :3]
+
+    changed, unchanged = middle(loaded), middle(plain)
+    np.testing.assert_allclose(changed[1], unchanged[1], atol=1e-3)
+    assert changed[2, 2] > unchanged[2, 2] + 0.1
+    assert changed[0, 2] < unchanged[0, 2] - 0.1
+    np.testing.assert_allclose(changed[..., :2], unchanged[..., :2], atol=1e-3)
+
+
+def test_texture_changes_of_another_face_model_are_refused():
+    person = subject(room(), texture_changes=texture_changes(7))
+    with pytest.raises(ValueError, match="expected those of 9100 vertices, got 7"):
+        person.scene()
+
+
 def inner_mouth():
     """A blue one."""
     pictures = np.zeros((1, 16, 32, 3), np.uint8)
     pictures[..., 2] = 255
-    return InnerMouth(pictures, np.array([[0.1, 0.5]], np.float32))
+    return InnerMouth(pictures, np.zeros((1, 8, 3), np.float32))
 
 
 def test_an_open_mouth_shows_the_persons_own():

@@ -31,13 +31,22 @@ RED, BLUE = (200, 20, 20), (20, 20, 200)
 
 def mouth(*colors):
     pictures = np.zeros((len(colors), *TEXELS, 3), np.uint8) + np.array(colors)[:, None, None]
-    lips = np.array([(0.05 + 0.1 * i, 0.5) for i in range(len(colors))], np.float32)
+    lips = np.stack([lips_apart(0.05 + 0.1 * i) for i in range(len(colors))])
     return InnerMouth(pictures.astype(np.uint8), lips)
+
+
+def lips_apart(gap):
+    """The eight landmarks of lips half a decimetre wide, the lower ones so far down."""
+    lips = np.zeros((8, 3), np.float32)
+    lips[:5, 0] = np.linspace(-0.25, 0.25, 5)
+    lips[5:, 0] = (0.125, 0.0, -0.125)
+    lips[5:, 1] = -gap
+    return lips
 
 
 def draw(inner_mouth, edges=EDGES, gap=0.05):
     image = jnp.full((SIZE, SIZE, 4), 0.5)
-    lips = jnp.array([gap, 0.5], jnp.float32)
+    lips = jnp.asarray(lips_apart(gap))
     drawn = np.asarray(draw_inner_mouth(image, inner_mouth, jnp.asarray(edges), lips))
     np.testing.assert_array_equal(drawn[..., 3] > 0.5, (drawn[..., :3] != 0.5).any(axis=-1))
     return drawn[..., :3]
@@ -104,14 +113,15 @@ def test_a_mouth_at_the_pictures_edge_is_cut_off(place):
     np.testing.assert_array_equal(image[5, 90 if place[0] <= 0 else 5], 0.5)
 
 
-def test_the_gap_is_that_of_the_lips_measures():
+def test_the_landmarks_are_as_far_apart_as_the_lips_measures_say():
     model, expression = procedural_face_model(), np.zeros((3, 64), np.float32)
     expression[:, EXPRESSION_NAMES.index("jaw_open")] = (0.0, 0.3, 0.6)
     identity = np.zeros(80, np.float32)
     lips = np.asarray(inner_lips(model, jnp.asarray(identity), jnp.asarray(expression)))
     seen = face_lips(model, identity, expression)
-    np.testing.assert_allclose(lips[:, 0] - lips[0, 0], seen.gap, atol=1e-5)
-    assert (lips[:, 1] > 0.3).all()
+    gap = lips[:, 2, 1] - lips[:, 6, 1]
+    np.testing.assert_allclose(gap - gap[0], seen.gap, atol=1e-5)
+    assert (np.linalg.norm(lips[:, 4] - lips[:, 0], axis=-1) > 0.3).all()
 
 
 def test_files_give_back_what_they_were_given():
@@ -129,8 +139,9 @@ def test_files_give_back_what_they_were_given():
         ("pictures", np.zeros((0, *TEXELS, 3), np.uint8)),
         ("pictures", np.zeros((2, 8, 8, 3), np.uint8)),
         ("lips", None),
-        ("lips", np.zeros((3, 2), np.float32)),
-        ("lips", np.full((2, 2), np.nan, np.float32)),
+        ("lips", np.zeros((3, 8, 3), np.float32)),
+        ("lips", np.zeros((2, 2), np.float32)),
+        ("lips", np.full((2, 8, 3), np.nan, np.float32)),
     ],
 )
 def test_damaged_pictures_are_refused(name, array):

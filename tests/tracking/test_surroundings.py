@@ -9,6 +9,7 @@ from facial_jax.rendering.surroundings import Surroundings, draw_surroundings
 from facial_jax.tracking.surroundings import (
     EXTENT_DM,
     MAX_FRAMES,
+    changing_surroundings,
     surroundings_frames,
     video_surroundings,
 )
@@ -64,6 +65,41 @@ def test_frames_of_other_poses_are_made_again_from_what_a_video_showed():
     made = np.asarray(made * 255).round()
     mean = np.broadcast_to(frames[known].mean(axis=0), made.shape)
     assert psnr(made, frames[others]) > psnr(mean, frames[others]) + 4
+
+
+def shaded(pose, frames):
+    """The frames, darker the farther the head is turned to one side."""
+    share = 0.75 + 1.0 * pose[:, 1][:, None, None, None]
+    return (frames * np.clip(share, 0, 1)).astype(np.uint8)
+
+
+def test_what_changes_as_the_head_moves_is_found():
+    pose, frames = moving_head(120)
+    frames = shaded(pose, frames)
+    known, others = np.arange(0, 120, 2), np.arange(1, 120, 2)
+    still = video_surroundings(SHAPE, pose[known], frames[known])
+    around = changing_surroundings(still, pose[known], frames[known])
+
+    def made(around):
+        drawn = draw_surroundings(around, jnp.asarray(pose[others]), pinhole_camera(SIZE))
+        return np.asarray(drawn * 255).round()
+
+    assert psnr(made(around), frames[others]) > psnr(made(still), frames[others]) + 3
+    # What no pose changes keeps its colour.
+    np.testing.assert_allclose(around.background, still.background, atol=60)
+    np.testing.assert_array_equal(around.height, still.height)
+    np.testing.assert_array_equal(around.texture[..., 3], still.texture[..., 3])
+
+
+def test_far_beyond_the_shown_poses_colours_are_still_those_of_the_video():
+    pose, frames = moving_head(60)
+    frames = shaded(pose, np.clip(frames, 100, 150))
+    around = changing_surroundings(video_surroundings(SHAPE, pose, frames), pose, frames)
+    far = pose + np.array([0, 0.8, 0, 0, 0, 0], np.float32)
+    made = np.asarray(draw_surroundings(around, jnp.asarray(far), pinhole_camera(SIZE)) * 255)
+    seen = around.texture[..., 3].max() > 0
+    assert seen
+    assert made.max() <= frames.max() + 1
 
 
 def test_a_head_that_never_moves_is_shown_as_it_is():

@@ -7,9 +7,10 @@ import pytest
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.model import face_texture, person_face_model
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.rendering.appearance import changed_albedo
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
-from facial_jax.tracking.texture import texture_frames, video_texture
+from facial_jax.tracking.texture import changing_texture, texture_frames, video_texture
 
 SIZE, FRAMES = 160, 10
 
@@ -47,6 +48,30 @@ def test_the_paint_is_found_where_the_video_shows_it(clip):
     assert np.median(error[front]) < 0.01
     statistical = np.abs(np.asarray(model.mean_texture) - painted).mean(axis=1)
     assert error[front].mean() < 0.25 * statistical[front].mean()
+
+
+def test_a_texture_that_changes_with_pose_and_expression_is_found(clip):
+    model, identity, attributes, _, painted = clip
+    count = 24
+    pose = np.zeros((count, 6), np.float32)
+    pose[:, 1] = 0.4 * np.sin(np.linspace(0, 9, count))
+    expression = np.zeros((count, 64), np.float32)
+    expression[:, 0] = 0.5 + 0.5 * np.cos(np.linspace(0, 7, count))
+    attributes = Attributes(expression=expression, pose=pose, blink=np.zeros(count, np.float32))
+    share = 0.8 + 0.4 * pose[:, 1] + 0.2 * expression[:, 0]
+    true = painted * share[:, None, None]
+    _, nobody = person_face_model(model, identity, painted)
+    camera = pinhole_camera((SIZE, SIZE))
+    albedo = jnp.asarray(true, jnp.float32)
+    image = render(model, nobody, attributes, camera, (SIZE, SIZE), albedo=albedo).image
+    frames = np.round(255 * np.asarray(image)).astype(np.uint8)
+    known, others = np.arange(0, count, 2), np.arange(1, count, 2)
+    texture, changes = changing_texture(model, identity, attributes[known], frames[known])
+    found = np.asarray(changed_albedo(jnp.asarray(texture), changes, attributes[others]))
+    front = np.asarray(model.mean_shape)[:, 2] > 0.3
+    error = np.abs(found - true[others])[:, front].mean()
+    still = video_texture(model, identity, attributes[known], frames[known])
+    assert error < 0.5 * np.abs(still - true[others])[:, front].mean()
 
 
 def test_what_is_never_seen_keeps_the_statistical_texture(clip):

@@ -13,10 +13,8 @@ from facial_jax.face.lips import inner_lip_edges
 from facial_jax.face.model import FaceModel, face_shape, person_face_model
 from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.face.rim import rim_opacity
-from facial_jax.rendering.camera import (
-    Camera,
-    pinhole_camera,
-)
+from facial_jax.rendering.appearance import TextureChanges, changed_albedo
+from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.inner_mouth import (
     InnerMouth,
     draw_inner_mouth,
@@ -56,6 +54,8 @@ class Scene:
     # what closes the eyes over these; None: the network closes them
     inner_mouth: InnerMouth | None
     # what is between the person's lips; None: the face model's teeth and tongue
+    texture_changes: TextureChanges | None
+    # of the person's texture with pose and expression; None: it stays as it is
     lip_edges: Int[Array | np.ndarray, "2 k"] | None
     # vertices of the lips' inner edges, for inner_mouth
     size: tuple[int, int] = flax.struct.field(pytree_node=False)
@@ -71,12 +71,21 @@ def make_scene(
     surroundings: Surroundings | None,
     irises: Irises | None = None,
     inner_mouth: InnerMouth | None = None,
+    texture_changes: TextureChanges | None = None,
 ) -> Scene:
     """The person of these coefficients, textures and surroundings in frames of this size.
 
     Raises:
-        ValueError: the texture is another face model's, the background of another size.
+        ValueError: the texture or its changes are another face model's, the background of another
+            size.
     """
+    if texture_changes is not None and texture_changes.changes.shape[1] != len(
+        face_model.mean_shape
+    ):
+        raise ValueError(
+            f"texture changes: expected those of {len(face_model.mean_shape)} vertices, got "
+            f"{texture_changes.changes.shape[1]}; they belong to another face model"
+        )
     face_model, identity = person_face_model(face_model, identity, vertex_texture)
     opacity = eyeballs = lids = lip_edges = None
     if irises is not None:
@@ -101,6 +110,7 @@ def make_scene(
         eyeballs=eyeballs,
         lids=lids,
         inner_mouth=inner_mouth,
+        texture_changes=texture_changes,
         lip_edges=lip_edges,
         size=size,
     )
@@ -115,7 +125,9 @@ def _rim_opacity(shape: bytes, triangles: bytes) -> Float[np.ndarray, "n 2"]:
 
 def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 4"]:
     """Picture and scaled eye attention map of every frame, in [0, 1]."""
-    model, between_lids = scene.face_model, None
+    model, between_lids, albedo = scene.face_model, None, None
+    if scene.texture_changes is not None:
+        albedo = changed_albedo(model.mean_texture, scene.texture_changes, attributes)
     if scene.irises is not None:
         between_lids = eyeball_vertices(model.mean_shape, model.landmarks)
     rendered = render(
@@ -124,6 +136,7 @@ def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, 
         attributes,
         scene.camera,
         scene.size,
+        albedo=albedo,
         lids=scene.lids,
         opacity=scene.opacity,
         eyeballs=between_lids,

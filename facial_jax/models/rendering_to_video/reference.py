@@ -29,6 +29,11 @@ from facial_jax.models.rendering_to_video.conditioning import (
 )
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
+from facial_jax.rendering.appearance import (
+    TextureChanges,
+    changes_arrays,
+    texture_changes_from_arrays,
+)
 from facial_jax.rendering.inner_mouth import (
     InnerMouth,
     inner_mouth_arrays,
@@ -44,6 +49,7 @@ from facial_jax.version import __version__
 from facial_jax.video import read_frames
 
 SURROUNDINGS, EYES, INNER_MOUTH = "surroundings.npz", "eyes.npz", "inner_mouth.npz"
+TEXTURE_CHANGES = "texture_changes.npz"
 RENDERED_AT_ONCE = 16
 Part = TypeVar("Part")
 
@@ -82,6 +88,8 @@ class Reference(NamedTuple):
     # the person's, if their gaze is known
     inner_mouth: InnerMouth | None
     # what is between the person's lips, if it is known
+    texture_changes: TextureChanges | None
+    # of vertex_texture, if they are known
 
 
 def load_reference(folder: Path) -> Reference:
@@ -109,7 +117,18 @@ def load_reference(folder: Path) -> Reference:
     surroundings = _read_part(folder / SURROUNDINGS, surroundings_from_arrays)
     eyes = _read_part(folder / EYES, eyes_from_arrays)
     mouth = _read_part(folder / INNER_MOUTH, inner_mouth_from_arrays)
-    return Reference(frames, attributes, identity, clip_starts, texture, surroundings, eyes, mouth)
+    changes = _read_part(folder / TEXTURE_CHANGES, texture_changes_from_arrays)
+    return Reference(
+        frames,
+        attributes,
+        identity,
+        clip_starts,
+        texture,
+        surroundings,
+        eyes,
+        mouth,
+        changes,
+    )
 
 
 def _read_part(path: Path, from_arrays: Callable[[dict[str, np.ndarray]], Part]) -> Part | None:
@@ -128,12 +147,14 @@ def save_parts(
     surroundings: Surroundings | None,
     eyes: Eyes | None,
     inner_mouth: InnerMouth | None,
+    texture_changes: TextureChanges | None,
 ) -> None:
-    """Adds to the folder what is around the face, the person's eyes and their inner mouth."""
+    """Adds to the folder what is around the face, the person's eyes, inner mouth and colours."""
     parts = (
         (SURROUNDINGS, surroundings_arrays, surroundings),
         (EYES, eyes_arrays, eyes),
         (INNER_MOUTH, inner_mouth_arrays, inner_mouth),
+        (TEXTURE_CHANGES, changes_arrays, texture_changes),
     )
     for name, arrays, part in parts:
         if part is not None:
@@ -187,6 +208,7 @@ def renders_provenance(reference: Reference) -> Provenance:
         "surroundings": tree_hash(reference.surroundings),
         "eyes": tree_hash(reference.eyes),
         "inner_mouth": tree_hash(reference.inner_mouth),
+        "texture_changes": tree_hash(reference.texture_changes),
         "facial_jax": __version__,
     }
 
@@ -208,6 +230,7 @@ def write_renders(
         surroundings=reference.surroundings,
         irises=None if reference.eyes is None else reference.eyes.irises,
         inner_mouth=reference.inner_mouth,
+        texture_changes=reference.texture_changes,
     )
 
     @jit

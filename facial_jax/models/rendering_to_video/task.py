@@ -51,7 +51,9 @@ from facial_jax.models.rendering_to_video.sampling import (
     step_count,
 )
 from facial_jax.models.rendering_to_video.validation import held_out_frames, measure
+from facial_jax.pose_limits import PoseLimits, shown_limits
 from facial_jax.provenance import settings, tree_hash
+from facial_jax.rendering.appearance import TextureChanges
 from facial_jax.rendering.inner_mouth import InnerMouth
 from facial_jax.rendering.surroundings import Surroundings
 from facial_jax.subject import RENDERING_TO_VIDEO, save_rendering_to_video
@@ -65,8 +67,6 @@ from facial_jax.training.progress import silent
 from facial_jax.training.task import Losses, Report, Task, Variables
 
 RENDERS = "renders"
-SHOWN_PERCENTILES = 2.0, 98.0
-"""Of a video's poses: between them many frames show a face."""
 AVERAGE_DECAY = 0.999
 """Of the running average of the generator's parameters, which is the one to use."""
 _GENERATOR, _AVERAGE, _DISCRIMINATOR = "generator", "average", "discriminator"
@@ -87,7 +87,8 @@ class RenderingToVideoTask(Task):
         surroundings: Surroundings | None = None,
         eyes: Eyes | None = None,
         inner_mouth: InnerMouth | None = None,
-        pose_limits: np.ndarray | None = None,
+        texture_changes: TextureChanges | None = None,
+        pose_limits: PoseLimits | None = None,
         validate_every: int | None = None,
     ):
         """What is trained on a clip.
@@ -101,6 +102,7 @@ class RenderingToVideoTask(Task):
             surroundings: of the rendered faces, kept with the network too.
             eyes: of the rendered faces, kept with the network too.
             inner_mouth: of the rendered faces, kept with the network too.
+            texture_changes: of the rendered faces, kept with the network too.
             pose_limits: between which the faces are seen, kept with the network too.
             validate_every: steps between validations and checkpoints; a tenth of all if None, but
                 at least 500.
@@ -121,6 +123,7 @@ class RenderingToVideoTask(Task):
         self._perceptual = perceptual
         self._vertex_texture, self._surroundings, self._eyes = vertex_texture, surroundings, eyes
         self._inner_mouth, self._pose_limits = inner_mouth, pose_limits
+        self._texture_changes = texture_changes
         self._perceptual_variables = perceptual_variables
         self._dtype = jnp.dtype(config.compute_dtype)
 
@@ -261,12 +264,13 @@ class RenderingToVideoTask(Task):
             surroundings=self._surroundings,
             eyes=self._eyes,
             inner_mouth=self._inner_mouth,
+            texture_changes=self._texture_changes,
             pose_limits=self._pose_limits,
         )
 
 
-def shown_poses(reference: Reference, config: RenderingToVideoTrainingConfig) -> np.ndarray | None:
-    """Between which poses a video of a person shows them, (2, 6), without the rarest ones.
+def shown_poses(reference: Reference, config: RenderingToVideoTrainingConfig) -> PoseLimits | None:
+    """Between which poses a video of a person shows them.
 
     None if the reference has no surroundings: it was drawn, and its network knows all poses.
     """
@@ -274,7 +278,7 @@ def shown_poses(reference: Reference, config: RenderingToVideoTrainingConfig) ->
         return None
     poses = np.asarray(reference.attributes.pose)
     trained = poses[: max(1, round(len(poses) * (1 - config.held_out_fraction)))]
-    return np.percentile(trained, SHOWN_PERCENTILES, axis=0).astype(np.float32)
+    return shown_limits(trained)
 
 
 def train_rendering_to_video(
@@ -324,6 +328,7 @@ def train_rendering_to_video(
         surroundings=reference.surroundings,
         eyes=reference.eyes,
         inner_mouth=reference.inner_mouth,
+        texture_changes=reference.texture_changes,
         pose_limits=shown_poses(reference, config),
         validate_every=validate_every,
     )

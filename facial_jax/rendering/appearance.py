@@ -1,0 +1,151 @@
+"""How colours change with the head's pose and the face's expression.
+
+Light that stays where it is while the head turns, a surface that is not where the model has it,
+folds, and the shadow under a lip that rises: what one point of a face, of hair or of a coat shows
+differs from frame to frame, and most of it goes linearly with pose and expression (as textures in
+active appearance models, Cootes, Edwards and Taylor, TPAMI 2001). `facial_jax.tracking.appearance`
+finds it in a video.
+"""
+
+import dataclasses
+
+import flax.struct
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int8, UInt8
+
+from facial_jax.attributes import EXPRESSION_SIZE, POSE_SIZE, Attributes
+
+MAX_DEVIATIONS = 2.5
+"""Standard deviations from the mean: beyond, nothing changes further, as no video showed it."""
+DIRECTIONS = 8
+"""Of expression, at most: the main ones of a video."""
+
+
+@flax.struct.dataclass
+class TextureChanges:
+    """By how much the colours of a face's vertices differ from their mean ones."""
+
+    directions: Float[Array | np.ndarray, "e 64"]
+    # main directions of the person's expressions, orthonormal
+    mean: Float[Array | np.ndarray, "k"]
+    # of pose (6) and of expression along the directions (e)
+    deviation: Float[Array | np.ndarray, "k"]
+    # standard deviations of both
+    changes: Float[Array | np.ndarray, "k n 3"]
+    # of the albedo with one standard deviation of each
+
+
+@flax.struct.dataclass
+class SurroundingsChanges:
+    """By how much the colours around a face differ from their mean ones as the head moves."""
+
+    mean: Float[Array | np.ndarray, "6"]
+    # of the pose
+    deviation: Float[Array | np.ndarray, "6"]
+    # its standard deviations
+    texture: Int8[Array | np.ndarray, "6 th tw 3"]
+    # of the shell with one standard deviation of each, grey levels
+    background: Int8[Array | np.ndarray, "6 h w 3"]
+    # of the background, the same
+    texture_range: UInt8[Array | np.ndarray, "2 th tw 3"]
+    # the least and the most that the video shows of the shell
+    background_range: UInt8[Array | np.ndarray, "2 h w 3"]
+    # and of the background
+
+
+def deviations(
+    values: Float[Array | np.ndarray, "*t k"],
+    mean: Float[Array | np.ndarray, "k"],
+    deviation: Float[Array | np.ndarray, "k"],
+) -> Float[Array, "*t k"]:
+    """How many standard deviations values lie from their mean, up to 2.5."""
+    over = (1,) * (jnp.ndim(values) - 1) + (-1,)
+    apart = (values - jnp.reshape(mean, over)) / jnp.reshape(deviation, over)
+    return jnp.clip(apart, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+
+
+def what_changes(
+    attributes: Attributes, directions: Float[Array | np.ndarray, "e 64"]
+) -> Float[Array, "*t k"]:
+    """What a face's colours change with: the pose, and expression along some directions."""
+    expression = jnp.asarray(attributes.expression) @ jnp.asarray(directions).T
+    return jnp.concatenate([jnp.asarray(attributes.pose), expression], axis=-1)
+
+
+def changed_albedo(
+    albedo: Float[Array, "n 3"], texture: TextureChanges, attributes: Attributes
+) -> Float[Array, "*t n 3"]:
+    """The albedo of every vertex in every frame."""
+    values = what_changes(attributes, texture.directions)
+    apart = deviations(values, jnp.asarray(texture.mean), jnp.asarray(texture.deviation))
+    changed = jnp.tensordot(apart, jnp.asarray(texture.changes), axes=1)
+    return albedo.reshape((1,) * (changed.ndim - 2) + albedo.shape) + changed
+
+
+def changed_colors(
+    colors: Float[Array, "h w 3"],
+    changes: Int8[Array, "6 h w 3"],
+    within: UInt8[Array, "2 h w 3"],
+    apart: Float[Array, "6"],
+) -> Float[Array, "h w 3"]:
+    """Colours of the shell or the background at a pose so many `deviations` from the mean one.
+
+    What lies at the edge of hair is now hair and now wall: a straight line through both would go
+    on to what is whiter than the wall, so it ends at what the video shows.
+    """
+    changed = colors + jnp.tensordot(apart, changes.astype(jnp.float32), axes=1)
+    low, high = within.astype(jnp.float32)
+    return jnp.clip(changed, low, high)
+
+
+def changes_arrays(changes: TextureChanges | SurroundingsChanges) -> dict[str, np.ndarray]:
+    """As files hold it; the inverse of `texture_changes_from_arrays` and the other."""
+    return {f.name: np.asarray(getattr(changes, f.name)) for f in dataclasses.fields(changes)}
+
+
+def texture_changes_from_arrays(arrays: dict[str, np.ndarray]) -> TextureChanges:
+    """What `changes_arrays` gave.
+
+    Raises:
+        ValueError: one of the arrays is missing, or of another shape or type.
+    """
+    directions = arrays.get("directions")
+    count = POSE_SIZE + (len(directions) if np.ndim(directions) == 2 else 0)
+    vertices = np.shape(arrays.get("changes"))[1:2] or (0,)
+    shapes = {
+        "directions": (count - POSE_SIZE, EXPRESSION_SIZE),
+        "mean": (count,),
+        "deviation": (count,),
+        "changes": (count, *vertices, 3),
+    }
+    _check("texture changes", arrays, shapes, np.floating)
+    return TextureChanges(**{name: arrays[name].astype(np.float32) for name in shapes})
+
+
+def surroundings_changes_from_arrays(
+    arrays: dict[str, np.ndarray], texture: tuple[int, int], background: tuple[int, int]
+) -> SurroundingsChanges:
+    """What `changes_arrays` gave, for a texture and a background of these (height, width).
+
+    Raises:
+        ValueError: one of the arrays is missing, or of another shape or type.
+    """
+    what, shape = "changes of surroundings", (POSE_SIZE,)
+    _check(what, arrays, {"mean": shape, "deviation": shape}, np.floating)
+    colors = {"texture": (POSE_SIZE, *texture, 3), "background": (POSE_SIZE, *background, 3)}
+    _check(what, arrays, colors, np.int8)
+    ranges = {"texture_range": (2, *texture, 3), "background_range": (2, *background, 3)}
+    _check(what, arrays, ranges, np.uint8)
+    names = [field.name for field in dataclasses.fields(SurroundingsChanges)]
+    return SurroundingsChanges(**{name: arrays[name] for name in names})
+
+
+def _check(what, arrays, shapes, kind):
+    for name, shape in shapes.items():
+        array = arrays.get(name)
+        if array is None or array.shape != shape or not np.issubdtype(array.dtype, kind):
+            got = "none" if array is None else f"{array.dtype} of {array.shape}"
+            raise ValueError(f"{what}: expected {name} of shape {shape}, got {got}")
+        if not np.isfinite(array).all() or (name == "deviation" and (array <= 0).any()):
+            raise ValueError(f"{what}: expected finite {name}, and deviations above 0")

@@ -1,0 +1,93 @@
+"""How the colours of a person's face and of what is around it change, found in their video.
+
+Ridge regressions of what each frame shows on the frame's pose and expression, in standard
+deviations: what changes with neither is left to the mean, and so is what little speaks for.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from facial_jax.rendering.appearance import DIRECTIONS, deviations
+
+VERTEX_RIDGE = 0.5
+"""Share of all frames by which a vertex's changes are held back: half, where all frames show it."""
+PIXEL_RIDGE = 0.1
+"""The same for the shell and the background, where there are only poses to regress on."""
+_MEAN_RIDGE = 0.05
+"""The same for a vertex's mean colour, which begins as a median."""
+_MIN_DEVIATION = 1e-3
+"""Radians, decimetres or units of expression: smaller motion is the tracker's noise."""
+
+
+def main_directions(expression: Float[np.ndarray, "t 64"]) -> Float[np.ndarray, "e 64"]:
+    """Up to eight orthonormal directions in which the expressions of a video differ most."""
+    centred = expression - expression.mean(axis=0)
+    return np.linalg.svd(centred, full_matrices=False)[2][:DIRECTIONS].astype(np.float32)
+
+
+def spread(
+    values: Float[np.ndarray, "t k"],
+) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"]]:
+    """Mean and standard deviation, float32, neither of which is zero."""
+    deviation = np.maximum(values.std(axis=0), _MIN_DEVIATION)
+    return values.mean(axis=0).astype(np.float32), deviation.astype(np.float32)
+
+
+def regressors(
+    values: Float[np.ndarray, "t k"],
+    mean: Float[np.ndarray, "k"],
+    deviation: Float[np.ndarray, "k"],
+) -> Float[np.ndarray, "t 1+k"]:
+    """What is regressed on: one, and the deviations."""
+    apart = np.asarray(deviations(values, mean, deviation), np.float32)
+    return np.concatenate([np.ones((len(apart), 1), np.float32), apart], axis=1)
+
+
+class PixelChanges:
+    """Changes of a picture's colours with some regressors, from one frame after another.
+
+    A frame that does not show a pixel says that it does not change: few frames change little.
+    """
+
+    def __init__(self, given: Float[np.ndarray, "t k"], colors: Float[np.ndarray, "h w 3"]):
+        count, self._given, self._colors = given.shape[1], given, colors
+        self._seen, self._sums = 0, np.zeros((count, *colors.shape), np.float32)
+        self.range = np.stack([colors, colors])  # the least and the most that was shown
+
+    def add(self, picture: np.ndarray, shows: Bool[np.ndarray, "h w"]) -> None:
+        """The next frame's colours, and where it shows them."""
+        off = (picture - self._colors) * shows[..., None]
+        for total, share in zip(self._sums, self._given[self._seen], strict=True):
+            total += share * off
+        at = shows[..., None]
+        np.minimum(self.range[0], picture, out=self.range[0], where=at)
+        np.maximum(self.range[1], picture, out=self.range[1], where=at)
+        self._seen += 1
+
+    def solve(self) -> Float[np.ndarray, "k h w 3"]:
+        """What is to be added to the colours for each regressor."""
+        held_back = np.full(self._given.shape[1], PIXEL_RIDGE * len(self._given), np.float32)
+        held_back[0] = 0
+        gram = self._given.T @ self._given + np.diag(held_back)
+        flat = self._sums.reshape(len(gram), -1)
+        return np.linalg.solve(gram, flat).reshape(self._sums.shape)
+
+
+def vertex_changes(
+    given: Float[np.ndarray, "t k"],
+    off: Float[np.ndarray, "t n 3"],
+    seen: Bool[np.ndarray, "t n"],
+) -> Float[np.ndarray, "k n 3"]:
+    """Changes of vertices' colours with some regressors.
+
+    Args:
+        given: the regressors, the first of which is one.
+        off: what each frame shows, less the vertex's colour; any where it is not seen.
+        seen: where it is.
+    """
+    times = seen.astype(np.float32)
+    held_back = np.full(given.shape[1], VERTEX_RIDGE * len(given), np.float32)
+    held_back[0] = _MEAN_RIDGE * len(given)
+    gram = np.einsum("tn,ti,tj->nij", times, given, given, optimize=True) + np.diag(held_back)
+    sums = np.einsum("ti,tnc->nic", given, np.where(seen[..., None], off, 0), optimize=True)
+    return np.moveaxis(np.linalg.solve(gram, sums), 0, 1).astype(np.float32)
