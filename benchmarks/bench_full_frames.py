@@ -80,7 +80,10 @@ def regions(subject, crop, size, pose):
     """The band around the head, and what is below the chin, of the square's surroundings."""
     around = head_region(size, crop, MARGIN)
     drawn, points = draw_matte(
-        shell_mattes(subject.surroundings)[0], subject.surroundings, pose, around
+        shell_mattes(subject.appearance.surroundings)[0],
+        subject.appearance.surroundings,
+        pose,
+        around,
     )
     inner, outer = (np.ones((2 * round(b * around.side) + 1,) * 2, np.uint8) for b in BAND)
     bands, below = [], []
@@ -133,7 +136,7 @@ def main(arguments: Arguments) -> None:
             background=background,
         )
         reference = load_full_frame_reference(temporary)
-        for name, surroundings in (("square", None), ("head", subject.surroundings)):
+        for name, surroundings in (("square", None), ("head", subject.appearance.surroundings)):
             made, began = [], time.process_time()
             for chunk in full_frame_chunks(
                 reference,

@@ -27,17 +27,9 @@ from facial_jax.models.rendering_to_video.conditioning import (
     face_regions,
     make_scene,
 )
-from facial_jax.personalization.clip import CROP, first_held_out, neutral_shape, shown_frames
+from facial_jax.personalization.appearance import learn_appearance, telling_frames
+from facial_jax.personalization.clip import CROP, first_held_out, shown_frames
 from facial_jax.pictures import resize
-from facial_jax.tracking.gaze import video_irises
-from facial_jax.tracking.inner_mouth import video_inner_mouth
-from facial_jax.tracking.surroundings import (
-    MAX_FRAMES_OF_CHANGES,
-    changing_surroundings,
-    surroundings_frames,
-    video_surroundings,
-)
-from facial_jax.tracking.texture import changing_texture, texture_frames
 
 BATCH = 8
 
@@ -67,31 +59,12 @@ def run(folder: Path, size: int) -> None:
     first, model = first_held_out(clip), procedural_face_model()
     shown = shown_frames(clip, first)
     before, after = shown[shown < first], shown[shown >= first]
-    seen = before[surroundings_frames(len(before))]
-    around = video_surroundings(neutral_shape(clip.face), clip.pose[seen], frames[seen])
-    seen = before[surroundings_frames(len(before), MAX_FRAMES_OF_CHANGES)]
-    around = changing_surroundings(around, clip.pose[seen], frames[seen])
-    telling = before[texture_frames(clip.blink[before])]
+    telling = np.stack([whole[i] for i in telling_frames(clip, before)])
+    appearance = learn_appearance(clip, before, frames[before], telling)
     face = jax.tree.map(jnp.asarray, clip.face)
-    told, pictures_told = clip.attributes[telling], np.stack([whole[i] for i in telling])
-    gaze, irises = None, None
-    if clip.gaze is not None:
-        gaze, usual = clip.gaze[telling], np.median(clip.gaze[before].mean(axis=1), axis=0)
-        irises = video_irises(model, face, told, gaze, pictures_told, usual_gaze=usual)
-    texture, changes = changing_texture(model, face, told, pictures_told, gaze=gaze)
-    mouth = video_inner_mouth(model, face, clip.attributes[before], frames[before])
     scenes = {
-        name: make_scene(
-            model,
-            face,
-            (size, size),
-            vertex_texture=texture,
-            surroundings=surroundings,
-            irises=irises,
-            inner_mouth=mouth,
-            texture_changes=changes,
-        )
-        for name, surroundings in (("with", around), ("without", None))
+        name: make_scene(model, face, (size, size), appearance.replace(surroundings=around))
+        for name, around in (("with", appearance.surroundings), ("without", None))
     }
     draw = jax.jit(conditioning_pictures)
 

@@ -12,12 +12,12 @@ import tyro
 import facial_jax
 from facial_jax.curves import check_curves, write_curves
 from facial_jax.interrupts import stop_on_request
+from facial_jax.mediapipe_models import ModelMissingError
 from facial_jax.speech.spoken_text import VOICE
 from facial_jax.streamed_video import StreamedVideo
-from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 Preset = Literal["demo", "paper"]
-GIVEN_ERRORS = (ValueError, OSError, ImportError, LandmarkerMissingError)
+GIVEN_ERRORS = (ValueError, OSError, ImportError, ModelMissingError)
 GOES_ON = "started again with the same options, it goes on from its last checkpoint"
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import tyro
 
 from facial_jax.files import write_text
+from facial_jax.mediapipe_models import ModelMissingError
 from facial_jax.metrics import rendering_to_video as evaluation
 from facial_jax.models.rendering_to_video.reference import load_reference
 from facial_jax.subject import load_subject
-from facial_jax.tracking.landmarker import LandmarkerMissingError
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def main(arguments: Arguments) -> None:
                 arguments.driven, frames, float(subject.fps)
             )
             print("\njitter: " + ", ".join(f"{k} {v:.5f}" for k, v in numbers["jitter"].items()))
-    except (ImportError, LandmarkerMissingError) as error:
+    except (ImportError, ModelMissingError) as error:
         print(f"eyes and jitter were not measured: {error}")
     if arguments.output is not None:
         write_text(arguments.output, json.dumps(numbers, indent=1) + "\n")

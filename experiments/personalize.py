@@ -33,9 +33,9 @@ from facial_jax.data.splits import TRAIN, VALIDATION
 
 try:
     from data_specs.clips import open_clips
+    from facial_jax.mediapipe_models import ModelMissingError
     from facial_jax.personalization.config import PRESETS, PersonalizationConfig
     from facial_jax.personalization.pipeline import personalize_clips, personalize_video
-    from facial_jax.tracking.landmarker import LandmarkerMissingError
 except ImportError as error:
     sys.exit(f"error: {error}; install what it needs with pip install 'facial_jax[tracking]'")
 
@@ -72,7 +72,7 @@ def main(arguments: Arguments) -> None:
     if bool(arguments.video) == (arguments.data is not None):
         got = "both" if arguments.video else "neither"
         sys.exit(f"error: video, data: expected one of them, got {got}")
-    errors = (ValueError, OSError, ImportError, LandmarkerMissingError)
+    errors = (ValueError, OSError, ImportError, ModelMissingError)
     with ends_in_one_line("started again, it goes on", errors):
         if arguments.video:
             first, *further = arguments.video

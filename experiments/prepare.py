@@ -23,7 +23,7 @@ from data_specs.talking_head.prepare import Preparation, prepare_videos
 from data_specs.talking_head.videos import find_videos
 from experiments import ends_in_one_line
 from facial_jax.audio.acoustic import default_acoustic_model, load_acoustic_model
-from facial_jax.tracking.landmarker import LandmarkerMissingError
+from facial_jax.mediapipe_models import ModelMissingError
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Prepares all videos; ends with 1 if one was left out."""
-    errors = (ValueError, OSError, ImportError, LandmarkerMissingError)
+    errors = (ValueError, OSError, ImportError, ModelMissingError)
     with ends_in_one_line("started again, it goes on with the video that it was at", errors):
         how = Preparation(
             output=arguments.output,

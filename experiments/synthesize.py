@@ -32,6 +32,9 @@ class Arguments(MotionOptions):
     full_frame: bool = False
     """Show the head in whole frames of the reference video, in place of the one that is there, with
     background and body."""
+    background: str | None = None
+    """A colour like "#00b140" to be behind the person, in place of what is there (the extra
+    `tracking`)."""
     chunk_frames: int = CHUNK_FRAMES
     """How many frames are made at a time."""
     sign_key: Path | None = None
@@ -59,6 +62,7 @@ def options(arguments: Arguments) -> dict[str, Any]:
     return dict(
         output=arguments.output,
         full_frame=arguments.full_frame,
+        background=arguments.background,
         chunk_frames=arguments.chunk_frames,
         signature=signature,
     )

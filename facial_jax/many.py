@@ -173,11 +173,7 @@ def _made_with(subject: Subject, full_frame: bool) -> Provenance:
         subject.rendering_to_video_params,
         subject.identity,
         subject.face_model,
-        subject.vertex_texture,
-        subject.surroundings,
-        subject.eyes,
-        subject.inner_mouth,
-        subject.texture_changes,
+        subject.appearance,
         subject.pose_limits,
     )
     made_with = {

@@ -112,9 +112,9 @@ def make_motion(
     if subject.pose_limits is not None and not given:
         own = host_attributes(attributes)
         attributes = own.replace(pose=limit_pose(own.pose, subject.pose_limits))
-    if subject.eyes is not None and attributes.gaze is None:
+    if subject.appearance.eyes is not None and attributes.gaze is None:
         own = host_attributes(attributes)
-        gaze = make_gaze(subject.eyes.habits, own.pose, own.blink, fps, seed=seed or 0)
+        gaze = make_gaze(subject.appearance.eyes.habits, own.pose, own.blink, fps, seed=seed or 0)
         attributes = own.replace(gaze=gaze)
     return attributes
 
@@ -186,7 +186,7 @@ def load_motion(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, holds no face, or the attributes are malformed.
-        ImportError, LandmarkerMissingError: a video is to be tracked, and MediaPipe or its model is
+        ImportError, ModelMissingError: a video is to be tracked, and MediaPipe or its model is
             missing.
     """
     if isinstance(motion, tuple):

@@ -12,8 +12,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
+from facial_jax.appearance import Appearance, appearance_arrays, appearance_from_arrays
 from facial_jax.attributes import Identity
 from facial_jax.audio.acoustic import BUNDLED, acoustic_model_hash
 from facial_jax.face.bfm import user_bfm
@@ -27,7 +27,6 @@ from facial_jax.full_frame import (
     FullFrameReference,
     load_full_frame_reference,
 )
-from facial_jax.gaze import Eyes, eyes_arrays, eyes_from_arrays
 from facial_jax.models.facial_gan.generation import FacialGan, load_facial_gan, save_facial_gan
 from facial_jax.models.layers.parameters import (
     load_variables,
@@ -45,21 +44,6 @@ from facial_jax.pose_limits import (
     pose_limits_from_arrays,
 )
 from facial_jax.readers.json_object import json_object
-from facial_jax.rendering.appearance import (
-    TextureChanges,
-    changes_arrays,
-    texture_changes_from_arrays,
-)
-from facial_jax.rendering.inner_mouth import (
-    InnerMouth,
-    inner_mouth_arrays,
-    inner_mouth_from_arrays,
-)
-from facial_jax.rendering.surroundings import (
-    Surroundings,
-    surroundings_arrays,
-    surroundings_from_arrays,
-)
 
 BUNDLED_SUBJECTS = Path(__file__).parent / "assets" / "subjects"
 FACE_MODELS = {"procedural": procedural_face_model, "bfm": user_bfm}
@@ -98,16 +82,8 @@ class Subject:
     # its parameters
     window_half: int = 1
     # N_w: a frame is made from the 2 * N_w rendered faces around it
-    vertex_texture: Float[Array | np.ndarray, "n 3"] | None = None
-    # albedo of the rendered faces, in place of the statistical texture
-    surroundings: Surroundings | None = None
-    # what is around the rendered faces; None: nothing, they are on black
-    eyes: Eyes | None = None
-    # what looks out of the rendered faces; None: the texture's eyes, which do not move
-    inner_mouth: InnerMouth | None = None
-    # what is between the rendered faces' lips; None: the face model's teeth and tongue
-    texture_changes: TextureChanges | None = None
-    # of vertex_texture with pose and expression; None: it stays as it is
+    appearance: Appearance = dataclasses.field(default_factory=Appearance)
+    # what the network has seen rendered beside the coefficients
     pose_limits: PoseLimits | None = None
     # between which poses the network has seen faces; None: not known
     acoustic_model: str = BUNDLED
@@ -130,7 +106,7 @@ class Subject:
 
     def rendered_face(self) -> tuple[FaceModel, Identity]:
         """The face model in the person's own colours, and whose face it is."""
-        return person_face_model(self.face_model, self.identity, self.vertex_texture)
+        return person_face_model(self.face_model, self.identity, self.appearance.vertex_texture)
 
     def scene(self) -> Scene:
         """What the rendering-to-video network has seen rendered.
@@ -138,16 +114,8 @@ class Subject:
         Raises ValueError if the texture is another face model's, or the background of another
         size.
         """
-        return make_scene(
-            self.face_model,
-            self.identity,
-            (self.size, self.size),
-            vertex_texture=self.vertex_texture,
-            surroundings=self.surroundings,
-            irises=None if self.eyes is None else self.eyes.irises,
-            inner_mouth=self.inner_mouth,
-            texture_changes=self.texture_changes,
-        )
+        size = (self.size, self.size)
+        return make_scene(self.face_model, self.identity, size, self.appearance)
 
     def check_renders(self) -> None:
         """Raises ValueError if the subject has no rendering-to-video network."""
@@ -205,26 +173,11 @@ def save_rendering_to_video(
     params: dict[str, Any],
     *,
     window_half: int,
-    vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
-    surroundings: Surroundings | None = None,
-    eyes: Eyes | None = None,
-    inner_mouth: InnerMouth | None = None,
-    texture_changes: TextureChanges | None = None,
+    appearance: Appearance,
     pose_limits: PoseLimits | None = None,
 ) -> None:
-    """Writes a rendering-to-video network, with the faces' texture, surroundings, eyes and mouth.
-
-    The network has seen them, and makes sense with them only.
-    """
-    conditions = {} if vertex_texture is None else {"face": {"texture": vertex_texture}}
-    if surroundings is not None:
-        conditions["surroundings"] = surroundings_arrays(surroundings)
-    if eyes is not None:
-        conditions["eyes"] = eyes_arrays(eyes)
-    if inner_mouth is not None:
-        conditions["inner_mouth"] = inner_mouth_arrays(inner_mouth)
-    if texture_changes is not None:
-        conditions["texture_changes"] = changes_arrays(texture_changes)
+    """Writes a rendering-to-video network, with what it has seen faces rendered with."""
+    conditions = appearance_arrays(appearance)
     if pose_limits is not None:
         conditions["motion"] = pose_limits_arrays(pose_limits)
     description = {
@@ -247,18 +200,12 @@ def load_rendering_to_video(path: str | os.PathLike) -> dict[str, Any]:
         half = config["window_half"]
         if isinstance(half, bool) or not isinstance(half, int) or not 1 <= half <= _MAX_WINDOW_HALF:
             raise TypeError(f"window_half: {half!r}")
-        around, eyes = variables.get("surroundings"), variables.get("eyes")
         limits = variables.get("motion")
-        mouth, changes = variables.get("inner_mouth"), variables.get("texture_changes")
         return dict(
             rendering_to_video=module_from_config(GENERATORS[config["class"]], config["module"]),
             rendering_to_video_params=variables["params"],
             window_half=half,
-            vertex_texture=variables.get("face", {}).get("texture"),
-            surroundings=None if around is None else surroundings_from_arrays(around),
-            eyes=None if eyes is None else eyes_from_arrays(eyes),
-            inner_mouth=None if mouth is None else inner_mouth_from_arrays(mouth),
-            texture_changes=None if changes is None else texture_changes_from_arrays(changes),
+            appearance=appearance_from_arrays(variables),
             pose_limits=None if limits is None else pose_limits_from_arrays(limits),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -302,11 +249,7 @@ def save_subject(folder: str | os.PathLike, subject: Subject, *, face_model: str
                 subject.rendering_to_video,
                 subject.rendering_to_video_params,
                 window_half=subject.window_half,
-                vertex_texture=subject.vertex_texture,
-                surroundings=subject.surroundings,
-                eyes=subject.eyes,
-                inner_mouth=subject.inner_mouth,
-                texture_changes=subject.texture_changes,
+                appearance=subject.appearance,
                 pose_limits=subject.pose_limits,
             )
         save_facial_gan(partial(FACIAL_GAN), subject.facial_gan, half_precision=True)

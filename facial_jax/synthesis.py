@@ -15,12 +15,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facial_jax.attributes import Attributes
+from facial_jax.background import before_color, parse_color
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.credentials import Signature
 from facial_jax.frame_rate import FrameRate, parse_frame_rate
 from facial_jax.full_frame import full_frame_chunks
 from facial_jax.models.rendering_to_video.frames import frame_chunks
 from facial_jax.motion import MotionSource, make_motion
+from facial_jax.segmenter import Segmenter
 from facial_jax.speech.spoken_text import SpokenText, source_and_phones
 from facial_jax.speech_attributes import Method
 from facial_jax.streamed_video import CHUNK_FRAMES, StreamedVideo, check_chunk_frames
@@ -44,6 +46,7 @@ def synthesize(
     blink_from: MotionSource | None = None,
     head_motion: float = 1.0,
     full_frame: bool = False,
+    background: str | None = None,
     signature: Signature | None = None,
     chunk_frames: int = CHUNK_FRAMES,
     progress: bool = True,
@@ -74,6 +77,9 @@ def synthesize(
       head_motion: factor of the head's motion about its mean pose, 0 to 5.
       full_frame: show the head in whole frames of the subject's reference video, with background
         and body; default: the head alone.
+      background: a colour like "#00b140" to be behind the person, in place of what is there, for
+        those who put them before something else; MediaPipe finds the person in each frame
+        (`facial_jax.segmenter`).
       signature: who signs the output with C2PA content credentials; default: nobody.
       chunk_frames: how many frames are made at a time, 1 to 1024; changes speed and memory, not the
         frames.
@@ -88,7 +94,8 @@ def synthesize(
       ValueError: audio without sound, samples that are not finite, a bad rate, a damaged subject,
         features or attributes that do not fit or are not finite or in other units, networks or full
         frames that the subject does not have, a recording without a face, an output that is the
-        audio itself, a signature that cannot be made.
+        audio itself, no colour, a signature that cannot be made.
+      ImportError, ModelMissingError: there is no MediaPipe, or not its model, for what needs it.
     """
     enable_compilation_cache()
     check_chunk_frames(chunk_frames)
@@ -100,6 +107,9 @@ def synthesize(
         subject.check_renders()
     if full_frame:
         subject.check_full_frame()
+    color = None if background is None else parse_color(background)
+    if color is not None:
+        Segmenter().close()  # before minutes of work: is it there?
     fps = subject.fps if fps is None else parse_frame_rate(fps)
     source, phones = source_and_phones(audio)
     attributes = make_motion(
@@ -116,7 +126,9 @@ def synthesize(
         head_motion=head_motion,
         progress=progress,
     )
-    video = TalkingVideo(attributes, fps, subject, source, chunk_frames, full_frame)
+    video = TalkingVideo(
+        attributes, fps, subject, source, chunk_frames, full_frame=full_frame, background=color
+    )
     if output is not None:
         video.save(output, signature=signature, progress=progress)
     return video
@@ -133,6 +145,8 @@ class TalkingVideo(StreamedVideo):
 
     full_frame: bool = False
     # whether the frames are whole ones of the reference video, the head in them
+    background: tuple[int, int, int] | None = None
+    # what is behind the person, 0 to 255; None: what was there
 
     @property
     def size(self) -> tuple[int, int]:
@@ -143,6 +157,13 @@ class TalkingVideo(StreamedVideo):
         return self.subject.full_frame.size
 
     def _chunks(self) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
+        if self.background is None:
+            yield from self._drawn()
+            return
+        with Segmenter() as find_person:
+            yield from before_color(self._drawn(), self.background, find_person)
+
+    def _drawn(self) -> Iterator[UInt8[np.ndarray, "n h w 3"]]:
         heads = frame_chunks(self.subject, self.attributes, chunk_frames=self.chunk_frames)
         if not self.full_frame:
             return heads
@@ -152,5 +173,5 @@ class TalkingVideo(StreamedVideo):
             heads,
             pose=self.attributes.pose,
             fps=self.fps,
-            surroundings=self.subject.surroundings,
+            surroundings=self.subject.appearance.surroundings,
         )

@@ -21,10 +21,10 @@ from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import LOCK_NAME, exclusive, remove_remnants, write_text
 from facial_jax.formats import NewerFormatError
 from facial_jax.frame_rate import parse_frame_rate
+from facial_jax.mediapipe_models import ModelMissingError
 from facial_jax.tracking import track
 from facial_jax.tracking.clip import check_sound, listen_again, write_tracked
 from facial_jax.tracking.frames import open_frames
-from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.tracking.preflight import Preflight
 from facial_jax.tracking.tracker import check_crop_size
 
@@ -74,7 +74,7 @@ def prepare_videos(
         say: is given a line of text on each video.
 
     Raises:
-        ImportError, LandmarkerMissingError: no video can be tracked here.
+        ImportError, ModelMissingError: no video can be tracked here.
     """
     missing = [video for video in videos if how.again or not done_before(video, how, say)]
     if len(missing) < len(videos):
@@ -150,7 +150,7 @@ def prepare_or_leave_out(
     One process at a time works on a clip: another waits, and takes what the first has made.
 
     Raises:
-        ImportError, LandmarkerMissingError: no video can be tracked here.
+        ImportError, ModelMissingError: no video can be tracked here.
         OSError: nothing can be written there.
     """
     video, how = job
@@ -166,7 +166,7 @@ def prepare_or_leave_out(
         remove_remnants(folder)
         try:
             return prepare(video, how, progress=progress)
-        except (ImportError, LandmarkerMissingError):
+        except (ImportError, ModelMissingError):
             raise
         except (ValueError, OSError, RuntimeError) as error:
             leave_out(job, str(error))

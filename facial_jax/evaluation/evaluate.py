@@ -28,7 +28,7 @@ def evaluate_video(
 
     Raises:
         FileNotFoundError, ValueError: there is no such video, or no face in it.
-        ImportError, LandmarkerMissingError: MediaPipe or its model is missing.
+        ImportError, ModelMissingError: MediaPipe or its model is missing.
     """
     given = given or Given()
     seen = observe(video, progress=progress)

@@ -65,7 +65,7 @@ def observe(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it cannot be read as video, or there is no face in it.
-        ImportError, LandmarkerMissingError: MediaPipe or its model is missing.
+        ImportError, ModelMissingError: MediaPipe or its model is missing.
     """
     path = Path(path)
     own = open_frames(path)

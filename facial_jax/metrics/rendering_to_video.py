@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
 from facial_jax.compilation import jit
@@ -33,7 +34,7 @@ from facial_jax.metrics.regions import region_psnr
 from facial_jax.metrics.specks import folding_energy, speck_share
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, face_regions
 from facial_jax.models.rendering_to_video.frames import frame_chunks
-from facial_jax.pictures import resize
+from facial_jax.pictures import picture_grid, resize
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
 from facial_jax.subject import Subject, load_rendering_to_video
@@ -45,6 +46,8 @@ from facial_jax.video import read_frames
 LANDMARKER_SIZE = 384
 """What smaller pictures are enlarged to before landmarks are looked for."""
 _SHOWN_AT_ONCE = 16
+REGIONS = "whole", "face", "mouth", "eyes"
+_WORST = 10
 CLOSED_EYES = 2.5
 """AU45 from which on eyes count as closed."""
 MIN_STD = 1e-3
@@ -68,7 +71,7 @@ def find_landmarks(frames: np.ndarray, fps: float) -> Seen:
     """What MediaPipe sees in these frames.
 
     Raises:
-        ImportError, LandmarkerMissingError: MediaPipe or its model is missing.
+        ImportError, ModelMissingError: MediaPipe or its model is missing.
     """
     scale = 1.0
     with Landmarker(fps) as landmarker:
@@ -122,31 +125,53 @@ def compare_regions(
     That of closed eyes is over the frames with a blink above 2.5, if there are any. The rows: what
     was generated; what the network is shown, without any network; the real frames.
     """
-    scene = subject.scene()
-    shown, weights = [], []
-    for start in range(0, len(real), _SHOWN_AT_ONCE):
-        index = np.minimum(np.arange(start, start + _SHOWN_AT_ONCE), len(real) - 1)
-        batch = jax.device_get(_shown(scene, jax.tree.map(np.asarray, attributes)[index]))
-        kept = len(real) - start
-        shown.append(np.rint(batch[0][:kept, ..., :3] * 255).astype(np.uint8))
-        weights.append(batch[1][:kept])
-    weights, closed = np.concatenate(weights), np.asarray(attributes.blink) > CLOSED_EYES
-    pictures = {"generated": generated, "what the network sees": np.concatenate(shown)}
+    shown, weights = shown_to_network(subject, attributes)
+    closed = np.asarray(attributes.blink) > CLOSED_EYES
     rows = {}
-    for name, made in pictures.items():
+    for name, made in {"generated": generated, "what the network sees": shown}.items():
         rows[name] = {
             f"{region}_psnr_db": region_psnr(made, real, weights[..., k])
-            for k, region in enumerate(("whole", "face", "mouth", "eyes"))
+            for k, region in enumerate(REGIONS)
         }
         if closed.any():
             rows[name]["closed_eyes_psnr_db"] = region_psnr(
-                made[closed], real[closed], weights[closed, ..., 3]
+                made[closed], real[closed], weights[closed, ..., REGIONS.index("eyes")]
             )
         rows[name] |= {
             "specks_permille": 1000 * float(speck_share(made, real).mean()),
             "folding": float(folding_energy(made).mean()),
         }
     return rows | {"real": {"folding": float(folding_energy(real).mean())}}
+
+
+def shown_to_network(
+    subject: Subject, attributes: Attributes
+) -> tuple[UInt8[np.ndarray, "t h w 3"], Float[np.ndarray, "t h w 4"]]:
+    """What the network sees of every frame, and how much each pixel belongs to `REGIONS`."""
+    scene, count = subject.scene(), len(attributes)
+    shown, weights = [], []
+    for start in range(0, count, _SHOWN_AT_ONCE):
+        index = np.minimum(np.arange(start, start + _SHOWN_AT_ONCE), count - 1)
+        batch = jax.device_get(_shown(scene, jax.tree.map(np.asarray, attributes)[index]))
+        shown.append(np.rint(batch[0][: count - start, ..., :3] * 255).astype(np.uint8))
+        weights.append(batch[1][: count - start])
+    return np.concatenate(shown), np.concatenate(weights)
+
+
+def worst_mouths(
+    subject: Subject, attributes: Attributes, real: np.ndarray, generated: np.ndarray
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The ten frames in whose mouths the generated picture is farthest off the real one.
+
+    One above the other: real, what the network sees, generated.
+    """
+    shown, weights = shown_to_network(subject, attributes)
+    mouth = weights[..., REGIONS.index("mouth")]
+    off = list(map(region_psnr, generated[:, None], real[:, None], mouth[:, None]))
+    worst = np.sort(np.argsort(off)[:_WORST])
+    return np.concatenate(
+        [picture_grid(pictures[worst], len(worst)) for pictures in (real, shown, generated)]
+    )
 
 
 @jit

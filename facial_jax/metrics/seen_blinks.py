@@ -45,7 +45,7 @@ def detect_blinks(clips: Sequence[UInt8[np.ndarray, "_ h w 3"]], fps: float) -> 
     """AU45 of each clip by MediaPipe; the open eye is what it is over all of them together.
 
     Raises:
-        ImportError, LandmarkerMissingError: MediaPipe or its model is missing.
+        ImportError, ModelMissingError: MediaPipe or its model is missing.
         ValueError: there is no face in a clip.
     """
     points, scores = [], []

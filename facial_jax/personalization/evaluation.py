@@ -9,6 +9,7 @@ import numpy as np
 
 from facial_jax.data.clips import Clip
 from facial_jax.files import write_text
+from facial_jax.mediapipe_models import ModelMissingError
 from facial_jax.metrics import rendering_to_video as evaluation
 from facial_jax.models.rendering_to_video.reference import load_reference
 from facial_jax.personalization.clip import shown_frames
@@ -17,7 +18,6 @@ from facial_jax.personalization.report import report_page
 from facial_jax.pictures import contact_sheet, side_by_side
 from facial_jax.subject import load_subject
 from facial_jax.synthesis import sample_speech, synthesize
-from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.video import read_frames
 
 SPOKEN = "spoken.mp4"
@@ -84,13 +84,16 @@ def evaluate(
         tables["eyes by landmarks, and the blink that drives them"] = eyes
         jitter = evaluation.measure_jitter(folder / SPOKEN, frames, float(subject.fps))
         tables["trembling of the landmarks, of the eyes' distance"] = {"jitter": jitter}
-    except (ImportError, LandmarkerMissingError, ValueError) as error:
+    except (ImportError, ModelMissingError, ValueError) as error:
         facts["eyes and trembling"] = f"not measured: {error}"
     for title, rows in list(tables.items())[1:]:
         columns = tuple(next(iter(rows.values())))
         say(f"{title}\n{evaluation.table(rows, columns)}")
     pictures = {
         "held out: real above, generated below": side_by_side({"real": real, "made": generated}),
+        "held out, the ten worst mouths: real, what the network sees, generated": (
+            evaluation.worst_mouths(subject, held_out, real, generated)
+        ),
         "a sentence of another voice, spoken by the person": contact_sheet(
             spoken, columns=8, rows=3
         ),

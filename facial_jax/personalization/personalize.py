@@ -60,7 +60,7 @@ def personalize(
       ValueError: there is no face in it, or no sound, or it is too short; the preset is not known.
       BlockingIOError: another process is at work in the run's folder or the subject's.
       TypeError: an option is not known.
-      ImportError, LandmarkerMissingError: it cannot be tracked here.
+      ImportError, ModelMissingError: it cannot be tracked here.
     """
     # Imported here: synthesis does without what trainings and tracking need.
     try:

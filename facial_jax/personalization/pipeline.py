@@ -81,7 +81,7 @@ def personalize_video(
         FileNotFoundError: there is no such video.
         ValueError: there is no face in it, or no sound, or it is too short.
         BlockingIOError: another process is at work in the run's folder or the subject's.
-        ImportError, LandmarkerMissingError: it cannot be tracked here.
+        ImportError, ModelMissingError: it cannot be tracked here.
     """
     for path in (video, *further):
         if not path.is_file():

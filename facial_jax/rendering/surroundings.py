@@ -14,14 +14,14 @@ from jax import lax
 from jaxtyping import Array, Float, Shaped, UInt8
 
 from facial_jax.precision import full_precision
-from facial_jax.rendering.appearance import (
+from facial_jax.rendering.camera import Camera, rotation_from_euler
+from facial_jax.rendering.color_changes import (
     SurroundingsChanges,
     changed_colors,
     changes_arrays,
     deviations,
     surroundings_changes_from_arrays,
 )
-from facial_jax.rendering.camera import Camera, rotation_from_euler
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
 

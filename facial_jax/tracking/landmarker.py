@@ -4,23 +4,22 @@ Only the points that the fit uses are kept, the irises, and how the head has tur
 a frame.
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from facial_jax.cache import cache_directory
+from facial_jax.mediapipe_models import Model, mediapipe, on_cpu
 from facial_jax.tracking.landmarks import IBUG_FROM_MEDIAPIPE
 
-MODEL_NAME = "face_landmarker.task"
-MODEL_URL = (
-    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/"
-    f"float16/1/{MODEL_NAME}"
+MODEL = Model(
+    what="face landmark model",
+    name="face_landmarker.task",
+    url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
+    "face_landmarker.task",
+    sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
 )
-MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 
 MAX_FACES = 2
 MAX_JUMP = 0.6  # of a head's width: a face that is farther from its last place is another face
@@ -29,39 +28,6 @@ MAX_MISSING_S = 1.0  # a face that comes back later is a new one, until `choose_
 _HEAD_TOP, _HEAD_BOTTOM = 10, 152
 _FACE_POINTS = 468  # the others are the irises', which move in the head
 _IRISES = (468, 473)  # their centres, the picture's left one first
-
-
-class LandmarkerMissingError(RuntimeError):
-    """MediaPipe's face landmark model is neither in the cache nor can it be fetched."""
-
-
-def landmarker_model() -> Path:
-    """Path of MediaPipe's face landmark model: from the cache, or fetched into it once.
-
-    Raises:
-        LandmarkerMissingError: it is not in the cache and cannot be fetched, or is another file.
-    """
-    path = cache_directory() / MODEL_NAME
-    try:
-        import pooch
-    except ImportError as error:
-        raise _missing("pooch", error) from error
-    if path.exists() and pooch.file_hash(str(path)) == MODEL_SHA256:
-        return path
-    try:
-        fetched = pooch.retrieve(
-            MODEL_URL,
-            known_hash=f"sha256:{MODEL_SHA256}",
-            fname=MODEL_NAME,
-            path=path.parent,
-            progressbar=False,
-        )
-    except Exception as error:  # whatever a network can raise
-        raise LandmarkerMissingError(
-            f"MediaPipe's face landmark model is not in the cache and cannot be fetched ({error}); "
-            f"put {MODEL_URL} at {path}"
-        ) from error
-    return Path(fetched)
 
 
 class Rows:
@@ -137,16 +103,12 @@ class Landmarker:
 
     def __init__(self, fps: float):
         """Raises ImportError if MediaPipe or a library it needs is missing."""
-        mp, vision = _mediapipe()
-        from mediapipe.tasks.python import BaseOptions
-
+        mp, vision = mediapipe()
         self._mp = mp
         # With one face MediaPipe filters its points over time, which makes them lag. Two are asked
         # for, to learn about the second and to get every frame's points as they are.
         options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(
-                model_asset_path=str(landmarker_model()), delegate=BaseOptions.Delegate.CPU
-            ),
+            base_options=on_cpu(MODEL),
             running_mode=vision.RunningMode.VIDEO,
             num_faces=MAX_FACES,
             output_face_blendshapes=True,
@@ -275,21 +237,3 @@ def _alike(face: Face, other: Face) -> bool:
     places = [np.median(np.asarray(f.points).mean(axis=1), axis=0) for f in (face, other)]
     away = float(np.linalg.norm(places[0] - places[1]))
     return 0.6 < sizes[0] / sizes[1] < 1.6 and away < 1.5 * sizes[1]
-
-
-def _mediapipe():
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    try:
-        import mediapipe as mp
-        from mediapipe.tasks.python import vision
-    except (ImportError, OSError) as error:
-        raise _missing("mediapipe", error) from error
-    return mp, vision
-
-
-def _missing(name: str, error: Exception) -> ImportError:
-    return ImportError(
-        f"tracking needs {name}, which cannot be imported ({error}); install it with "
-        "pip install 'facial_jax[tracking]', and the system's libGL and libEGL "
-        "(libgl1 and libegl1 on Debian and Ubuntu)"
-    )

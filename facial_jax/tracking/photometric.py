@@ -55,7 +55,7 @@ _STEP_SIZES = {
 
 
 @flax.struct.dataclass
-class Appearance:
+class PhotometricParameters:
     """Everything that the pictures of some keyframes are rendered from."""
 
     identity: Float[Array, "80"]
@@ -235,7 +235,7 @@ def _errors(model, skin, appearance, images, size):
 def photometric_error(
     model: FaceModel,
     skin: Bool[np.ndarray, "n"],
-    appearance: Appearance,
+    appearance: PhotometricParameters,
     images: Float[np.ndarray, "k h w 3"],
 ) -> Float[np.ndarray, "k"]:
     """Mean absolute difference of colours over the skin of each keyframe, in [0, 1]."""
@@ -251,13 +251,13 @@ def refine_appearance(
     model: FaceModel,
     landmarks: LandmarkModel,
     skin: Float[Array, "n"],
-    start: Appearance,
+    start: PhotometricParameters,
     images: Float[Array, "k h w 3"],
     points: Float[Array, "k 68 2"],
     weights: Float[Array, "k 68"],
     *,
     steps: int = STEPS,
-) -> Appearance:
+) -> PhotometricParameters:
     """Identity, texture, light, poses and expressions of keyframes, by gradients of rendering.
 
     Minimises the pictures' differences on the skin (Charbonnier's, which forgives outliers), the
@@ -275,7 +275,7 @@ def refine_appearance(
     """
     count = images.shape[0]
     precision = prior_precision(landmarks)
-    scale = Appearance(
+    scale = PhotometricParameters(
         **{
             name: jnp.broadcast_to(jnp.float32(_STEP_SIZES[name]), value.shape)
             for name, value in vars(start).items()
@@ -315,7 +315,7 @@ def refine_appearance(
     return jax.tree.map(lambda x, s: x * s, last, scale)
 
 
-def appearance_identity(appearance: Appearance) -> Identity:
+def appearance_identity(appearance: PhotometricParameters) -> Identity:
     """The part of it that belongs to the person and the light."""
     return Identity(
         identity=np.asarray(appearance.identity),

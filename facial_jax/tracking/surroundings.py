@@ -14,7 +14,6 @@ from scipy.ndimage import binary_propagation, gaussian_filter
 from facial_jax.compilation import jit
 from facial_jax.pictures import opencv
 from facial_jax.precision import full_precision
-from facial_jax.rendering.appearance import SurroundingsChanges
 from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
@@ -23,9 +22,10 @@ from facial_jax.rendering.camera import (
     rotation_from_euler,
     transform_vertices,
 )
+from facial_jax.rendering.color_changes import SurroundingsChanges
 from facial_jax.rendering.surroundings import Surroundings, draw_shell
-from facial_jax.tracking.appearance import PixelChanges, regressors, spread
 from facial_jax.tracking.background import uncovered_background
+from facial_jax.tracking.color_changes import PixelChanges, regressors, spread
 
 MAX_FRAMES = 64
 MAX_FRAMES_OF_CHANGES = 256

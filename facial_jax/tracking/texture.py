@@ -18,7 +18,6 @@ from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_no
 from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.face.topology import mesh_edges
 from facial_jax.precision import full_precision
-from facial_jax.rendering.appearance import TextureChanges, what_changes
 from facial_jax.rendering.camera import (
     Camera,
     camera_vertices,
@@ -27,12 +26,13 @@ from facial_jax.rendering.camera import (
     pose_vertices,
     project_to_pixels,
 )
+from facial_jax.rendering.color_changes import TextureChanges, what_changes
 from facial_jax.rendering.irises import place_irises
 from facial_jax.rendering.lighting import irradiance
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.rasterizer import rasterize
 from facial_jax.rendering.sampling import sample_bilinear
-from facial_jax.tracking.appearance import main_directions, regressors, spread, vertex_changes
+from facial_jax.tracking.color_changes import main_directions, regressors, spread, vertex_changes
 from facial_jax.tracking.photometric import inside_polygon, seen_from_front
 
 MAX_FRAMES = 128

@@ -158,7 +158,7 @@ def track(
             pictures or of its sound cannot be decoded; a size that is not an
             even number from 32 to 2048.
         ImportError: MediaPipe or a library it needs is missing.
-        LandmarkerMissingError: MediaPipe's model is missing and cannot be fetched.
+        ModelMissingError: MediaPipe's model is missing and cannot be fetched.
     """
     check_crop_size(size)
     frames = video if isinstance(video, VideoFrames) else open_frames(video, fps=fps)
@@ -381,7 +381,7 @@ def _fit_pictures(model, landmarks, identity, parameters, images, points, weight
         pose=jnp.asarray(parameters[:, :POSE_SIZE]),
         expression=jnp.asarray(parameters[:, POSE_SIZE:]),
     )
-    only_landmarks = photometric.Appearance(
+    only_landmarks = photometric.PhotometricParameters(
         identity=jnp.asarray(identity),
         texture=jnp.zeros(model.texture_basis.shape[-1], jnp.float32),
         illumination=jnp.zeros((3, 9), jnp.float32),

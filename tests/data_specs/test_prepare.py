@@ -23,10 +23,10 @@ from facial_jax.audio.acoustic import (
 from facial_jax.data import tracked_clip
 from facial_jax.data.splits import split_of_name
 from facial_jax.data.tracked_clip import load_tracked_clip, save_tracked_clip
+from facial_jax.mediapipe_models import ModelMissingError
 from facial_jax.models.acoustic.network import AcousticConfig, AcousticNetwork
 from facial_jax.models.layers.parameters import save_variables
 from facial_jax.tracking import report
-from facial_jax.tracking.landmarker import LandmarkerMissingError
 from facial_jax.tracking.speech_sync import lip_lag, sure_correlation
 from tests.random_clips import random_clip
 from tests.tracking import test_tracker as videos
@@ -164,7 +164,7 @@ def test_a_clip_of_a_newer_version_is_not_overwritten(tmp_path, monkeypatch):
 
 def test_what_is_wrong_with_the_machine_is_not_said_of_the_videos(tmp_path, monkeypatch):
     def no_model(video, how, *, progress):
-        raise LandmarkerMissingError("there is no network")
+        raise ModelMissingError("there is no network")
 
     monkeypatch.setattr(library, "prepare", no_model)
     with pytest.raises(SystemExit, match="error: there is no network"):

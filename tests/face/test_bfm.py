@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from facial_jax.appearance import Appearance
 from facial_jax.face import bfm
 from facial_jax.face.bfm import load_bfm
 from facial_jax.subject import FACE_MODELS, load_subject, save_subject
@@ -186,7 +187,7 @@ def test_subjects_made_with_the_basel_model_find_the_users_files(small, monkeypa
     other = dataclasses.replace(load_subject("demo"), face_model=FACE_MODELS["bfm"]())
     with pytest.raises(ValueError, match="expected one colour for each of 100 vertices"):
         other.scene()
-    subject = dataclasses.replace(other, vertex_texture=None)
+    subject = dataclasses.replace(other, appearance=Appearance())
     save_subject(tmp_path / "subject", subject, face_model="bfm")
     stored = {path.name for path in (tmp_path / "subject").iterdir()}
     networks = ("facial_gan", "pgface", "pose_gan", "rendering_to_video")

@@ -132,6 +132,18 @@ def test_regions_are_compared_alone_beside_what_the_network_sees(held_out):
     assert rows["real"]["folding"] > 0
 
 
+def test_the_worst_mouths_are_shown_real_shown_and_generated(held_out, monkeypatch):
+    subject, moving, real = held_out
+    monkeypatch.setattr(evaluation, "_WORST", 2)
+    made = real.copy()
+    made[[1, 3], 100:] = 255 - made[[1, 3], 100:]
+    sheet = evaluation.worst_mouths(subject, moving, real, made)
+    size = real.shape[1]
+    assert sheet.shape == (3 * size, 2 * size, 3)
+    np.testing.assert_array_equal(sheet[:size], np.concatenate([real[1], real[3]], axis=1))
+    np.testing.assert_array_equal(sheet[2 * size :], np.concatenate([made[1], made[3]], axis=1))
+
+
 def test_landmarks_irises_and_the_pasted_face_are_compared(held_out):
     subject, moving, real = held_out
     points = face(4) * 8 + 80

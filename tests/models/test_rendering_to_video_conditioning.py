@@ -14,19 +14,21 @@ from facial_jax.gaze import Eyes, GazeHabits, eyes_arrays
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, face_regions
 from facial_jax.motion import make_motion
 from facial_jax.pose_limits import PoseLimits
-from facial_jax.rendering.appearance import TextureChanges
 from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.color_changes import TextureChanges
 from facial_jax.rendering.inner_mouth import InnerMouth
 from facial_jax.rendering.irises import Irises
 from facial_jax.rendering.render import network_input, render
 from facial_jax.rendering.surroundings import Surroundings, draw_surroundings, surroundings_arrays
 from facial_jax.subject import load_subject, save_subject
 
-SIZE = 64
+SIZE, VERTICES = 64, 9100
 
 
-def subject(surroundings=None, **fields):
-    return dataclasses.replace(load_subject("demo"), size=SIZE, surroundings=surroundings, **fields)
+def subject(surroundings=None, *, size=SIZE, pose_limits=None, **parts):
+    demo = load_subject("demo")
+    appearance = demo.appearance.replace(surroundings=surroundings, **parts)
+    return dataclasses.replace(demo, size=size, appearance=appearance, pose_limits=pose_limits)
 
 
 def eyes():
@@ -81,12 +83,12 @@ def test_with_them_it_sees_the_face_before_the_head_and_the_room():
 
 def test_a_subject_remembers_its_surroundings(tmp_path):
     save_subject(tmp_path / "anna", subject(room()), face_model="procedural")
-    loaded = load_subject(tmp_path / "anna").surroundings
+    loaded = load_subject(tmp_path / "anna").appearance.surroundings
     for name, array in surroundings_arrays(room()).items():
         stored = surroundings_arrays(loaded)[name]
         assert stored.dtype == array.dtype
         np.testing.assert_allclose(stored, array, rtol=1e-3)
-    assert load_subject("demo").surroundings is None
+    assert load_subject("demo").appearance.surroundings is None
 
 
 def blue(pictures):
@@ -96,7 +98,7 @@ def blue(pictures):
 
 def test_irises_are_seen_where_the_eyes_look_or_usually_look():
     size = 128
-    person = dataclasses.replace(subject(eyes=eyes()), size=size)
+    person = subject(eyes=eyes(), size=size)
     pose = np.array([[0, 0, 0, 0, 0, 2]], np.float32)
     zeros = np.zeros((1, 64), np.float32)
     attributes = Attributes(zeros, pose, np.zeros(1, np.float32))
@@ -115,11 +117,11 @@ def test_a_subject_remembers_its_eyes_and_where_it_was_seen(tmp_path):
     save_subject(tmp_path / "anna", person, face_model="procedural")
     loaded = load_subject(tmp_path / "anna")
     for name, array in eyes_arrays(eyes()).items():
-        np.testing.assert_allclose(eyes_arrays(loaded.eyes)[name], array, rtol=1e-3)
+        np.testing.assert_allclose(eyes_arrays(loaded.appearance.eyes)[name], array, rtol=1e-3)
     np.testing.assert_allclose(loaded.pose_limits.mean, limits.mean)
     np.testing.assert_allclose(loaded.pose_limits.axes, limits.axes)
     demo = load_subject("demo")
-    assert demo.eyes is None
+    assert demo.appearance.eyes is None
     assert demo.pose_limits is None
 
 
@@ -138,7 +140,7 @@ def test_a_subject_with_eyes_looks_somewhere_and_stays_where_it_was_seen():
 
 
 def test_a_background_of_another_size_than_the_subjects_is_refused():
-    wrong = dataclasses.replace(subject(room()), size=32)
+    wrong = subject(room(), size=32)
     with pytest.raises(ValueError, match="expected a background of the frames' 32×32 pixels"):
         wrong.scene()
 
@@ -157,7 +159,7 @@ def texture_changes(vertices):
 
 def test_a_face_changes_its_colours_with_the_pose_and_its_subject_remembers(tmp_path):
     plain = subject(room())
-    person = subject(room(), texture_changes=texture_changes(len(plain.vertex_texture)))
+    person = subject(room(), texture_changes=texture_changes(VERTICES))
     save_subject(tmp_path / "anna", person, face_model="procedural")
     loaded = load_subject(tmp_path / "anna")
     zeros = np.zeros((3, 64), np.float32)
@@ -192,7 +194,7 @@ def inner_mouth():
 def test_an_open_mouth_shows_the_persons_own():
     size, expression = 128, np.zeros((2, 64), np.float32)
     expression[1, EXPRESSION_NAMES.index("jaw_open")] = 0.6
-    person = dataclasses.replace(subject(inner_mouth=inner_mouth()), size=size)
+    person = subject(inner_mouth=inner_mouth(), size=size)
     pose = np.zeros((2, 6), np.float32)
     seen = Attributes(expression, pose, np.zeros(2, np.float32))
     pictures = np.asarray(conditioning_pictures(person.scene(), jax.tree.map(jnp.asarray, seen)))
@@ -210,14 +212,13 @@ def test_through_an_open_mouth_neither_the_mesh_nor_the_room_is_seen(names, turn
     for name in names:
         expression[:, EXPRESSION_NAMES.index(name)] = (0.3, 0.5, 0.8)
     expression[:, EXPRESSION_NAMES.index("jaw_open")] += (0.1, 0.2, 0.4)
-    person = subject(room(), inner_mouth=inner_mouth())
-    texture = np.tile(np.array([[0.4, 0.4, 0.4]], np.float32), (len(person.vertex_texture), 1))
+    texture = np.tile(np.array([[0.4, 0.4, 0.4]], np.float32), (VERTICES, 1))
     texture[load_template().label > LOWER_LIP] = (1, 0, 0)
     green = np.zeros((size, size, 3), np.uint8)
     green[..., 1] = 255
     around = room()
     around = around.replace(background=green, texture=np.zeros_like(around.texture))
-    person = dataclasses.replace(person, size=size, vertex_texture=texture, surroundings=around)
+    person = subject(around, size=size, vertex_texture=texture, inner_mouth=inner_mouth())
     pose = np.tile(np.array([[0, turn, 0, 0, 0, 0]], np.float32), (3, 1))
     seen = jax.tree.map(jnp.asarray, Attributes(expression, pose, np.zeros(3, np.float32)))
     scene = person.scene()
@@ -233,7 +234,7 @@ def test_through_an_open_mouth_neither_the_mesh_nor_the_room_is_seen(names, turn
 
 def test_eyes_with_irises_of_their_own_close_over_them():
     size = 128
-    person = dataclasses.replace(subject(eyes=eyes()), size=size)
+    person = subject(eyes=eyes(), size=size)
     pose = np.tile(np.array([[0, 0, 0, 0, 0, 2]], np.float32), (3, 1))
     blink = np.array([0, 2.5, 5], np.float32)
     seen = jax.tree.map(jnp.asarray, Attributes(np.zeros((3, 64), np.float32), pose, blink))
@@ -247,7 +248,7 @@ def test_eyes_with_irises_of_their_own_close_over_them():
 
 def test_a_subject_remembers_its_inner_mouth(tmp_path):
     save_subject(tmp_path / "anna", subject(inner_mouth=inner_mouth()), face_model="procedural")
-    loaded = load_subject(tmp_path / "anna").inner_mouth
+    loaded = load_subject(tmp_path / "anna").appearance.inner_mouth
     np.testing.assert_array_equal(loaded.pictures, inner_mouth().pictures)
     np.testing.assert_allclose(loaded.lips, inner_mouth().lips, rtol=1e-3)
-    assert load_subject("demo").inner_mouth is None
+    assert load_subject("demo").appearance.inner_mouth is None

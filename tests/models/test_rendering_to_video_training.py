@@ -16,6 +16,7 @@ import numpy as np
 import optax
 import pytest
 
+from facial_jax.appearance import Appearance
 from facial_jax.models.layers.parameters import load_variables
 from facial_jax.models.rendering_to_video import conditioning, losses, reference, sampling
 from facial_jax.models.rendering_to_video import config as library
@@ -613,15 +614,15 @@ def test_faces_are_rendered_again_where_the_person_or_the_size_has_changed(tmp_p
 
     write_reference(tmp_path)
     first = reference.load_reference(tmp_path)
-    texture = np.zeros((7, 3), np.float32)
+    own = Appearance(vertex_texture=np.zeros((7, 3), np.float32))
     renders = tmp_path / "renders"
     with mock.patch.object(reference, "write_renders", write):
         for other, made in (
             (first, True),
             (first, False),
             (first._replace(frames=first.frames + np.uint8(1)), False),
-            (first._replace(vertex_texture=texture), True),
-            (first._replace(vertex_texture=texture, frames=first.frames[:, :8]), True),
+            (first._replace(appearance=own), True),
+            (first._replace(appearance=own, frames=first.frames[:, :8]), True),
             (
                 first._replace(
                     attributes=first.attributes.replace(blink=first.attributes.blink + 1)
@@ -637,7 +638,7 @@ def test_faces_are_rendered_again_where_the_person_or_the_size_has_changed(tmp_p
 
 def test_surroundings_that_lack_an_array_are_refused_by_their_files_name(tmp_path):
     write_reference(tmp_path)
-    np.savez(tmp_path / reference.SURROUNDINGS, extent=np.zeros((2, 2), np.float32))
+    np.savez(tmp_path / "surroundings.npz", extent=np.zeros((2, 2), np.float32))
     with pytest.raises(ValueError, match=r"surroundings\.npz is damaged: .* got no height, textu"):
         reference.load_reference(tmp_path)
 

@@ -289,8 +289,8 @@ def test_a_video_becomes_a_subject_that_speaks(personalized):
     assert loaded.acoustic_model == "bundled"
     assert loaded.rendering_to_video.width == 4
     statistical = face_texture(loaded.face_model, loaded.identity.texture)
-    assert np.isfinite(loaded.vertex_texture).all()
-    assert np.abs(loaded.vertex_texture - np.asarray(statistical)).max() > 0.01
+    assert np.isfinite(loaded.appearance.vertex_texture).all()
+    assert np.abs(loaded.appearance.vertex_texture - np.asarray(statistical)).max() > 0.01
     with av.open(str(folder / "spoken.mp4")) as container:
         frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
     assert frames[0].shape == (SIZE, SIZE, 3)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from facial_jax.appearance import Appearance
 from facial_jax.audio.acoustic import ACOUSTIC_WEIGHTS, BUNDLED
 from facial_jax.data.tracked_clip import save_tracked_clip
 from facial_jax.models.facial_gan.generation import load_facial_gan, save_facial_gan
@@ -81,7 +82,7 @@ class Makers:
         number = number_of(json.dumps(depends_on.rendering_to_video(training, data, further)))
         params = {"kernel": np.full(1, number / 2**24, np.float32)}
         path = folder / "rendering_to_video.safetensors"
-        save_rendering_to_video(path, GENERATOR, params, window_half=1, vertex_texture=None)
+        save_rendering_to_video(path, GENERATOR, params, window_half=1, appearance=Appearance())
 
     @staticmethod
     def evaluate(video, config, clip, first, data, folder, seconds, pictures, *, say):
@@ -170,7 +171,7 @@ def video_with(contents):
 def given_network(config):
     path = config.general.with_name("given.safetensors")
     params = {"kernel": np.ones(1, np.float32)}
-    save_rendering_to_video(path, GENERATOR, params, window_half=1, vertex_texture=None)
+    save_rendering_to_video(path, GENERATOR, params, window_half=1, appearance=Appearance())
     return dataclasses.replace(config, rendering_to_video=path)
 
 

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from facial_jax.appearance import Appearance
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.gaze import Eyes, GazeHabits
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, make_scene
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.irises import TEXELS, Irises, place_irises
@@ -80,9 +82,9 @@ def test_painted_irises_are_found_and_the_rest_of_the_eye_is_white(motion, perso
     offset = np.array([[-0.01, 0.025], [0.01, -0.025]], np.float32)
     irises = Irises(painted, offset, np.zeros(2, np.float32))
     texture = np.array(model.mean_texture)
-    scene = make_scene(
-        model, identity, (SIZE, SIZE), vertex_texture=texture, surroundings=None, irises=irises
-    )
+    habits = GazeHabits(*(np.zeros(shape, np.float32) for shape in ((1, 2), (1,), (2, 2))))
+    appearance = Appearance(vertex_texture=texture, eyes=Eyes(irises, habits))
+    scene = make_scene(model, identity, (SIZE, SIZE), appearance)
     attributes = Attributes(
         expression=np.zeros((FRAMES, 64), np.float32),
         pose=pose,

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import shutil
 
@@ -5,9 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from facial_jax.tracking import landmarker
 from facial_jax.tracking.blink import relative_opening
-from facial_jax.tracking.landmarker import Landmarker, Rows, landmarker_model, rotation_between
+from facial_jax.tracking.landmarker import MODEL, Landmarker, Rows, rotation_between
 
 pytest.importorskip("mediapipe")
 pooch = pytest.importorskip("pooch")
@@ -27,26 +27,26 @@ def offline(tmp_path, monkeypatch):
 
 @pytest.fixture
 def model_in_cache(offline, shared):
-    shutil.copy(shared("assets/face_landmarker.task"), offline / landmarker.MODEL_NAME)
+    shutil.copy(shared("assets/face_landmarker.task"), offline / MODEL.name)
     return offline
 
 
-def test_a_model_in_the_cache_needs_no_network(offline, monkeypatch):
-    path = offline / landmarker.MODEL_NAME
+def test_a_model_in_the_cache_needs_no_network(offline):
+    path = offline / MODEL.name
     path.write_bytes(b"the model")
-    monkeypatch.setattr(landmarker, "MODEL_SHA256", hashlib.sha256(b"the model").hexdigest())
-    assert landmarker_model() == path
+    known = dataclasses.replace(MODEL, sha256=hashlib.sha256(b"the model").hexdigest())
+    assert known.path() == path
 
 
 def test_without_model_and_network_the_error_says_where_to_put_it(offline):
     with pytest.raises(RuntimeError, match=r"no network.*put https://.*face_landmarker\.task"):
-        landmarker_model()
+        MODEL.path()
 
 
 def test_another_file_under_its_name_is_not_used(offline):
-    (offline / landmarker.MODEL_NAME).write_bytes(b"something else")
+    (offline / MODEL.name).write_bytes(b"something else")
     with pytest.raises(RuntimeError):
-        landmarker_model()
+        MODEL.path()
 
 
 def test_the_rotation_between_two_shapes_is_found_whatever_their_size_and_place():

@@ -7,8 +7,8 @@ import pytest
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.face.model import face_texture, person_face_model
 from facial_jax.face.procedural import procedural_face_model
-from facial_jax.rendering.appearance import changed_albedo
 from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.rendering.color_changes import changed_albedo
 from facial_jax.rendering.render import render
 from facial_jax.tracking.texture import changing_texture, texture_frames, video_texture
 

@@ -88,7 +88,7 @@ def as_fitted(model, landmarks, person, fitted, points, weights, blink, seen, fp
 def without_pictures(model, landmarks, identity, parameters, images, points, weights):
     assert images.shape[1:] == (photometric.SIZE_PX, photometric.SIZE_PX, 3)
     assert len(images) == len(parameters) == len(points) == len(weights)
-    appearance = photometric.Appearance(
+    appearance = photometric.PhotometricParameters(
         identity=jnp.asarray(identity),
         texture=jnp.zeros(80, jnp.float32),
         illumination=jnp.zeros((3, 9), jnp.float32),
@@ -328,7 +328,7 @@ def test_pictures_make_texture_and_light_fit():
     assert not skin[np.asarray(model.eye_mask)].any()
     rng = np.random.default_rng(3)
     count = 2
-    truth = photometric.Appearance(
+    truth = photometric.PhotometricParameters(
         identity=jnp.zeros(80, jnp.float32),
         texture=jnp.asarray(rng.standard_normal(80).astype(np.float32)),
         illumination=jnp.asarray(rng.uniform(-0.1, 0.1, (3, 9)).astype(np.float32)),

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from facial_jax.appearance import Appearance
 from facial_jax.attributes import EXPRESSION_SIZE, MAX_BLINK, Attributes, Identity
 from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
 from facial_jax.face.lips import inner_lip_edges
 from facial_jax.face.model import FaceModel, face_shape, person_face_model
 from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.face.rim import rim_opacity
-from facial_jax.rendering.appearance import TextureChanges, changed_albedo
 from facial_jax.rendering.camera import Camera, pinhole_camera
+from facial_jax.rendering.color_changes import TextureChanges, changed_albedo
 from facial_jax.rendering.inner_mouth import (
     InnerMouth,
     draw_inner_mouth,
@@ -63,15 +64,7 @@ class Scene:
 
 
 def make_scene(
-    face_model: FaceModel,
-    identity: Identity,
-    size: tuple[int, int],
-    *,
-    vertex_texture: Float[Array | np.ndarray, "n 3"] | None,
-    surroundings: Surroundings | None,
-    irises: Irises | None = None,
-    inner_mouth: InnerMouth | None = None,
-    texture_changes: TextureChanges | None = None,
+    face_model: FaceModel, identity: Identity, size: tuple[int, int], appearance: Appearance
 ) -> Scene:
     """The person of these coefficients, textures and surroundings in frames of this size.
 
@@ -79,6 +72,9 @@ def make_scene(
         ValueError: the texture or its changes are another face model's, the background of another
             size.
     """
+    texture_changes, inner_mouth = appearance.texture_changes, appearance.inner_mouth
+    surroundings = appearance.surroundings
+    irises = None if appearance.eyes is None else appearance.eyes.irises
     if texture_changes is not None and texture_changes.changes.shape[1] != len(
         face_model.mean_shape
     ):
@@ -86,7 +82,7 @@ def make_scene(
             f"texture changes: expected those of {len(face_model.mean_shape)} vertices, got "
             f"{texture_changes.changes.shape[1]}; they belong to another face model"
         )
-    face_model, identity = person_face_model(face_model, identity, vertex_texture)
+    face_model, identity = person_face_model(face_model, identity, appearance.vertex_texture)
     opacity = eyeballs = lids = lip_edges = None
     if irises is not None:
         still = jnp.zeros(EXPRESSION_SIZE, jnp.float32)

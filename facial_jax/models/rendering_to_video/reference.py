@@ -12,16 +12,16 @@ drawn between the lips (`facial_jax.rendering.inner_mouth`).
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from facial_jax.appearance import PARTS, Appearance, appearance_arrays
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.files import whole_or_nothing
-from facial_jax.gaze import Eyes, eyes_arrays, eyes_from_arrays
 from facial_jax.models.rendering_to_video.conditioning import (
     conditioning_pictures,
     face_regions,
@@ -29,29 +29,11 @@ from facial_jax.models.rendering_to_video.conditioning import (
 )
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
-from facial_jax.rendering.appearance import (
-    TextureChanges,
-    changes_arrays,
-    texture_changes_from_arrays,
-)
-from facial_jax.rendering.inner_mouth import (
-    InnerMouth,
-    inner_mouth_arrays,
-    inner_mouth_from_arrays,
-)
-from facial_jax.rendering.surroundings import (
-    Surroundings,
-    surroundings_arrays,
-    surroundings_from_arrays,
-)
 from facial_jax.stages import stage
 from facial_jax.version import __version__
 from facial_jax.video import read_frames
 
-SURROUNDINGS, EYES, INNER_MOUTH = "surroundings.npz", "eyes.npz", "inner_mouth.npz"
-TEXTURE_CHANGES = "texture_changes.npz"
 RENDERED_AT_ONCE = 16
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -80,16 +62,8 @@ class Reference(NamedTuple):
     attributes: Attributes
     identity: Identity
     clip_starts: np.ndarray
-    vertex_texture: np.ndarray | None
-    # (n, 3) the person's own, if it is known
-    surroundings: Surroundings | None
-    # what is around the face, if it is known
-    eyes: Eyes | None
-    # the person's, if their gaze is known
-    inner_mouth: InnerMouth | None
-    # what is between the person's lips, if it is known
-    texture_changes: TextureChanges | None
-    # of vertex_texture, if they are known
+    appearance: Appearance
+    # the person's own texture and what else is known of how they look
 
 
 def load_reference(folder: Path) -> Reference:
@@ -107,59 +81,38 @@ def load_reference(folder: Path) -> Reference:
     attributes = Attributes(**{k: arrays[k].astype(np.float32) for k in (*_ROWS, *optional)})
     identity = Identity(**{k: jnp.asarray(arrays[k], jnp.float32) for k in _FACE})
     clip_starts = arrays.get("clip_starts", np.zeros(1, np.int32))
-    texture = arrays.get("vertex_texture")
     if (folder / "frames.npy").is_file():
         frames = _mapped_frames(folder / "frames.npy")
     else:
         frames = read_frames(folder / "reference.mp4")
     if len(frames) != len(attributes):
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
-    surroundings = _read_part(folder / SURROUNDINGS, surroundings_from_arrays)
-    eyes = _read_part(folder / EYES, eyes_from_arrays)
-    mouth = _read_part(folder / INNER_MOUTH, inner_mouth_from_arrays)
-    changes = _read_part(folder / TEXTURE_CHANGES, texture_changes_from_arrays)
-    return Reference(
-        frames,
-        attributes,
-        identity,
-        clip_starts,
-        texture,
-        surroundings,
-        eyes,
-        mouth,
-        changes,
-    )
+    parts = {name: _read_part(folder, name) for name in PARTS}
+    appearance = Appearance(vertex_texture=arrays.get("vertex_texture"), **parts)
+    return Reference(frames, attributes, identity, clip_starts, appearance)
 
 
-def _read_part(path: Path, from_arrays: Callable[[dict[str, np.ndarray]], Part]) -> Part | None:
+def _read_part(folder: Path, name: str) -> Any:
+    path = _part_file(folder, name)
     if not path.is_file():
         return None
     arrays = read_npz(path)
     try:
-        return from_arrays(arrays)
+        return PARTS[name][1](arrays)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def save_parts(
-    folder: Path,
-    *,
-    surroundings: Surroundings | None,
-    eyes: Eyes | None,
-    inner_mouth: InnerMouth | None,
-    texture_changes: TextureChanges | None,
-) -> None:
-    """Adds to the folder what is around the face, the person's eyes, inner mouth and colours."""
-    parts = (
-        (SURROUNDINGS, surroundings_arrays, surroundings),
-        (EYES, eyes_arrays, eyes),
-        (INNER_MOUTH, inner_mouth_arrays, inner_mouth),
-        (TEXTURE_CHANGES, changes_arrays, texture_changes),
-    )
-    for name, arrays, part in parts:
-        if part is not None:
-            with whole_or_nothing(folder / name) as partial:
-                np.savez(partial, **arrays(part))
+def _part_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npz"
+
+
+def save_parts(folder: Path, appearance: Appearance) -> None:
+    """Adds to the folder all but the texture, which is among the attributes."""
+    for name, arrays in appearance_arrays(appearance).items():
+        if name in PARTS:
+            with whole_or_nothing(_part_file(folder, name)) as partial:
+                np.savez(partial, **arrays)
 
 
 def _mapped_frames(path: Path) -> np.ndarray:
@@ -204,11 +157,7 @@ def renders_provenance(reference: Reference) -> Provenance:
         "size": list(reference.frames.shape[1:3]),
         "attributes": tree_hash(reference.attributes),
         "identity": tree_hash(reference.identity),
-        "vertex_texture": tree_hash(reference.vertex_texture),
-        "surroundings": tree_hash(reference.surroundings),
-        "eyes": tree_hash(reference.eyes),
-        "inner_mouth": tree_hash(reference.inner_mouth),
-        "texture_changes": tree_hash(reference.texture_changes),
+        "appearance": tree_hash(reference.appearance),
         "facial_jax": __version__,
     }
 
@@ -222,16 +171,8 @@ def write_renders(
     """Renders every frame's face, some frames at a time, into two files."""
     frames, attributes = reference.frames, reference.attributes
     size = frames.shape[1:3]
-    scene = make_scene(
-        procedural_face_model(),
-        reference.identity,
-        size,
-        vertex_texture=reference.vertex_texture,
-        surroundings=reference.surroundings,
-        irises=None if reference.eyes is None else reference.eyes.irises,
-        inner_mouth=reference.inner_mouth,
-        texture_changes=reference.texture_changes,
-    )
+    model = procedural_face_model()
+    scene = make_scene(model, reference.identity, size, reference.appearance)
 
     @jit
     def render_batch(scene, attributes):

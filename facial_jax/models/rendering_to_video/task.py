@@ -17,8 +17,8 @@ import optax
 from jax.sharding import Mesh
 from tqdm.auto import tqdm
 
+from facial_jax.appearance import Appearance
 from facial_jax.compilation import jit
-from facial_jax.gaze import Eyes
 from facial_jax.models.rendering_to_video.augmentation import varied_batch
 from facial_jax.models.rendering_to_video.batch import VideoBatch, from_uint8
 from facial_jax.models.rendering_to_video.config import (
@@ -53,9 +53,6 @@ from facial_jax.models.rendering_to_video.sampling import (
 from facial_jax.models.rendering_to_video.validation import held_out_frames, measure
 from facial_jax.pose_limits import PoseLimits, shown_limits
 from facial_jax.provenance import settings, tree_hash
-from facial_jax.rendering.appearance import TextureChanges
-from facial_jax.rendering.inner_mouth import InnerMouth
-from facial_jax.rendering.surroundings import Surroundings
 from facial_jax.subject import RENDERING_TO_VIDEO, save_rendering_to_video
 from facial_jax.training.batches import Batches, fits_on_devices
 from facial_jax.training.checks import check_shape
@@ -83,11 +80,7 @@ class RenderingToVideoTask(Task):
         *,
         perceptual: nn.Module | None = None,
         perceptual_variables: Any = None,
-        vertex_texture: np.ndarray | None = None,
-        surroundings: Surroundings | None = None,
-        eyes: Eyes | None = None,
-        inner_mouth: InnerMouth | None = None,
-        texture_changes: TextureChanges | None = None,
+        appearance: Appearance | None = None,
         pose_limits: PoseLimits | None = None,
         validate_every: int | None = None,
     ):
@@ -98,11 +91,7 @@ class RenderingToVideoTask(Task):
             clip: the reference video and its rendered faces.
             perceptual: network of the perceptual term; None leaves the term out.
             perceptual_variables: its variables, which no step changes.
-            vertex_texture: of the rendered faces, kept with the network.
-            surroundings: of the rendered faces, kept with the network too.
-            eyes: of the rendered faces, kept with the network too.
-            inner_mouth: of the rendered faces, kept with the network too.
-            texture_changes: of the rendered faces, kept with the network too.
+            appearance: of the rendered faces, kept with the network.
             pose_limits: between which the faces are seen, kept with the network too.
             validate_every: steps between validations and checkpoints; a tenth of all if None, but
                 at least 500.
@@ -121,9 +110,8 @@ class RenderingToVideoTask(Task):
         self.save_every = self.validate_every = every
         self._generator, self._discriminator = networks(config)
         self._perceptual = perceptual
-        self._vertex_texture, self._surroundings, self._eyes = vertex_texture, surroundings, eyes
-        self._inner_mouth, self._pose_limits = inner_mouth, pose_limits
-        self._texture_changes = texture_changes
+        self._appearance = Appearance() if appearance is None else appearance
+        self._pose_limits = pose_limits
         self._perceptual_variables = perceptual_variables
         self._dtype = jnp.dtype(config.compute_dtype)
 
@@ -260,11 +248,7 @@ class RenderingToVideoTask(Task):
             self._generator,
             variables[_AVERAGE]["params"],
             window_half=self.config.window_half,
-            vertex_texture=self._vertex_texture,
-            surroundings=self._surroundings,
-            eyes=self._eyes,
-            inner_mouth=self._inner_mouth,
-            texture_changes=self._texture_changes,
+            appearance=self._appearance,
             pose_limits=self._pose_limits,
         )
 
@@ -274,7 +258,7 @@ def shown_poses(reference: Reference, config: RenderingToVideoTrainingConfig) ->
 
     None if the reference has no surroundings: it was drawn, and its network knows all poses.
     """
-    if reference.surroundings is None:
+    if reference.appearance.surroundings is None:
         return None
     poses = np.asarray(reference.attributes.pose)
     trained = poses[: max(1, round(len(poses) * (1 - config.held_out_fraction)))]
@@ -324,11 +308,7 @@ def train_rendering_to_video(
         clip,
         perceptual=perceptual,
         perceptual_variables=perceptual_variables,
-        vertex_texture=reference.vertex_texture,
-        surroundings=reference.surroundings,
-        eyes=reference.eyes,
-        inner_mouth=reference.inner_mouth,
-        texture_changes=reference.texture_changes,
+        appearance=reference.appearance,
         pose_limits=shown_poses(reference, config),
         validate_every=validate_every,
     )

@@ -3,8 +3,8 @@
 Light that stays where it is while the head turns, a surface that is not where the model has it,
 folds, and the shadow under a lip that rises: what one point of a face, of hair or of a coat shows
 differs from frame to frame, and most of it goes linearly with pose and expression (as textures in
-active appearance models, Cootes, Edwards and Taylor, TPAMI 2001). `facial_jax.tracking.appearance`
-finds it in a video.
+active appearance models, Cootes, Edwards and Taylor, TPAMI 2001).
+`facial_jax.tracking.color_changes` finds it in a video.
 """
 
 import dataclasses

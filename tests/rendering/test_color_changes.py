@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facial_jax.attributes import Attributes
-from facial_jax.rendering.appearance import (
+from facial_jax.rendering.color_changes import (
     MAX_DEVIATIONS,
     SurroundingsChanges,
     TextureChanges,

@@ -7,7 +7,7 @@ deviations: what changes with neither is left to the mean, and so is what little
 import numpy as np
 from jaxtyping import Bool, Float
 
-from facial_jax.rendering.appearance import DIRECTIONS, deviations
+from facial_jax.rendering.color_changes import DIRECTIONS, deviations
 
 VERTEX_RIDGE = 0.5
 """Share of all frames by which a vertex's changes are held back: half, where all frames show it."""

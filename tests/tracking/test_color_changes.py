@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from facial_jax.rendering.appearance import deviations
-from facial_jax.tracking.appearance import (
+from facial_jax.rendering.color_changes import deviations
+from facial_jax.tracking.color_changes import (
     PixelChanges,
     main_directions,
     regressors,
