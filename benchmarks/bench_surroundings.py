@@ -2,14 +2,15 @@
 
     python -m benchmarks.bench_surroundings --clips runs/tracked/*
 
-`--clips` are folders that experiments.prepare wrote. The head's shell, the background, the irises,
-the inner mouth and the face's texture are found in the first four fifths of each clip; in the last
-fifth nothing but the attributes is known. No network is in it. Also: what a picture takes to draw,
-with and without.
+`--clips` are folders that experiments.prepare wrote. The person's appearance is learnt from four
+fifths of each clip; in the last fifth, or the first, nothing but the attributes is known. No
+network is in it. Beside it the same with colours that do not change with pose and expression. Also:
+what a picture takes to draw, with all of it, with colours that stay, and on black.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import av
 import jax
@@ -28,7 +29,7 @@ from facial_jax.models.rendering_to_video.conditioning import (
     make_scene,
 )
 from facial_jax.personalization.appearance import learn_appearance, telling_frames
-from facial_jax.personalization.clip import CROP, first_held_out, shown_frames
+from facial_jax.personalization.clip import CROP, HELD_OUT, first_held_out, shown_frames
 from facial_jax.pictures import resize
 
 BATCH = 8
@@ -42,6 +43,8 @@ class Arguments:
     """Folders of tracked clips."""
     size: int = 192
     """Height and width of the frames."""
+    held_out: Literal["last", "first"] = "last"
+    """Which fifth is measured."""
 
 
 def psnr(pictures: np.ndarray, real: np.ndarray) -> float:
@@ -50,63 +53,67 @@ def psnr(pictures: np.ndarray, real: np.ndarray) -> float:
     return float(-10 * np.log10(errors / 255**2).mean())
 
 
-def run(folder: Path, size: int) -> None:
-    """Prints one clip's row."""
+def run(folder: Path, size: int, held_out: str) -> None:
+    """Prints one clip's rows."""
     clip, _ = load_tracked_clip(folder / FILE_NAME)
     with av.open(str(folder / CROP)) as container:
         whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     frames = np.stack([resize(frame, size) for frame in whole])
-    first, model = first_held_out(clip), procedural_face_model()
-    shown = shown_frames(clip, first)
-    before, after = shown[shown < first], shown[shown >= first]
+    if held_out == "last":
+        first = first_held_out(clip)
+        shown = shown_frames(clip, first)
+        before, after = shown[shown < first], shown[shown >= first]
+    else:
+        seen, first = np.flatnonzero(clip.valid), round(HELD_OUT * len(clip))
+        before, after = seen[seen >= first], seen[seen < first]
     telling = np.stack([whole[i] for i in telling_frames(clip, before)])
     appearance = learn_appearance(clip, before, frames[before], telling)
-    face = jax.tree.map(jnp.asarray, clip.face)
+    model, face = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
+    still = appearance.surroundings.replace(changes=None)
     scenes = {
-        name: make_scene(model, face, (size, size), appearance.replace(surroundings=around))
-        for name, around in (("with", appearance.surroundings), ("without", None))
+        name: make_scene(model, face, (size, size), shown)
+        for name, shown in (
+            ("all of it", appearance),
+            ("colours that stay", appearance.replace(texture_changes=None, surroundings=still)),
+            ("on black", appearance.replace(surroundings=None)),
+        )
     }
-    draw = jax.jit(conditioning_pictures)
+    draw, real = jax.jit(conditioning_pictures), frames[after]
 
     def pictures(scene):
         parts = []
         for start in range(0, len(after), BATCH):
             index = np.minimum(np.arange(start, start + BATCH), len(after) - 1)
             parts.append(np.asarray(draw(scene, clip.attributes[after[index]]))[..., :3] * 255)
-        return np.concatenate(parts)[: len(after)]
+        drawn = np.concatenate(parts)[: len(after)]
+        return np.rint(drawn.clip(0, 255)).astype(np.uint8)
 
-    drawn = np.rint(pictures(scenes["with"]).clip(0, 255)).astype(np.uint8)
-    weights = np.asarray(jax.jit(face_regions)(scenes["with"], clip.attributes[after]))
-    closed = clip.blink[after] > CLOSED_EYES
-    by_region = {
-        "mouth": region_psnr(drawn, frames[after], weights[..., 0]),
-        "eyes": region_psnr(drawn[~closed], frames[after][~closed], weights[~closed, ..., 1]),
-    }
-    if closed.any():
-        by_region[f"eyes of {closed.sum()} frames with closed ones"] = region_psnr(
-            drawn[closed], frames[after][closed], weights[closed, ..., 1]
-        )
-    real, mean = frames[after], frames[before].mean(axis=0, dtype=np.float64)
-    some = clip.attributes[after[np.zeros(BATCH, int)]]
-    times = {
-        name: measure(name, lambda scene=scene: draw(scene, some), repeats=20, items=BATCH)
-        for name, scene in scenes.items()
-    }
-    milliseconds = {name: 1e3 * row.wall_s / BATCH for name, row in times.items()}
-    print(
-        f"{folder.name:16s} mean frame {psnr(np.broadcast_to(mean, real.shape), real):6.2f} dB   "
-        f"shell, room and face {psnr(drawn, real):6.2f} dB ("
-        + ", ".join(f"{name} {value:.2f}" for name, value in by_region.items())
-        + ")   a picture takes "
-        f"{milliseconds['with']:.1f} ms, without surroundings {milliseconds['without']:.1f} ms",
-        flush=True,
-    )
+    mean = psnr(np.broadcast_to(frames[before].mean(axis=0, dtype=np.float64), real.shape), real)
+    print(f"{folder.name}, {len(before)} + {len(after)} frames: mean frame {mean:.2f} dB")
+    weights = np.asarray(jax.jit(face_regions)(scenes["all of it"], clip.attributes[after]))
+    closed, some = clip.blink[after] > CLOSED_EYES, clip.attributes[after[np.zeros(BATCH, int)]]
+    for name, scene in scenes.items():
+        row = measure(name, lambda scene=scene: draw(scene, some), repeats=20, items=BATCH)
+        line = f"  {name:18s} {1e3 * row.wall_s / BATCH:5.1f} ms a picture"
+        if scene.surroundings is not None:
+            drawn = pictures(scene)
+            parts = {
+                "mouth": region_psnr(drawn, real, weights[..., 0]),
+                "eyes": region_psnr(drawn[~closed], real[~closed], weights[~closed, ..., 1]),
+            }
+            if closed.any():
+                parts[f"eyes of {closed.sum()} frames with closed ones"] = region_psnr(
+                    drawn[closed], real[closed], weights[closed, ..., 1]
+                )
+            line += f"   {psnr(drawn, real):.2f} dB ("
+            line += ", ".join(f"{part} {value:.2f}" for part, value in parts.items()) + ")"
+        print(line, flush=True)
 
 
 def main(arguments: Arguments) -> None:
-    """Prints a row for each clip."""
+    """Prints some rows for each clip."""
     for folder in arguments.clips:
-        run(folder, arguments.size)
+        run(folder, arguments.size, arguments.held_out)
 
 
 if __name__ == "__main__":
