@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt8
 
 from facial_jax.attributes import Attributes
+from facial_jax.face.lips import LOWER_INNER, UPPER_INNER
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
@@ -29,8 +30,11 @@ TEXELS = (16, 32)
 MAX_PICTURES = 256
 LIKE_DM = 0.007
 """Lips whose inner edges are as far apart, in the mean of their landmarks, look alike."""
+_LIKE_GAP_DM = 0.01
+"""The same for their gap and width."""
 INNER_EDGES = slice(60, 68)
 """iBUG's landmarks on the lips' inner edges."""
+_MIDDLES_AND_CORNERS = 60, 64, UPPER_INNER, LOWER_INNER
 _WINDOW = 3
 """A mouth is looked for in a third of the picture's width and height."""
 _SHUT_PIXELS = 1.5
@@ -45,8 +49,9 @@ class InnerMouth:
 
     pictures: UInt8[Array | np.ndarray, "k 16 32 3"]
     # between the lips' inner edges, as seen, light included
-    lips: Float[Array | np.ndarray, "k 8 3"]
-    # landmarks of the inner edges that each was seen between, head space, decimetres
+    lips: Float[Array | np.ndarray, "k 8 3"] | Float[Array | np.ndarray, "k 2"]
+    # landmarks of the inner edges that each was seen between, head space, decimetres; in files of
+    # before 0.4 their gap and width
 
 
 @full_precision
@@ -117,10 +122,19 @@ def draw_inner_mouth(
 
 def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "8 3"]) -> Float[Array, "16 32 3"]:
     """The pictures seen between similar lips, the more of each the more similar."""
-    apart = ((jnp.asarray(inner_mouth.lips) - lips[None]) ** 2).sum(axis=-1).mean(axis=-1)
-    weight = jax.nn.softmax(-apart / (2 * LIKE_DM**2))
+    seen = jnp.asarray(inner_mouth.lips)
+    if seen.ndim == 2:
+        apart, like = ((seen - _gap_and_width(lips)[None]) ** 2).sum(axis=-1), _LIKE_GAP_DM
+    else:
+        apart, like = ((seen - lips[None]) ** 2).sum(axis=-1).mean(axis=-1), LIKE_DM
+    weight = jax.nn.softmax(-apart / (2 * like**2))
     pictures = jnp.asarray(inner_mouth.pictures).astype(jnp.float32) / 255
     return jnp.tensordot(weight, pictures, axes=1)
+
+
+def _gap_and_width(lips):
+    left, right, upper, lower = (lips[i - INNER_EDGES.start] for i in _MIDDLES_AND_CORNERS)
+    return jnp.stack([upper[1] - lower[1], jnp.linalg.norm(right - left)])
 
 
 def between_lips(
@@ -191,6 +205,7 @@ def inner_mouth_from_arrays(arrays: dict[str, np.ndarray]) -> InnerMouth:
     count = len(pictures) if np.ndim(pictures) == 4 else 0
     if not count or pictures.dtype != np.uint8 or pictures.shape[1:] != (*TEXELS, 3):
         raise ValueError("inner mouth: expected uint8 pictures of shape (k, 16, 32, 3)")
-    if lips is None or lips.shape != (count, 8, 3) or not np.isfinite(lips).all():
+    shapes = (count, 8, 3), (count, 2)
+    if lips is None or lips.shape not in shapes or not np.isfinite(lips).all():
         raise ValueError(f"inner mouth: expected finite numbers lips of shape ({count}, 8, 3)")
     return InnerMouth(pictures, lips)

@@ -59,6 +59,8 @@ _OPAQUE = 0.3, 0.7
 _ALIKE = 16.0
 """Grey levels by which two colours may differ that are thought to be the same."""
 _OPACITY_SMOOTHING_DM = 0.06
+_INLET_DM = 0.4
+"""Width of what is peeled off into the head no farther."""
 _BESIDE_DM, _CHIN_DM = 0.3, -0.85
 """How far beside the shell there may be hair, and the y from which on there is none."""
 _ROWS = 32
@@ -164,11 +166,16 @@ def changing_surroundings(
 def _about_head(opacity: Float[np.ndarray, "th tw"], around: Surroundings) -> np.ndarray:
     """The opacity, widened above the chin: hair beside it would leave ghosts in the room."""
     (left, top), (right, bottom) = np.asarray(around.extent)
-    side = 2 * round(_BESIDE_DM / (right - left) * (opacity.shape[1] - 1)) + 1
-    cv2 = opencv()
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    texel = float(right - left) / (opacity.shape[1] - 1)
+    wider = opencv().dilate(opacity, _disc(_BESIDE_DM / texel))
     y = np.linspace(top, bottom, len(opacity))[:, None]
-    return np.where(y > _CHIN_DM, cv2.dilate(opacity, disc), opacity)
+    return np.where(y > _CHIN_DM, wider, opacity)
+
+
+def _disc(radius: float) -> UInt8[np.ndarray, "n n"]:
+    """A disc of this radius in pixels, for morphology."""
+    side = 2 * max(1, round(radius)) + 1
+    return opencv().getStructuringElement(opencv().MORPH_ELLIPSE, (side, side))
 
 
 def _bytes(colors):
@@ -341,13 +348,18 @@ def _peeled(
 
     Between the head and where the place is seen lies what it is never seen of, and what is filled
     in there varies more than the head's texture, which is a blur of the place. From the outside on,
-    all that is of the place's colour is taken away.
+    all that is of the place's colour is taken away, but for narrow inlets: those are of a bald head
+    that shines like the wall.
     """
     behind = np.stack([np.median(place[:, i], axis=0) for i in range(place.shape[1])])
     alike = (np.abs(texture - behind).max(axis=-1) < _ALIKE) & ~neck
     outside = opacity < COVERED
     inside = ~binary_propagation(outside, mask=outside | alike)
     whole = binary_propagation(face & inside, mask=inside)
+    closed = opencv().morphologyEx(
+        whole.astype(np.uint8), opencv().MORPH_CLOSE, _disc(_INLET_DM / 2 / texel)
+    )
+    whole |= (closed > 0) & ~outside
     kept = gaussian_filter(np.float32(whole), _OPACITY_SMOOTHING_DM / 2 / texel)
     return opacity * _ramp(kept, 0.0, 0.5)
 

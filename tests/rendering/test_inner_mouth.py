@@ -97,6 +97,14 @@ def test_like_lips_show_like_pictures():
     np.testing.assert_allclose(between, (np.array(RED) + BLUE) / 510, atol=1e-3)
 
 
+def test_mouths_of_earlier_files_are_mixed_by_gap_and_width():
+    both = mouth(RED, BLUE)
+    arrays = inner_mouth_arrays(both) | {"lips": np.array([[0.05, 0.5], [0.15, 0.5]], np.float32)}
+    old = inner_mouth_from_arrays(arrays)
+    for gap, color in ((0.05, RED), (0.15, BLUE)):
+        np.testing.assert_allclose(draw(old, gap=gap)[52, 48], np.array(color) / 255, atol=1e-3)
+
+
 def test_shut_lips_show_nothing():
     shut = EDGES.copy()
     shut[..., 1] = 50.0
@@ -140,7 +148,7 @@ def test_files_give_back_what_they_were_given():
         ("pictures", np.zeros((2, 8, 8, 3), np.uint8)),
         ("lips", None),
         ("lips", np.zeros((3, 8, 3), np.float32)),
-        ("lips", np.zeros((2, 2), np.float32)),
+        ("lips", np.zeros((2, 3), np.float32)),
         ("lips", np.full((2, 8, 3), np.nan, np.float32)),
     ],
 )

@@ -9,6 +9,7 @@ from facial_jax.rendering.surroundings import Surroundings, draw_surroundings
 from facial_jax.tracking.surroundings import (
     EXTENT_DM,
     MAX_FRAMES,
+    _peeled,
     changing_surroundings,
     surroundings_frames,
     video_surroundings,
@@ -100,6 +101,28 @@ def test_far_beyond_the_shown_poses_colours_are_still_those_of_the_video():
     seen = around.texture[..., 3].max() > 0
     assert seen
     assert made.max() <= frames.max() + 1
+
+
+def test_a_head_that_shines_like_the_wall_gets_no_notch():
+    rows, columns = 120, 110
+    opacity = np.ones((rows, columns), np.float32)
+    opacity[0] = 0
+    # A strip as bright as the wall, from the crown down into the forehead.
+    texture = np.full((rows, columns, 3), 90, np.float32)
+    middle = columns // 2
+    texture[:40, middle - 2 : middle + 3] = 228
+    (left, right), (top, bottom) = EXTENT_DM
+    x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(top, bottom, rows))
+    head = (x / 0.9) ** 2 + (y / 1.2) ** 2 < 1
+    texture[~head] = 229
+    place = np.full((4, rows, columns, 3), 230, np.uint8)
+    texel = (right - left) / (columns - 1)
+    face, neck = (x / 0.6) ** 2 + (y / 0.8) ** 2 < 1, y < -1.1
+    peeled = _peeled(opacity, texture, place, face, neck, texel)
+    inside = (x / 0.8) ** 2 + (y / 1.1) ** 2 < 1
+    outside = ((x / 1.1) ** 2 + (y / 1.4) ** 2 > 1) & (y > -0.7)
+    assert peeled[inside & ~neck].min() > 0.9
+    assert peeled[outside].max() < 0.1
 
 
 def test_a_head_that_never_moves_is_shown_as_it_is():
