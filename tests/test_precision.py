@@ -44,7 +44,7 @@ def fitted_frames(model):
 
 
 def refined_appearance(model):
-    start = photometric.Appearance(
+    start = photometric.PhotometricParameters(
         identity=jnp.zeros(80),
         texture=jnp.zeros(80),
         illumination=jnp.zeros((3, 9)),
