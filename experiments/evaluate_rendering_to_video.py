@@ -56,7 +56,8 @@ def main(arguments: Arguments) -> None:
     }
     print(evaluation.table(numbers["pictures"], evaluation.MEASURES), flush=True)
     real = frames[arguments.first :]
-    numbers["regions"] = evaluation.compare_regions(subject, held_out, real, generated)
+    shown = evaluation.shown_to_network(subject, held_out)
+    numbers["regions"] = evaluation.compare_regions(shown, held_out.blink, real, generated)
     columns = tuple(numbers["regions"]["generated"])
     print("\n" + evaluation.table(numbers["regions"], columns), flush=True)
     try:

@@ -27,13 +27,12 @@ from pathlib import Path
 import tyro
 from tqdm.auto import tqdm
 
-from experiments import Preset, ends_in_one_line, parse_preset
+from experiments import GIVEN_ERRORS, Preset, ends_in_one_line, parse_preset
 from facial_jax.cache import enable_compilation_cache
 from facial_jax.data.splits import TRAIN, VALIDATION
 
 try:
     from data_specs.clips import open_clips
-    from facial_jax.mediapipe_models import ModelMissingError
     from facial_jax.personalization.config import PRESETS, PersonalizationConfig
     from facial_jax.personalization.pipeline import personalize_clips, personalize_video
 except ImportError as error:
@@ -72,8 +71,7 @@ def main(arguments: Arguments) -> None:
     if bool(arguments.video) == (arguments.data is not None):
         got = "both" if arguments.video else "neither"
         sys.exit(f"error: video, data: expected one of them, got {got}")
-    errors = (ValueError, OSError, ImportError, ModelMissingError)
-    with ends_in_one_line("started again, it goes on", errors):
+    with ends_in_one_line("started again, it goes on", GIVEN_ERRORS):
         if arguments.video:
             first, *further = arguments.video
             folder = personalize_video(first, arguments, further=further, say=tqdm.write)

@@ -21,9 +21,8 @@ from tqdm import tqdm
 
 from data_specs.talking_head.prepare import Preparation, prepare_videos
 from data_specs.talking_head.videos import find_videos
-from experiments import ends_in_one_line
+from experiments import GIVEN_ERRORS, ends_in_one_line
 from facial_jax.audio.acoustic import default_acoustic_model, load_acoustic_model
-from facial_jax.mediapipe_models import ModelMissingError
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Prepares all videos; ends with 1 if one was left out."""
-    errors = (ValueError, OSError, ImportError, ModelMissingError)
-    with ends_in_one_line("started again, it goes on with the video that it was at", errors):
+    message = "started again, it goes on with the video that it was at"
+    with ends_in_one_line(message, GIVEN_ERRORS):
         how = Preparation(
             output=arguments.output,
             fps=arguments.fps,

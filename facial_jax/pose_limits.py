@@ -69,10 +69,12 @@ def pose_limits_from_arrays(arrays: dict[str, np.ndarray]) -> PoseLimits:
     """What `pose_limits_arrays` gave, or the ellipsoid in the limits (2, 6) of earlier versions.
 
     Raises:
-        ValueError: an array is missing, of another shape, or not finite.
+        ValueError: an array is missing, of another shape, or not finite; limits that do not rise.
     """
     if "pose_limits" in arrays and np.shape(arrays["pose_limits"]) == (2, POSE_SIZE):
         low, high = arrays["pose_limits"].astype(np.float32)
+        if (low > high).any():
+            raise ValueError("pose limits: expected numbers that rise")
         half = np.maximum((high - low) / 2, _MIN_DEVIATION)
         mean, axes = (low + high) / 2, np.diag(1 / half)
     else:

@@ -80,6 +80,9 @@ def test_files_give_back_what_they_were_given_and_old_ones_are_read():
         {"pose_mean": np.zeros(6)},
         {"pose_mean": np.zeros(5), "pose_axes": np.eye(6)},
         {"pose_mean": np.zeros(6), "pose_axes": np.full((6, 6), np.nan)},
+        {"pose_limits": np.zeros((3, 6))},
+        {"pose_limits": np.full((2, 6), np.nan)},
+        {"pose_limits": np.array([[1.0] * 6, [-1.0] * 6])},
     ],
 )
 def test_damaged_limits_are_refused(arrays):

@@ -63,6 +63,15 @@ class Seen(NamedTuple):
     # (t, 2, 2)
 
 
+class Shown(NamedTuple):
+    """What the network sees, without any network."""
+
+    pictures: UInt8[np.ndarray, "t h w 3"]
+    # RGB
+    weights: Float[np.ndarray, "t h w 4"]
+    # how much each pixel belongs to `REGIONS`
+
+
 FindLandmarks = Callable[[np.ndarray, float], Seen]
 """From frames (t, h, w, 3) uint8 and their rate to their landmarks."""
 
@@ -118,17 +127,15 @@ def compare_pictures(
 
 
 def compare_regions(
-    subject: Subject, attributes: Attributes, real: np.ndarray, generated: np.ndarray
+    shown: Shown, blink: np.ndarray, real: np.ndarray, generated: np.ndarray
 ) -> dict[str, dict[str, float]]:
     """PSNR of the face, the mouth and the eyes alone, specks and the pattern of folded pixels.
 
     That of closed eyes is over the frames with a blink above 2.5, if there are any. The rows: what
     was generated; what the network is shown, without any network; the real frames.
     """
-    shown, weights = shown_to_network(subject, attributes)
-    closed = np.asarray(attributes.blink) > CLOSED_EYES
-    rows = {}
-    for name, made in {"generated": generated, "what the network sees": shown}.items():
+    weights, closed, rows = shown.weights, np.asarray(blink) > CLOSED_EYES, {}
+    for name, made in {"generated": generated, "what the network sees": shown.pictures}.items():
         rows[name] = {
             f"{region}_psnr_db": region_psnr(made, real, weights[..., k])
             for k, region in enumerate(REGIONS)
@@ -144,10 +151,8 @@ def compare_regions(
     return rows | {"real": {"folding": float(folding_energy(real).mean())}}
 
 
-def shown_to_network(
-    subject: Subject, attributes: Attributes
-) -> tuple[UInt8[np.ndarray, "t h w 3"], Float[np.ndarray, "t h w 4"]]:
-    """What the network sees of every frame, and how much each pixel belongs to `REGIONS`."""
+def shown_to_network(subject: Subject, attributes: Attributes) -> Shown:
+    """What the network sees of every frame."""
     scene, count = subject.scene(), len(attributes)
     shown, weights = [], []
     for start in range(0, count, _SHOWN_AT_ONCE):
@@ -155,22 +160,24 @@ def shown_to_network(
         batch = jax.device_get(_shown(scene, jax.tree.map(np.asarray, attributes)[index]))
         shown.append(np.rint(batch[0][: count - start, ..., :3] * 255).astype(np.uint8))
         weights.append(batch[1][: count - start])
-    return np.concatenate(shown), np.concatenate(weights)
+    return Shown(np.concatenate(shown), np.concatenate(weights))
 
 
 def worst_mouths(
-    subject: Subject, attributes: Attributes, real: np.ndarray, generated: np.ndarray
+    shown: Shown, real: np.ndarray, generated: np.ndarray
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The ten frames in whose mouths the generated picture is farthest off the real one.
 
     One above the other: real, what the network sees, generated.
     """
-    shown, weights = shown_to_network(subject, attributes)
-    mouth = weights[..., REGIONS.index("mouth")]
+    mouth = shown.weights[..., REGIONS.index("mouth")]
     off = list(map(region_psnr, generated[:, None], real[:, None], mouth[:, None]))
     worst = np.sort(np.argsort(off)[:_WORST])
     return np.concatenate(
-        [picture_grid(pictures[worst], len(worst)) for pictures in (real, shown, generated)]
+        [
+            picture_grid(pictures[worst], len(worst))
+            for pictures in (real, shown.pictures, generated)
+        ]
     )
 
 

@@ -54,11 +54,12 @@ def evaluate(
     frames, first = np.asarray(frames), int((shown_frames(clip, first) < first).sum())
     held_out, real = attributes[first:], frames[first:]
     generated = evaluation.generate(subject, held_out)
+    shown = evaluation.shown_to_network(subject, held_out)
     measured = evaluation.compare_pictures(generated, frames, attributes, first)
     tables = {
         "held-out frames, made again from their attributes": evaluation.means(measured),
         "face, mouth and eyes alone, specks and patterns": evaluation.compare_regions(
-            subject, held_out, real, generated
+            shown, held_out.blink, real, generated
         ),
     }
     curves = {
@@ -92,7 +93,7 @@ def evaluate(
     pictures = {
         "held out: real above, generated below": side_by_side({"real": real, "made": generated}),
         "held out, the ten worst mouths: real, what the network sees, generated": (
-            evaluation.worst_mouths(subject, held_out, real, generated)
+            evaluation.worst_mouths(shown, real, generated)
         ),
         "a sentence of another voice, spoken by the person": contact_sheet(
             spoken, columns=8, rows=3

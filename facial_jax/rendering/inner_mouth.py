@@ -34,7 +34,7 @@ _LIKE_GAP_DM = 0.01
 """The same for their gap and width."""
 INNER_EDGES = slice(60, 68)
 """iBUG's landmarks on the lips' inner edges."""
-_MIDDLES_AND_CORNERS = 60, 64, UPPER_INNER, LOWER_INNER
+_CORNERS_AND_MIDDLES = 60, 64, UPPER_INNER, LOWER_INNER
 _WINDOW = 3
 """A mouth is looked for in a third of the picture's width and height."""
 _SHUT_PIXELS = 1.5
@@ -124,7 +124,7 @@ def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "8 3"]) -> Float[Array, "
     """The pictures seen between similar lips, the more of each the more similar."""
     seen = jnp.asarray(inner_mouth.lips)
     if seen.ndim == 2:
-        apart, like = ((seen - _gap_and_width(lips)[None]) ** 2).sum(axis=-1), _LIKE_GAP_DM
+        apart, like = ((seen - gap_and_width(lips)[None]) ** 2).sum(axis=-1), _LIKE_GAP_DM
     else:
         apart, like = ((seen - lips[None]) ** 2).sum(axis=-1).mean(axis=-1), LIKE_DM
     weight = jax.nn.softmax(-apart / (2 * like**2))
@@ -132,9 +132,13 @@ def _mixed(inner_mouth: InnerMouth, lips: Float[Array, "8 3"]) -> Float[Array, "
     return jnp.tensordot(weight, pictures, axes=1)
 
 
-def _gap_and_width(lips):
-    left, right, upper, lower = (lips[i - INNER_EDGES.start] for i in _MIDDLES_AND_CORNERS)
-    return jnp.stack([upper[1] - lower[1], jnp.linalg.norm(right - left)])
+def gap_and_width(lips: Float[Array, "*b 8 3"]) -> Float[Array, "*b 2"]:
+    """Gap between the lips' inner edges and distance of their corners, in decimetres."""
+    left, right, upper, lower = (
+        lips[..., landmark - INNER_EDGES.start, :] for landmark in _CORNERS_AND_MIDDLES
+    )
+    gap, width = upper[..., 1] - lower[..., 1], jnp.linalg.norm(right - left, axis=-1)
+    return jnp.stack([gap, width], axis=-1)
 
 
 def between_lips(

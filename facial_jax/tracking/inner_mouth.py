@@ -7,21 +7,20 @@ from jaxtyping import Float, Int, UInt8
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import jit
-from facial_jax.face.lips import LOWER_INNER, UPPER_INNER, inner_lip_edges
+from facial_jax.face.lips import inner_lip_edges
 from facial_jax.face.model import FaceModel
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.inner_mouth import (
-    INNER_EDGES,
     MAX_PICTURES,
     InnerMouth,
+    gap_and_width,
     inner_lips,
     lip_edge_pixels,
     texel_pixels,
 )
 from facial_jax.rendering.sampling import sample_bilinear
 
-_UPPER, _LOWER = (middle - INNER_EDGES.start for middle in (UPPER_INNER, LOWER_INNER))
 _OPEN_DM = 0.02
 """A smaller gap shows lips and shadow only."""
 _DARK = 0.2
@@ -53,8 +52,8 @@ def video_inner_mouth(
             f"for {len(attributes)}"
         )
     expression = jnp.asarray(attributes.expression)
-    lips = np.asarray(inner_lips(model, jnp.asarray(identity.identity), expression))
-    gap = lips[:, _UPPER, 1] - lips[:, _LOWER, 1]
+    lips = inner_lips(model, jnp.asarray(identity.identity), expression)
+    lips, gap = np.asarray(lips), np.asarray(gap_and_width(lips))[:, 0]
     wide = np.flatnonzero(gap > _OPEN_DM)
     if len(wide):
         chosen = wide[apart(lips[wide].reshape(len(wide), -1), MAX_PICTURES)]

@@ -115,7 +115,8 @@ def test_regions_are_compared_alone_beside_what_the_network_sees(held_out):
     subject, moving, real = held_out
     made = real.copy()
     made[:, :20, :20] = 255 - made[:, :20, :20]  # a corner, where no face is
-    rows = evaluation.compare_regions(subject, moving, real, made)
+    seen = evaluation.shown_to_network(subject, moving)
+    rows = evaluation.compare_regions(seen, moving.blink, real, made)
     generated, shown = rows["generated"], rows["what the network sees"]
     assert generated["whole_psnr_db"] < 40
     for region in ("face", "mouth", "eyes"):
@@ -125,7 +126,8 @@ def test_regions_are_compared_alone_beside_what_the_network_sees(held_out):
     closing = moving.replace(blink=np.array([0, 3, 4, 0], np.float32))
     changed = real.copy()
     changed[[0, 3]] = 255 - changed[[0, 3]]  # frames whose eyes are open
-    rows_closing = evaluation.compare_regions(subject, closing, real, changed)
+    seen = evaluation.shown_to_network(subject, closing)
+    rows_closing = evaluation.compare_regions(seen, closing.blink, real, changed)
     assert rows_closing["generated"]["closed_eyes_psnr_db"] > 60
     assert rows_closing["generated"]["eyes_psnr_db"] < 20
     assert generated["specks_permille"] == pytest.approx(1000 * 400 / real[0, ..., 0].size, rel=0.3)
@@ -137,7 +139,7 @@ def test_the_worst_mouths_are_shown_real_shown_and_generated(held_out, monkeypat
     monkeypatch.setattr(evaluation, "_WORST", 2)
     made = real.copy()
     made[[1, 3], 100:] = 255 - made[[1, 3], 100:]
-    sheet = evaluation.worst_mouths(subject, moving, real, made)
+    sheet = evaluation.worst_mouths(evaluation.shown_to_network(subject, moving), real, made)
     size = real.shape[1]
     assert sheet.shape == (3 * size, 2 * size, 3)
     np.testing.assert_array_equal(sheet[:size], np.concatenate([real[1], real[3]], axis=1))
