@@ -28,7 +28,11 @@ from facial_jax.models.rendering_to_video.conditioning import (
     face_regions,
     make_scene,
 )
-from facial_jax.personalization.appearance import learn_appearance, telling_frames
+from facial_jax.personalization.appearance import (
+    learn_appearance,
+    shown_pictures,
+    telling_frames,
+)
 from facial_jax.personalization.clip import CROP, HELD_OUT, first_held_out, shown_frames
 from facial_jax.pictures import resize
 
@@ -69,24 +73,17 @@ def run(folder: Path, size: int, held_out: str) -> None:
     telling = np.stack([whole[i] for i in telling_frames(clip, before)])
     appearance = learn_appearance(clip, before, frames[before], telling)
     model, face = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
-    still = appearance.surroundings.replace(changes=None)
+    around = appearance.surroundings
+    in_place = around.replace(changes=around.changes.replace(displacement=None))
     scenes = {
         name: make_scene(model, face, (size, size), shown)
         for name, shown in (
             ("all of it", appearance),
-            ("colours that stay", appearance.replace(texture_changes=None, surroundings=still)),
+            ("no displacement", appearance.replace(surroundings=in_place)),
             ("on black", appearance.replace(surroundings=None)),
         )
     }
     draw, real = jax.jit(conditioning_pictures), frames[after]
-
-    def pictures(scene):
-        parts = []
-        for start in range(0, len(after), BATCH):
-            index = np.minimum(np.arange(start, start + BATCH), len(after) - 1)
-            parts.append(np.asarray(draw(scene, clip.attributes[after[index]]))[..., :3] * 255)
-        drawn = np.concatenate(parts)[: len(after)]
-        return np.rint(drawn.clip(0, 255)).astype(np.uint8)
 
     mean = psnr(np.broadcast_to(frames[before].mean(axis=0, dtype=np.float64), real.shape), real)
     print(f"{folder.name}, {len(before)} + {len(after)} frames: mean frame {mean:.2f} dB")
@@ -96,7 +93,7 @@ def run(folder: Path, size: int, held_out: str) -> None:
         row = measure(name, lambda scene=scene: draw(scene, some), repeats=20, items=BATCH)
         line = f"  {name:18s} {1e3 * row.wall_s / BATCH:5.1f} ms a picture"
         if scene.surroundings is not None:
-            drawn = pictures(scene)
+            drawn = shown_pictures(scene, clip.attributes[after])
             parts = {
                 "mouth": region_psnr(drawn, real, weights[..., 0]),
                 "eyes": region_psnr(drawn[~closed], real[~closed], weights[~closed, ..., 1]),

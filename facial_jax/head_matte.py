@@ -13,9 +13,10 @@ from jaxtyping import Array, Float, Shaped
 from facial_jax.compilation import jit
 from facial_jax.pictures import opencv
 from facial_jax.rendering.camera import Camera, pinhole_camera
+from facial_jax.rendering.displacement import grid_place
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
-from facial_jax.rendering.surroundings import Surroundings, grid_place, shell_seen
+from facial_jax.rendering.surroundings import Surroundings, shell_seen, usual_displacement
 
 MATTE_SIDE = 128
 """Pixels of a matte along the head's square."""
@@ -123,11 +124,13 @@ def draw_matte(
     camera, drawn = region.camera, []
     for start in range(0, len(pose), BATCH_FRAMES):
         index = np.minimum(np.arange(start, start + BATCH_FRAMES), len(pose) - 1)
+        poses = jnp.asarray(pose[index], jnp.float32)
         part = _draw(
             jnp.asarray(matte[..., None]),
             jnp.asarray(surroundings.height),
             jnp.asarray(surroundings.extent),
-            jnp.asarray(pose[index], jnp.float32),
+            poses,
+            usual_displacement(surroundings, poses),
             camera,
             size=region.matte_size,
         )
@@ -149,13 +152,14 @@ def _draw(
     height: Float[Array, "gh gw"],
     extent: Float[Array, "2 2"],
     pose: Float[Array, "t 6"],
+    displacement: Float[Array, "t dh dw 2"] | None,
     camera: Camera,
     *,
     size: tuple[int, int],
 ) -> Float[Array, "t h w 3"]:
-    def draw(pose):
-        seen = shell_seen(height, extent, pose, camera, size)
+    def draw(pose, displacement):
+        seen = shell_seen(height, extent, pose, camera, size, displacement)
         head = sample_bilinear(matte, grid_place(seen, extent, matte.shape))
         return jnp.concatenate([head, seen], axis=-1)
 
-    return map_frames(draw, pose)
+    return map_frames(draw, pose, displacement)

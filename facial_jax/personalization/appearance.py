@@ -3,13 +3,25 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from facial_jax.appearance import Appearance
+from facial_jax.attributes import Attributes
+from facial_jax.compilation import jit
 from facial_jax.data.clips import Clip
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.gaze import Eyes, gaze_habits
+from facial_jax.models.rendering_to_video.conditioning import (
+    Scene,
+    conditioning_pictures,
+    make_scene,
+)
+from facial_jax.models.rendering_to_video.reference import unit_range_to_uint8
 from facial_jax.personalization.clip import neutral_shape
+from facial_jax.tracking.displacement import (
+    further_displacement,
+    no_displacement,
+)
 from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.inner_mouth import video_inner_mouth
 from facial_jax.tracking.surroundings import (
@@ -19,6 +31,10 @@ from facial_jax.tracking.surroundings import (
     video_surroundings,
 )
 from facial_jax.tracking.texture import changing_texture, texture_frames
+
+_ROUNDS = 2
+"""How often frames are compared with what is shown."""
+_BATCH = 8
 
 
 def telling_frames(clip: Clip, trained: Int[np.ndarray, "n"]) -> Int[np.ndarray, "k"]:
@@ -41,12 +57,6 @@ def learn_appearance(
         telling: those of `telling_frames`, as large as they were tracked.
     """
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
-    seen = surroundings_frames(len(trained))
-    pose = clip.pose[trained]
-    # Only these are read: long clips are views of files.
-    around = video_surroundings(neutral_shape(clip.face), pose[seen], np.stack(frames[seen]))
-    seen = surroundings_frames(len(trained), MAX_FRAMES_OF_CHANGES)
-    around = changing_surroundings(around, pose[seen], frames[seen])
     mouth = video_inner_mouth(model, identity, clip.attributes[trained], frames)
     numbers = telling_frames(clip, trained)
     attributes, gaze, eyes = clip.attributes[numbers], None, None
@@ -54,12 +64,67 @@ def learn_appearance(
         gaze, looks = clip.gaze[numbers], clip.gaze[trained].mean(axis=1)
         usual = np.median(looks, axis=0)
         irises = video_irises(model, identity, attributes, gaze, telling, usual_gaze=usual)
-        eyes = Eyes(irises, gaze_habits(looks, pose, clip.frame_rate))
+        eyes = Eyes(irises, gaze_habits(looks, clip.pose[trained], clip.frame_rate))
     texture, changes = changing_texture(model, identity, attributes, telling, gaze=gaze)
-    return Appearance(
-        vertex_texture=texture,
-        texture_changes=changes,
-        surroundings=around,
-        eyes=eyes,
-        inner_mouth=mouth,
-    )
+    face = Appearance(vertex_texture=texture, texture_changes=changes, eyes=eyes, inner_mouth=mouth)
+    # Only these are read: long clips are views of files.
+    seen = surroundings_frames(len(trained), MAX_FRAMES_OF_CHANGES)
+    return _with_surroundings(face, clip, trained[seen], np.stack(frames[seen]))
+
+
+def _with_surroundings(
+    face: Appearance,
+    clip: Clip,
+    numbers: Int[np.ndarray, "n"],
+    frames: UInt8[np.ndarray, "n h w 3"],
+) -> Appearance:
+    """The same with what is around the face.
+
+    At first as if nothing were displaced. What is then shown is compared with the frames, and the
+    surroundings are found again, as it says.
+    """
+    attributes, size = clip.attributes[numbers], frames.shape[1:3]
+    pose, shape = attributes.pose, neutral_shape(clip.face)
+    fewer = surroundings_frames(len(frames))
+    around = video_surroundings(shape, pose[fewer], frames[fewer])
+    around = changing_surroundings(around, pose, frames)
+    displacement = no_displacement(len(frames))
+    for _ in range(_ROUNDS):
+        appearance = face.replace(surroundings=around)
+        identity = jax.tree.map(jnp.asarray, clip.face)
+        scene = make_scene(procedural_face_model(), identity, size, appearance)
+        shown = shown_pictures(scene, attributes, displacement)
+        displacement = further_displacement(displacement, around, pose, shown, frames)
+        around = video_surroundings(
+            shape,
+            pose[fewer],
+            frames[fewer],
+            height=np.asarray(around.height),
+            displacement=displacement[fewer],
+        )
+        around = changing_surroundings(around, pose, frames, displacement=displacement)
+    return face.replace(surroundings=around)
+
+
+def shown_pictures(
+    scene: Scene,
+    attributes: Attributes,
+    displacement: Float[np.ndarray, "t gh gw 2"] | None = None,
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """What a network is shown of frames, without the attention map; see `conditioning_pictures`."""
+    parts, count = [], len(attributes)
+    for start in range(0, count, _BATCH):
+        index = np.minimum(np.arange(start, start + _BATCH), count - 1)
+        moved = None if displacement is None else displacement[index]
+        parts.append(np.asarray(_draw(scene, attributes[index], moved))[: count - start])
+    return np.concatenate(parts)
+
+
+@jit
+def _draw(
+    scene: Scene,
+    attributes: Attributes,
+    displacement: Float[np.ndarray | Array, "t gh gw 2"] | None,
+) -> UInt8[Array, "t h w 3"]:
+    pictures = conditioning_pictures(scene, attributes, displacement)[..., :3]
+    return unit_range_to_uint8(pictures)

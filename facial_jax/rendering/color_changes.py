@@ -52,6 +52,9 @@ class SurroundingsChanges:
     # the least and the most that the video shows of the shell
     background_range: UInt8[Array | np.ndarray, "2 h w 3"]
     # and of the background
+    displacement: Float[Array | np.ndarray, "7 dh dw 2"] | None = None
+    # of the head's points (`facial_jax.rendering.displacement`), decimetres: the mean one, and what
+    # one standard deviation of each adds; None, in files of before 0.5: they stay in their places
 
 
 def deviations(
@@ -101,7 +104,8 @@ def changed_colors(
 
 def changes_arrays(changes: TextureChanges | SurroundingsChanges) -> dict[str, np.ndarray]:
     """As files hold it; the inverse of `texture_changes_from_arrays` and the other."""
-    return {f.name: np.asarray(getattr(changes, f.name)) for f in dataclasses.fields(changes)}
+    values = {f.name: getattr(changes, f.name) for f in dataclasses.fields(changes)}
+    return {name: np.asarray(value) for name, value in values.items() if value is not None}
 
 
 def texture_changes_from_arrays(arrays: dict[str, np.ndarray]) -> TextureChanges:
@@ -137,8 +141,13 @@ def surroundings_changes_from_arrays(
     _check(what, arrays, colors, np.int8)
     ranges = {"texture_range": (2, *texture, 3), "background_range": (2, *background, 3)}
     _check(what, arrays, ranges, np.uint8)
+    if (displacement := arrays.get("displacement")) is not None:
+        grid = displacement.shape[1:3] if displacement.ndim == 4 else (0, 0)
+        _check(what, arrays, {"displacement": (1 + POSE_SIZE, *grid, 2)}, np.floating)
+        if min(grid) < 2:
+            raise ValueError(f"{what}: expected a displacement of at least 2×2 points")
     names = [field.name for field in dataclasses.fields(SurroundingsChanges)]
-    return SurroundingsChanges(**{name: arrays[name] for name in names})
+    return SurroundingsChanges(**{name: arrays.get(name) for name in names})
 
 
 def _check(what, arrays, shapes, kind):

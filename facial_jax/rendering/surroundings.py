@@ -22,6 +22,7 @@ from facial_jax.rendering.color_changes import (
     deviations,
     surroundings_changes_from_arrays,
 )
+from facial_jax.rendering.displacement import grid_place, without_displacement
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
 
@@ -63,15 +64,6 @@ def shell_height(
     return sample_bilinear(height[..., None], place)[..., 0]
 
 
-def grid_place(
-    point: Float[Array, "*b 2"], extent: Float[Array, "2 2"], shape: tuple[int, ...]
-) -> Float[Array, "*b 2"]:
-    """Column and row, in a grid of this shape over the extent, of points in head space."""
-    first, last = (end.reshape((1,) * (point.ndim - 1) + (2,)) for end in extent)
-    ends = jnp.array([shape[1] - 1, shape[0] - 1], jnp.float32).reshape(first.shape)
-    return (point - first) / (last - first) * ends
-
-
 @full_precision
 def shell_seen(
     height: Float[Array, "gh gw"],
@@ -79,8 +71,12 @@ def shell_seen(
     pose: Float[Array, "6"],
     camera: Camera,
     size: tuple[int, int],
+    displacement: Float[Array, "dh dw 2"] | None = None,
 ) -> Float[Array, "h w 2"]:
-    """x and y, head space, of the shell's point that each pixel's centre shows; decimetres."""
+    """x and y, head space, of the shell's point that each pixel's centre shows; decimetres.
+
+    `displacement`: of the shell's points, see `facial_jax.rendering.displacement`.
+    """
     nodes = jnp.linspace(0.0, 1.0, _NODES, dtype=jnp.float32)
     column = ((nodes * size[1] - camera.center_px[0]) / camera.focal_px)[None, :]
     row = ((camera.center_px[1] - nodes * size[0]) / camera.focal_px)[:, None]
@@ -101,8 +97,11 @@ def shell_seen(
         return z + _DAMPING * (shell_height(height, extent, *meet(z)) - z)
 
     z = lax.fori_loop(0, _ITERATIONS, nearer, jnp.full_like(dz, _FIRST_HEIGHT))
+    met = jnp.stack(jnp.broadcast_arrays(*meet(z)), axis=-1)
+    if displacement is not None:
+        met = without_displacement(displacement, extent, met)
     down, across = (jnp.asarray(_between_nodes(n)) for n in size)
-    return jnp.stack([down @ seen @ across.T for seen in meet(z)], axis=-1)
+    return jnp.stack([down @ met[..., axis] @ across.T for axis in range(2)], axis=-1)
 
 
 def _between_nodes(count: int) -> Float[np.ndarray, "n m"]:
@@ -112,8 +111,23 @@ def _between_nodes(count: int) -> Float[np.ndarray, "n m"]:
     return np.maximum(1 - apart, 0).astype(np.float32)
 
 
+def usual_displacement(
+    surroundings: Surroundings, pose: Float[Array | np.ndarray, "t 6"]
+) -> Float[Array, "t gh gw 2"] | None:
+    """How the head's points are displaced at these poses; None if nothing is known of it."""
+    changes = surroundings.changes
+    if changes is None or changes.displacement is None:
+        return None
+    apart = deviations(pose, jnp.asarray(changes.mean), jnp.asarray(changes.deviation))
+    mean, *rest = jnp.asarray(changes.displacement, jnp.float32)
+    return mean[None] + jnp.tensordot(apart, jnp.stack(rest), axes=1)
+
+
 def draw_surroundings(
-    surroundings: Surroundings, pose: Float[Array, "t 6"], camera: Camera
+    surroundings: Surroundings,
+    pose: Float[Array, "t 6"],
+    camera: Camera,
+    displacement: Float[Array, "t gh gw 2"] | None = None,
 ) -> Float[Array, "t h w 3"]:
     """The head's shell before the background, RGB in [0, 1].
 
@@ -121,25 +135,29 @@ def draw_surroundings(
         surroundings: the person's.
         pose: of the head, radians and decimetres.
         camera: for images of the background's size.
+        displacement: of the head's points, if it is not the usual one.
     """
+    if displacement is None:
+        displacement = usual_displacement(surroundings, pose)
     size = surroundings.background.shape[:2]
     texture, background, changes = (
         jax.tree.map(jnp.asarray, part)
         for part in (surroundings.texture, surroundings.background, surroundings.changes)
     )
 
-    def draw(pose):
+    def draw(pose, displacement):
         rgba, behind = texture.astype(jnp.float32), background.astype(jnp.float32)
         if changes is not None:
             apart = deviations(pose, changes.mean, changes.deviation)
             rgb = changed_colors(rgba[..., :3], changes.texture, changes.texture_range, apart)
             rgba = jnp.concatenate([rgb, rgba[..., 3:]], axis=-1)
             behind = changed_colors(behind, changes.background, changes.background_range, apart)
-        color = draw_shell(rgba, surroundings.height, surroundings.extent, pose, camera, size)
+        shell = surroundings.height, surroundings.extent
+        color = draw_shell(rgba, *shell, pose, camera, size, displacement)
         opacity = color[..., 3:] / 255
         return (opacity * color[..., :3] + (1 - opacity) * behind) / 255
 
-    return map_frames(draw, pose)
+    return map_frames(draw, pose, displacement)
 
 
 def draw_shell(
@@ -149,6 +167,7 @@ def draw_shell(
     pose: Float[Array, "6"],
     camera: Camera,
     size: tuple[int, int],
+    displacement: Float[Array | np.ndarray, "dh dw 2"] | None = None,
 ) -> Float[Array, "h w c"]:
     """Values on the head's shell, as one frame shows them; 0 beyond it.
 
@@ -159,10 +178,14 @@ def draw_shell(
         pose: of the head, radians and decimetres.
         camera: for images of this size.
         size: (height, width) of the image in pixels.
+        displacement: of the shell's points, decimetres.
     """
+    if displacement is not None:
+        displacement = jnp.asarray(displacement)
     values, height, extent = (jnp.asarray(x) for x in (values, height, extent))
     end = jnp.array([x - 1 for x in values.shape[1::-1]], jnp.float32)
-    place = grid_place(shell_seen(height, extent, pose, camera, size), extent, values.shape)
+    seen = shell_seen(height, extent, pose, camera, size, displacement)
+    place = grid_place(seen, extent, values.shape)
     within = ((place >= 0) & (place <= end[None, None])).all(axis=-1, keepdims=True)
     return jnp.where(within, sample_bilinear(values, place), 0.0)
 

@@ -75,19 +75,22 @@ class PixelChanges:
 
 def vertex_changes(
     given: Float[np.ndarray, "t k"],
-    off: Float[np.ndarray, "t n 3"],
+    off: Float[np.ndarray, "t n c"],
     seen: Bool[np.ndarray, "t n"],
-) -> Float[np.ndarray, "k n 3"]:
-    """Changes of vertices' colours with some regressors.
+    *,
+    held_back: float = VERTEX_RIDGE,
+) -> Float[np.ndarray, "k n c"]:
+    """Changes of vertices' colours, or of whatever points have, with some regressors.
 
     Args:
         given: the regressors, the first of which is one.
         off: what each frame shows, less the vertex's colour; any where it is not seen.
         seen: where it is.
+        held_back: share of all frames by which changes are held back.
     """
     times = seen.astype(np.float32)
-    held_back = np.full(given.shape[1], VERTEX_RIDGE * len(given), np.float32)
-    held_back[0] = _MEAN_RIDGE * len(given)
-    gram = np.einsum("tn,ti,tj->nij", times, given, given, optimize=True) + np.diag(held_back)
+    ridge = np.full(given.shape[1], held_back * len(given), np.float32)
+    ridge[0] = _MEAN_RIDGE * len(given)
+    gram = np.einsum("tn,ti,tj->nij", times, given, given, optimize=True) + np.diag(ridge)
     sums = np.einsum("ti,tnc->nic", given, np.where(seen[..., None], off, 0), optimize=True)
     return np.moveaxis(np.linalg.solve(gram, sums), 0, 1).astype(np.float32)

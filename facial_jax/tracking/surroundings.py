@@ -26,6 +26,7 @@ from facial_jax.rendering.color_changes import SurroundingsChanges
 from facial_jax.rendering.surroundings import Surroundings, draw_shell
 from facial_jax.tracking.background import uncovered_background
 from facial_jax.tracking.color_changes import PixelChanges, regressors, spread
+from facial_jax.tracking.displacement import displacement_by_pose
 
 MAX_FRAMES = 64
 MAX_FRAMES_OF_CHANGES = 256
@@ -64,6 +65,8 @@ _INLET_DM = 0.4
 _BESIDE_DM, _CHIN_DM = 0.3, -0.85
 """How far beside the shell there may be hair, and the y from which on there is none."""
 _ROWS = 32
+_FINER = 1.5
+"""Texels of the shell in a pixel of the frames."""
 
 
 def surroundings_frames(count: int, at_most: int = MAX_FRAMES) -> Int[np.ndarray, "n"]:
@@ -75,6 +78,9 @@ def video_surroundings(
     shape: Float[np.ndarray, "n 3"],
     pose: Float[np.ndarray, "t 6"],
     frames: UInt8[np.ndarray, "t h w 3"],
+    *,
+    height: Float[np.ndarray, "gh gw"] | None = None,
+    displacement: Float[np.ndarray, "t dh dw 2"] | None = None,
 ) -> Surroundings:
     """What these frames show around the face.
 
@@ -82,6 +88,8 @@ def video_surroundings(
         shape: the person's face without expression, decimetres.
         pose: of the head in each frame, radians and decimetres.
         frames: the video's, at the size at which they are to be made; see `surroundings_frames`.
+        height: of the head's shell, if it is known.
+        displacement: of the head's points in each frame, if it is known.
 
     Raises:
         ValueError: there is no frame.
@@ -90,22 +98,24 @@ def video_surroundings(
         raise ValueError("frames: expected at least one frame, got none")
     camera, pose = pinhole_camera(frames.shape[1:3]), np.asarray(pose, np.float32)
     background = np.median(frames, axis=0).astype(np.uint8)
-    height = _find_height(shape, pose, frames, background, camera)
-    texel = float((camera.distance - np.median(pose[:, 5])) / camera.focal_px)
+    if height is None:
+        height = _find_height(shape, pose, frames, background, camera)
+    texel = float((camera.distance - np.median(pose[:, 5])) / camera.focal_px) / _FINER
     columns, rows = (round(abs(b - a) / texel) + 1 for a, b in EXTENT_DM)
     cv2 = opencv()
     fine = cv2.resize(height, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    head, within = _seen_from_head(fine, pose, frames, camera)
+    head, within = _seen_from_head(fine, pose, frames, camera, displacement)
     x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
     opacity, extent = _in_ellipsoid(shape, x, y), np.array(EXTENT_DM, np.float32).T
 
     def room(opacity):
-        head = head_opacity(opacity, height, extent, pose, camera, frames.shape[1:3])
+        size = frames.shape[1:3]
+        head = head_opacity(opacity, height, extent, pose, camera, size, displacement)
         return uncovered_background(frames, head > COVERED)
 
     for _ in range(_TURNS):
         background = room(opacity)
-        place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera)
+        place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera, displacement)
         texture, opacity = _texture(head, place, within, texel)
     # Once, and last: where head is taken for place, the next background has it.
     face, neck = _in_ellipsoid(shape, x, y) > 0, y < np.asarray(shape)[:, 1].min()
@@ -124,6 +134,8 @@ def changing_surroundings(
     around: Surroundings,
     pose: Float[np.ndarray, "t 6"],
     frames: UInt8[np.ndarray, "t h w 3"],
+    *,
+    displacement: Float[np.ndarray, "t dh dw 2"] | None = None,
 ) -> Surroundings:
     """The same with how its colours change as the head moves; their means are the frames', too.
 
@@ -131,6 +143,7 @@ def changing_surroundings(
         around: what `video_surroundings` found.
         pose: of the head in each frame, radians and decimetres.
         frames: the same video's, of the same size; see `MAX_FRAMES_OF_CHANGES`.
+        displacement: of the head's points in each frame, if it is known.
     """
     camera, pose = pinhole_camera(frames.shape[1:3]), np.asarray(pose, np.float32)
     rgba = np.asarray(around.texture).astype(np.float32)
@@ -140,15 +153,19 @@ def changing_surroundings(
     hidden = _about_head(rgba[..., 3] / 255, around)
     shell = PixelChanges(given, rgba[..., :3])
     room = PixelChanges(given, np.asarray(around.background).astype(np.float32))
-    for row, frame in zip(pose, frames, strict=True):
-        (seen,), (within,) = _seen_from_head(fine, row[None], frame[None], camera)
+    for i, (row, frame) in enumerate(zip(pose[:, None], frames[:, None], strict=True)):
+        of_frame = None if displacement is None else displacement[i : i + 1]
+        (seen,), (within,) = _seen_from_head(fine, row, frame, camera, of_frame)
         shell.add(seen, within)
         (head,) = head_opacity(
-            hidden, around.height, around.extent, row[None], camera, frame.shape[:2]
+            hidden, around.height, around.extent, row, camera, frame.shape[1:3], of_frame
         )
-        room.add(frame, head <= COVERED)
+        room.add(frame[0], head <= COVERED)
     (shell_mean, *shell_changes), (room_mean, *room_changes) = shell.solve(), room.solve()
     rgba[..., :3] += shell_mean
+    by_pose = None
+    if displacement is not None:
+        by_pose = displacement_by_pose(displacement, around, pose, given, frames.shape[1:3])
     return around.replace(
         texture=_bytes(rgba),
         background=_bytes(np.asarray(around.background) + room_mean),
@@ -159,6 +176,7 @@ def changing_surroundings(
             background=_signed_bytes(room_changes),
             texture_range=_bytes(shell.range),
             background_range=_bytes(room.range),
+            displacement=by_pose,
         ),
     )
 
@@ -193,10 +211,20 @@ def head_opacity(
     pose: Float[np.ndarray, "t 6"],
     camera: Camera,
     size: tuple[int, int],
+    displacement: Float[np.ndarray, "t dh dw 2"] | None = None,
 ) -> Float[np.ndarray, "t h w"]:
     """How much of each pixel the head is in each frame, in [0, 1]; see `draw_shell`."""
-    values = np.asarray(opacity, np.float32)[..., None]
-    return np.stack([_draw(values, height, extent, row, camera, size=size)[..., 0] for row in pose])
+    values, rows = np.asarray(opacity, np.float32)[..., None], _of_frames(displacement, pose)
+    return np.stack(
+        [
+            _draw(values, height, extent, row, camera, size=size, displacement=moved)[..., 0]
+            for row, moved in zip(pose, rows, strict=True)
+        ]
+    )
+
+
+def _of_frames(displacement, pose):
+    return [None] * len(pose) if displacement is None else displacement
 
 
 _draw = jit(draw_shell, static_argnames=("size",))
@@ -277,6 +305,7 @@ def _seen_from_head(
     pose: Float[np.ndarray, "t 6"],
     pictures: list[np.ndarray] | np.ndarray,
     camera: Camera,
+    displacement: Float[np.ndarray, "t dh dw 2"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "t th tw 3"], Bool[np.ndarray, "t th tw"]]:
     """What each picture shows at every point of the shell, and whether the point is in the picture.
 
@@ -286,14 +315,18 @@ def _seen_from_head(
     x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
     points = np.stack([x, y, height], axis=-1).reshape(-1, 3).astype(np.float32)
     seen, within = [], []
-    for picture, row in zip(pictures, pose, strict=True):
-        pixels = np.asarray(_project(points, row, camera)).reshape(rows, columns, 2)
+    for picture, row, moved in zip(pictures, pose, _of_frames(displacement, pose), strict=True):
+        there = points
+        if moved is not None:
+            there = points.copy()
+            there[:, :2] += cv2.resize(moved, (columns, rows)).reshape(-1, 2)
+        pixels = np.asarray(_project(there, row, camera)).reshape(rows, columns, 2)
         size = np.array(picture.shape[1::-1])
         within.append(((pixels > 0) & (pixels < size)).all(axis=-1))
         # Pixels' centres lie at +0.5.
         across, down = np.moveaxis(pixels - np.float32(0.5), -1, 0)
         edge = cv2.BORDER_REPLICATE
-        seen.append(cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=edge))
+        seen.append(cv2.remap(picture, across, down, cv2.INTER_CUBIC, borderMode=edge))
     return np.stack(seen), np.stack(within)
 
 

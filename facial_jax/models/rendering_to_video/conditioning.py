@@ -119,8 +119,18 @@ def _rim_opacity(shape: bytes, triangles: bytes) -> Float[np.ndarray, "n 2"]:
     return rim_opacity(vertices, np.frombuffer(triangles, np.int32).reshape(-1, 3))
 
 
-def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, "t h w 4"]:
-    """Picture and scaled eye attention map of every frame, in [0, 1]."""
+def conditioning_pictures(
+    scene: Scene,
+    attributes: Attributes,
+    displacement: Float[Array | np.ndarray, "t gh gw 2"] | None = None,
+) -> Float[Array, "t h w 4"]:
+    """Picture and scaled eye attention map of every frame, in [0, 1].
+
+    Args:
+        scene: who is rendered.
+        attributes: of the frames.
+        displacement: of what is around the face in these very frames; see `draw_surroundings`.
+    """
     model, between_lids, albedo = scene.face_model, None, None
     if scene.texture_changes is not None:
         albedo = changed_albedo(model.mean_texture, scene.texture_changes, attributes)
@@ -142,7 +152,8 @@ def conditioning_pictures(scene: Scene, attributes: Attributes) -> Float[Array, 
     if scene.inner_mouth is not None:
         rendered = _with_inner_mouth(scene, attributes, rendered)
     if scene.surroundings is not None:
-        around = draw_surroundings(scene.surroundings, attributes.pose, scene.camera)
+        pose, camera = attributes.pose, scene.camera
+        around = draw_surroundings(scene.surroundings, pose, camera, displacement)
         rendered = rendered.replace(image=shown_before(rendered.image, rendered.mask, around))
     # Lids that move show the blink. The map beside them taught the network of a short clip nothing
     # but a pattern on closed eyes, which was gone with the map.
