@@ -4,8 +4,9 @@
 
 `--clips` are folders that experiments.prepare wrote. The person's appearance is learnt from four
 fifths of each clip; in the last fifth, or the first, nothing but the attributes is known. No
-network is in it. Beside it the same with colours that do not change with pose and expression. Also:
-what a picture takes to draw, with all of it, with colours that stay, and on black.
+network is in it. Beside it the same with colours that do not change with pose and expression, and
+points of the shell that stay in their places. Also: what a picture takes to draw, with all of it,
+with nothing that changes, and on black.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from facial_jax.data.tracked_clip import FILE_NAME, load_tracked_clip
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.metrics.regions import region_psnr
 from facial_jax.metrics.rendering_to_video import CLOSED_EYES
+from facial_jax.metrics.sharpness import cpbd
 from facial_jax.models.rendering_to_video.conditioning import (
     conditioning_pictures,
     face_regions,
@@ -73,20 +75,23 @@ def run(folder: Path, size: int, held_out: str) -> None:
     telling = np.stack([whole[i] for i in telling_frames(clip, before)])
     appearance = learn_appearance(clip, before, frames[before], telling)
     model, face = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
-    around = appearance.surroundings
-    in_place = around.replace(changes=around.changes.replace(displacement=None))
+    still = appearance.surroundings.replace(changes=None)
     scenes = {
         name: make_scene(model, face, (size, size), shown)
         for name, shown in (
             ("all of it", appearance),
-            ("no displacement", appearance.replace(surroundings=in_place)),
+            ("nothing changes", appearance.replace(texture_changes=None, surroundings=still)),
             ("on black", appearance.replace(surroundings=None)),
         )
     }
     draw, real = jax.jit(conditioning_pictures), frames[after]
 
     mean = psnr(np.broadcast_to(frames[before].mean(axis=0, dtype=np.float64), real.shape), real)
-    print(f"{folder.name}, {len(before)} + {len(after)} frames: mean frame {mean:.2f} dB")
+    of_video = np.mean([cpbd(frame / np.float32(255)) for frame in real])
+    print(
+        f"{folder.name}, {len(before)} + {len(after)} frames: mean frame {mean:.2f} dB, "
+        f"CPBD of the video {of_video:.3f}"
+    )
     weights = np.asarray(jax.jit(face_regions)(scenes["all of it"], clip.attributes[after]))
     closed, some = clip.blink[after] > CLOSED_EYES, clip.attributes[after[np.zeros(BATCH, int)]]
     for name, scene in scenes.items():
@@ -102,7 +107,8 @@ def run(folder: Path, size: int, held_out: str) -> None:
                 parts[f"eyes of {closed.sum()} frames with closed ones"] = region_psnr(
                     drawn[closed], real[closed], weights[closed, ..., 1]
                 )
-            line += f"   {psnr(drawn, real):.2f} dB ("
+            sharp = np.mean([cpbd(picture / np.float32(255)) for picture in drawn])
+            line += f"   {psnr(drawn, real):.2f} dB, CPBD {sharp:.3f} ("
             line += ", ".join(f"{part} {value:.2f}" for part, value in parts.items()) + ")"
         print(line, flush=True)
 

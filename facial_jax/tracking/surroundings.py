@@ -314,7 +314,7 @@ def _seen_from_head(
     cv2, (rows, columns) = opencv(), height.shape
     x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
     points = np.stack([x, y, height], axis=-1).reshape(-1, 3).astype(np.float32)
-    seen, within = [], []
+    seen, within, around = [], [], np.ones((3, 3), np.uint8)
     for picture, row, moved in zip(pictures, pose, _of_frames(displacement, pose), strict=True):
         there = points
         if moved is not None:
@@ -326,7 +326,13 @@ def _seen_from_head(
         # Pixels' centres lie at +0.5.
         across, down = np.moveaxis(pixels - np.float32(0.5), -1, 0)
         edge = cv2.BORDER_REPLICATE
-        seen.append(cv2.remap(picture, across, down, cv2.INTER_CUBIC, borderMode=edge))
+        found = cv2.remap(picture, across, down, cv2.INTER_CUBIC, borderMode=edge)
+        # Beside an edge a cubic goes beyond what the picture shows there.
+        low, high = (
+            cv2.remap(limit(picture, around), across, down, cv2.INTER_NEAREST, borderMode=edge)
+            for limit in (cv2.erode, cv2.dilate)
+        )
+        seen.append(np.clip(found, low, high))
     return np.stack(seen), np.stack(within)
 
 

@@ -109,6 +109,11 @@ def test_damaged_changes_of_a_texture_are_refused(name, array):
         ("texture", np.zeros((6, 4, 4, 3), np.int8)),
         ("background", np.zeros((6, 8, 8, 3), np.float32)),
         ("background_range", np.zeros((8, 8, 3), np.uint8)),
+        ("displacement", np.zeros((6, 4, 4, 2), np.float32)),
+        ("displacement", np.zeros((7, 4, 4, 3), np.float32)),
+        ("displacement", np.zeros((7, 1, 4, 2), np.float32)),
+        ("displacement", np.zeros((7, 4), np.float32)),
+        ("displacement", np.full((7, 4, 4, 2), np.nan, np.float32)),
     ],
 )
 def test_damaged_changes_of_surroundings_are_refused(name, array):

@@ -9,6 +9,7 @@ from facial_jax.rendering.camera import (
     rotation_from_euler,
     transform_vertices,
 )
+from facial_jax.rendering.color_changes import SurroundingsChanges
 from facial_jax.rendering.surroundings import (
     Surroundings,
     check_surroundings,
@@ -18,6 +19,7 @@ from facial_jax.rendering.surroundings import (
     shown_before,
     surroundings_arrays,
     surroundings_from_arrays,
+    usual_displacement,
 )
 
 SIZE = (64, 64)
@@ -28,6 +30,17 @@ POSES = np.array(
     [[0, 0, 0, 0, 0, -4.5], [-0.2, 0.3, 0.1, 0.2, -0.1, -4], [0.15, -0.4, 0, 0, 0.2, -5]],
     np.float32,
 )
+
+
+GRID_X, GRID_Y = np.meshgrid(np.linspace(-2.2, 2.2, 45), np.linspace(2.2, -2.6, 49))
+
+
+def displaced_by(x, y):
+    """Smooth, up to 0.15 dm."""
+    return np.stack([0.15 * np.sin(x + 0.5 * y), 0.1 * np.cos(1.2 * y)], axis=-1)
+
+
+DISPLACEMENT = displaced_by(GRID_X, GRID_Y).astype(np.float32)
 
 
 def surroundings(texture=None):
@@ -42,8 +55,9 @@ def surroundings(texture=None):
     )
 
 
-def seen_points(pose):
-    seen = shell_seen(jnp.asarray(HEIGHT), jnp.asarray(EXTENT), pose, pinhole_camera(SIZE), SIZE)
+def seen_points(pose, displacement=None):
+    shell = jnp.asarray(HEIGHT), jnp.asarray(EXTENT)
+    seen = shell_seen(*shell, pose, pinhole_camera(SIZE), SIZE, displacement)
     z = shell_height(jnp.asarray(HEIGHT), jnp.asarray(EXTENT), seen[..., 0], seen[..., 1])
     return jnp.concatenate([seen, z[..., None]], axis=-1)
 
@@ -57,6 +71,56 @@ def test_a_pixel_shows_the_shells_point_that_is_projected_to_it(pose):
     column, row = np.meshgrid(np.arange(SIZE[1]) + 0.5, np.arange(SIZE[0]) + 0.5)
     # Between the rays that are followed the shell is taken to be flat.
     np.testing.assert_allclose(pixels, np.stack([column, row], axis=-1), atol=0.15)
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_a_displaced_point_is_seen_beside_its_place(pose):
+    pose, camera = jnp.asarray(pose), pinhole_camera(SIZE)
+    points = np.asarray(seen_points(pose, jnp.asarray(DISPLACEMENT)))
+    there = points[..., :2] + displaced_by(points[..., 0], points[..., 1])
+    x, y = jnp.moveaxis(jnp.asarray(there), -1, 0)
+    z = shell_height(jnp.asarray(HEIGHT), jnp.asarray(EXTENT), x, y)
+    moved = np.concatenate([there, z[..., None]], axis=-1).reshape(-1, 3)
+    posed = transform_vertices(jnp.asarray(moved), rotation_from_euler(pose[:3]), pose[3:])
+    pixels = project_to_pixels(camera, camera_vertices(camera, posed)).reshape(*SIZE, 2)
+    column, row = np.meshgrid(np.arange(SIZE[1]) + 0.5, np.arange(SIZE[0]) + 0.5)
+    within = (np.abs(points[..., 0]) < 2) & (points[..., 1] < 2) & (points[..., 1] > -2.4)
+    # A displacement of 0.15 dm is 3 pixels here.
+    off = np.abs(pixels - np.stack([column, row], axis=-1))[within]
+    assert off.max() < 0.35
+
+
+def changing(displacement):
+    around = surroundings()
+    texture, size = around.texture.shape[:2], around.background.shape[:2]
+    changes = SurroundingsChanges(
+        mean=np.array([0, 0.1, 0, 0, 0, -4.5], np.float32),
+        deviation=np.full(6, 0.2, np.float32),
+        texture=np.zeros((6, *texture, 3), np.int8),
+        background=np.zeros((6, *size, 3), np.int8),
+        texture_range=np.stack([np.full((*texture, 3), x, np.uint8) for x in (0, 255)]),
+        background_range=np.stack([np.full((*size, 3), x, np.uint8) for x in (0, 255)]),
+        displacement=displacement,
+    )
+    return around.replace(changes=changes)
+
+
+def test_the_usual_displacement_goes_with_the_pose():
+    by_pose = np.zeros((7, *DISPLACEMENT.shape), np.float32)
+    by_pose[0], by_pose[2] = DISPLACEMENT, 2 * DISPLACEMENT
+    around, poses = changing(by_pose), np.array([[0, 0.3, 0, 0, 0, -4.5]], np.float32)
+    usual = usual_displacement(around, poses)
+    np.testing.assert_allclose(usual[0], 3 * DISPLACEMENT, atol=1e-6)
+    camera = pinhole_camera(SIZE)
+    drawn = draw_surroundings(around, jnp.asarray(poses), camera)
+    np.testing.assert_array_equal(
+        drawn, draw_surroundings(around, jnp.asarray(poses), camera, usual)
+    )
+    in_place = draw_surroundings(around, jnp.asarray(poses), camera, jnp.zeros_like(usual))
+    still = draw_surroundings(changing(None), jnp.asarray(poses), camera)
+    np.testing.assert_allclose(in_place, still, atol=1e-5)
+    assert np.abs(drawn - still).max() > 0.1
+    assert usual_displacement(surroundings(), poses) is None
 
 
 def test_heights_are_read_between_the_grids_points_and_end_at_its_edge():
@@ -100,8 +164,9 @@ def test_the_face_covers_as_much_as_it_is_opaque():
     np.testing.assert_allclose(shown, 0.35, atol=1e-6)
 
 
-def test_arrays_become_the_same_surroundings():
-    around = surroundings()
+@pytest.mark.parametrize("displacement", [None, np.ones((7, 4, 5, 2), np.float32)])
+def test_arrays_become_the_same_surroundings(displacement):
+    around = changing(displacement)
     again = surroundings_from_arrays(surroundings_arrays(around))
     for name, array in surroundings_arrays(again).items():
         np.testing.assert_array_equal(array, surroundings_arrays(around)[name])
