@@ -85,14 +85,13 @@ def _with_surroundings(
     """
     attributes, size = clip.attributes[numbers], frames.shape[1:3]
     pose, shape = attributes.pose, neutral_shape(clip.face)
+    model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
     fewer = surroundings_frames(len(frames))
     around = video_surroundings(shape, pose[fewer], frames[fewer])
     around = changing_surroundings(around, pose, frames)
     displacement = no_displacement(len(frames))
     for _ in range(_ROUNDS):
-        appearance = face.replace(surroundings=around)
-        identity = jax.tree.map(jnp.asarray, clip.face)
-        scene = make_scene(procedural_face_model(), identity, size, appearance)
+        scene = make_scene(model, identity, size, face.replace(surroundings=around))
         shown = shown_pictures(scene, attributes, displacement)
         displacement = further_displacement(displacement, around, pose, shown, frames)
         around = video_surroundings(

@@ -119,8 +119,8 @@ def usual_displacement(
     if changes is None or changes.displacement is None:
         return None
     apart = deviations(pose, jnp.asarray(changes.mean), jnp.asarray(changes.deviation))
-    mean, *rest = jnp.asarray(changes.displacement, jnp.float32)
-    return mean[None] + jnp.tensordot(apart, jnp.stack(rest), axes=1)
+    known = jnp.asarray(changes.displacement, jnp.float32)
+    return known[:1] + jnp.tensordot(apart, known[1:], axes=1)
 
 
 def draw_surroundings(

@@ -66,12 +66,13 @@ def further_displacement(
     camera, points = pinhole_camera(frames.shape[1:3]), grid_points(around)
     border, further = opencv().BORDER_REPLICATE, []
     for known, row, picture, frame in zip(displacement, pose, shown, frames, strict=True):
-        moved = points + np.pad(known, ((0, 0), (0, 0), (0, 1)))
-        pixels, back = map(np.asarray, _seen(moved.reshape(-1, 3), row, camera))
-        across, down = (pixels.reshape(*GRID, 2) - np.float32(0.5)).transpose(2, 0, 1)
+        moved = (points + np.pad(known, ((0, 0), (0, 0), (0, 1)))).reshape(-1, 3)
+        pixels = np.asarray(head_pixels(moved, row, camera)).reshape(*GRID, 2)
+        across, down = (pixels - np.float32(0.5)).transpose(2, 0, 1)
         flow = opencv().remap(
             optical_flow(picture, frame), across, down, opencv().INTER_LINEAR, borderMode=border
         )
+        back = np.asarray(_from_pixels(moved, row, camera))
         off = np.einsum("nij,nj->ni", back, flow.reshape(-1, 2)).reshape(*GRID, 2)
         further.append(np.clip(known + off, -_FARTHEST_DM, _FARTHEST_DM))
     return np.stack(further)
@@ -92,16 +93,24 @@ def optical_flow(
 
 @jit
 @full_precision
-def _seen(
+def head_pixels(
     points: Float[Array | np.ndarray, "n 3"], pose: Float[Array | np.ndarray, "6"], camera: Camera
-) -> tuple[Float[Array, "n 2"], Float[Array, "n 2 2"]]:
-    """Where points of the head are seen in pixels, and what turns pixels there into decimetres in
-    the plane of the face."""
+) -> Float[Array, "n 2"]:
+    """Where points of the head (head space, decimetres) are seen at a pose."""
+    posed = transform_vertices(points, rotation_from_euler(pose[:3]), pose[3:])
+    return project_to_pixels(camera, camera_vertices(camera, posed))
+
+
+@jit
+@full_precision
+def _from_pixels(
+    points: Float[Array | np.ndarray, "n 3"], pose: Float[Array | np.ndarray, "6"], camera: Camera
+) -> Float[Array, "n 2 2"]:
+    """What turns pixels, at these points of the head, into decimetres in the plane of the face."""
     rotation = rotation_from_euler(pose[:3])
     placed = camera_vertices(camera, transform_vertices(points, rotation, pose[3:]))
     right_up = jnp.array([1.0, -1.0])[None] * placed[:, 2:] / camera.focal_px
-    back = jnp.linalg.inv(rotation[:2, :2])[None] * right_up[:, None, :]
-    return project_to_pixels(camera, placed), back
+    return jnp.linalg.inv(rotation[:2, :2])[None] * right_up[:, None, :]
 
 
 def displacement_by_pose(
@@ -121,7 +130,7 @@ def displacement_by_pose(
         size: (height, width) of the frames, beyond which nothing is seen.
     """
     camera, points = pinhole_camera(size), grid_points(around).reshape(-1, 3)
-    pixels = np.stack([np.asarray(_seen(points, row, camera)[0]) for row in pose])
+    pixels = np.stack([np.asarray(head_pixels(points, row, camera)) for row in pose])
     seen = ((pixels > 0) & (pixels < np.array(size[::-1]))).all(axis=-1)
     flat = displacement.reshape(len(pose), -1, 2)
     found = vertex_changes(given, flat, seen, held_back=PIXEL_RIDGE)

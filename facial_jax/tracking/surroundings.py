@@ -8,25 +8,20 @@ the face's ellipsoid as the head. The shell's height is found as in a plane swee
 """
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_propagation, gaussian_filter
 
 from facial_jax.compilation import jit
 from facial_jax.pictures import opencv
-from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     Camera,
-    camera_vertices,
     pinhole_camera,
-    project_to_pixels,
-    rotation_from_euler,
-    transform_vertices,
 )
 from facial_jax.rendering.color_changes import SurroundingsChanges
 from facial_jax.rendering.surroundings import Surroundings, draw_shell
 from facial_jax.tracking.background import uncovered_background
 from facial_jax.tracking.color_changes import PixelChanges, regressors, spread
-from facial_jax.tracking.displacement import displacement_by_pose
+from facial_jax.tracking.displacement import displacement_by_pose, head_pixels
 
 MAX_FRAMES = 64
 MAX_FRAMES_OF_CHANGES = 256
@@ -320,7 +315,7 @@ def _seen_from_head(
         if moved is not None:
             there = points.copy()
             there[:, :2] += cv2.resize(moved, (columns, rows)).reshape(-1, 2)
-        pixels = np.asarray(_project(there, row, camera)).reshape(rows, columns, 2)
+        pixels = np.asarray(head_pixels(there, row, camera)).reshape(rows, columns, 2)
         size = np.array(picture.shape[1::-1])
         within.append(((pixels > 0) & (pixels < size)).all(axis=-1))
         # Pixels' centres lie at +0.5.
@@ -334,15 +329,6 @@ def _seen_from_head(
         )
         seen.append(np.clip(found, low, high))
     return np.stack(seen), np.stack(within)
-
-
-@jit
-@full_precision
-def _project(
-    points: Float[Array | np.ndarray, "n 3"], pose: Float[Array | np.ndarray, "6"], camera: Camera
-) -> Float[Array, "n 2"]:
-    posed = transform_vertices(points, rotation_from_euler(pose[:3]), pose[3:])
-    return project_to_pixels(camera, camera_vertices(camera, posed))
 
 
 def _texture(
