@@ -28,6 +28,16 @@ single hairs stand off a head, and lie elsewhere in every frame."""
 
 
 @dataclass(frozen=True)
+class Matte:
+    """How much of each point of a head's shell is taken."""
+
+    opacity: Float[np.ndarray, "mh mw"]
+    # in [0, 1]; 0 at its edges
+    extent: Float[np.ndarray, "2 2"]
+    # as `Surroundings.extent`
+
+
+@dataclass(frozen=True)
 class Region:
     """A rectangle of whole frames around the square that heads are put into, and its mattes."""
 
@@ -85,30 +95,30 @@ def head_region(size: tuple[int, int], crop: tuple[int, int, int], margin: float
     )
 
 
-def shell_mattes(
-    surroundings: Surroundings,
-) -> tuple[Float[np.ndarray, "th tw"], Float[np.ndarray, "th tw"]]:
-    """Opacity on the shell of a head that is put in, and of one that is taken out, in [0, 1]."""
+def shell_mattes(surroundings: Surroundings) -> tuple[Matte, Matte]:
+    """Those of a head that is put in, and of one that is taken out."""
     cv2 = opencv()
     opacity = np.asarray(surroundings.texture)[..., 3].astype(np.float32) / 255
-    (left, _), (right, _) = np.asarray(surroundings.extent)
-    texel = float(right - left) / (opacity.shape[1] - 1)
+    extent = np.asarray(surroundings.extent)
+    texels = (extent[1] - extent[0]) / (np.array(opacity.shape[::-1]) - 1)
 
     def widened(by):
-        radius = max(1, round(by / texel))
+        radius = max(1, round(by / float(texels[0])))
+        # As far as it is widened and then blurred; what is beyond is read from the edge.
+        beyond = 2 * radius + 1
+        padded = np.pad(opacity, beyond)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        wider = cv2.dilate(cv2.morphologyEx(opacity, cv2.MORPH_CLOSE, disc), disc)
+        wider = cv2.dilate(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc), disc)
         matte = cv2.GaussianBlur(wider, (0, 0), radius / 3)
-        # What is beyond is read from the edge.
         matte[[0, -1]] = 0
         matte[:, [0, -1]] = 0
-        return matte
+        return Matte(matte, (extent + beyond * np.array([-texels, texels])).astype(np.float32))
 
     return widened(WIDENED_DM), widened(REMOVED_DM)
 
 
 def draw_matte(
-    matte: Float[np.ndarray, "th tw"],
+    matte: Matte,
     surroundings: Surroundings,
     pose: Float[np.ndarray, "t 6"],
     region: Region,
@@ -126,7 +136,8 @@ def draw_matte(
         index = np.minimum(np.arange(start, start + BATCH_FRAMES), len(pose) - 1)
         poses = jnp.asarray(pose[index], jnp.float32)
         part = _draw(
-            jnp.asarray(matte[..., None]),
+            jnp.asarray(matte.opacity[..., None]),
+            jnp.asarray(matte.extent),
             jnp.asarray(surroundings.height),
             jnp.asarray(surroundings.extent),
             poses,
@@ -148,7 +159,8 @@ def full_size(matte: Float[np.ndarray, "mh mw"], region: Region) -> Float[np.nda
 
 @jit(static_argnames=("size",))
 def _draw(
-    matte: Float[Array, "th tw 1"],
+    matte: Float[Array, "mh mw 1"],
+    matte_extent: Float[Array, "2 2"],
     height: Float[Array, "gh gw"],
     extent: Float[Array, "2 2"],
     pose: Float[Array, "t 6"],
@@ -159,7 +171,7 @@ def _draw(
 ) -> Float[Array, "t h w 3"]:
     def draw(pose, displacement):
         seen = shell_seen(height, extent, pose, camera, size, displacement)
-        head = sample_bilinear(matte, grid_place(seen, extent, matte.shape))
+        head = sample_bilinear(matte, grid_place(seen, matte_extent, matte.shape))
         return jnp.concatenate([head, seen], axis=-1)
 
     return map_frames(draw, pose, displacement)

@@ -13,6 +13,7 @@ from facial_jax.head_matte import MATTE_SIDE, draw_matte, full_size, head_region
 from facial_jax.head_swap import HeadSwap, smooth_step
 from facial_jax.rendering.camera import pinhole_camera, project_to_pixels
 from facial_jax.rendering.surroundings import Surroundings
+from facial_jax.tracking.surroundings import cropped_to_head
 
 SIZE, CROP = (150, 200), (40, 10, 120)
 ROOM, OLD, NEW = (60, 90, 120), (200, 40, 40), (30, 220, 30)
@@ -87,9 +88,25 @@ def test_the_matte_is_where_the_camera_sees_the_head():
 
 
 def test_more_is_taken_out_than_put_in():
-    put_in, taken_out = shell_mattes(surroundings())
+    pose, region = pose_at(0.1), head_region(SIZE, CROP, 0.1)
+    put_in, taken_out = (
+        draw_matte(matte, surroundings(), pose, region)[0] for matte in shell_mattes(surroundings())
+    )
     assert (taken_out >= put_in - 5e-3).all()
     assert taken_out.sum() > 1.3 * put_in.sum()
+
+
+def test_mattes_reach_beyond_a_shell_that_ends_where_the_head_does():
+    pose, region = pose_at(0.2), head_region(SIZE, CROP, 0.1)
+    whole, cropped = surroundings(), cropped_to_head(surroundings())
+    assert np.prod(cropped.texture.shape) < 0.2 * np.prod(whole.texture.shape)
+    mattes = zip(shell_mattes(whole), shell_mattes(cropped), strict=True)
+    for matte, other in mattes:
+        drawn, at = draw_matte(matte, whole, pose, region)
+        again, there = draw_matte(other, cropped, pose, region)
+        np.testing.assert_allclose(again, drawn, atol=5e-3)
+        np.testing.assert_allclose(there, at, atol=1e-4)
+        assert other.opacity[[0, -1]].max() == other.opacity[:, [0, -1]].max() == 0
 
 
 def test_a_region_is_the_square_and_its_margin_within_the_frame():

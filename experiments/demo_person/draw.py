@@ -46,8 +46,11 @@ GARMENT_COLOR = np.array([0.13, 0.24, 0.29])
 
 def make_drawer(
     size: int = 256, person: Identity | None = None
-) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """A jitted function from (pose (6,), expression (64,), blink ()) to a picture.
+) -> Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]:
+    """A jitted function from (pose (6,), expression (64,), blink (), look (2,)) to a picture.
+
+    `look`: how far irises are to the picture's right of the middles of the eyes, and above them, in
+    decimetres (`experiments.demo_person.eyes.iris_offset`).
 
     The picture is (size, size, 3) float32 in [0, 1]. It shows the demo person, or a `person` of
     another face and light with the demo person's hair and clothes.
@@ -115,7 +118,7 @@ def make_drawer(
         for sigma in (3.0 * size / 256, 9.0 * size / 256)
     ]
 
-    def draw(pose, expression, blink):
+    def draw(pose, expression, blink, look):
         rotation = rotation_from_euler(pose[:3])
         rest = jnp.asarray(REST_POSE[3:])
         shift = pose[3:]
@@ -161,7 +164,7 @@ def make_drawer(
             return image.at[at].set(shader(values), mode="drop")
 
         def paint_skin(values):
-            return shade_skin(values[:, 0:2], _unit(values[:, 2:5]), pose, rotation, blink)
+            return shade_skin(values[:, 0:2], _unit(values[:, 2:5]), look, rotation, blink)
 
         def paint_wet(values):
             normal = _unit(values[:, 2:5])
@@ -198,7 +201,7 @@ def make_drawer(
         image = image.reshape(size, 2, size, 2, 3).mean(axis=(1, 3))
         return jnp.clip(_tone(image), 0.0, 1.0)
 
-    def shade_skin(uv, normal, pose, rotation, blink):
+    def shade_skin(uv, normal, look, rotation, blink):
         closed = jnp.clip(blink / MAX_BLINK, 0.0, 1.0)
         side = jnp.where(uv[..., 0] > 0, -1.0, 1.0)
         u, v = -jnp.abs(uv[..., 0]), uv[..., 1]
@@ -249,7 +252,7 @@ def make_drawer(
             return x.at[at].get(mode="clip")
 
         seen = shade_eye(
-            *(pick(x) for x in (u, v, side, place, line, floor, normal)), pose, rotation
+            *(pick(x) for x in (u, v, side, place, line, floor, normal)), look, rotation
         )
         soft = jnp.clip(jnp.minimum(pick(line) - pick(v), pick(v) - pick(floor)) / 0.004, 0.0, 1.0)
         skin = pick(color)
@@ -266,12 +269,10 @@ def make_drawer(
         dark = jnp.clip(0.9 * edge + 0.8 * hairs * inside_map + 0.35 * low_edge, 0.0, 0.95)
         return color * (1.0 - dark)[..., None] + jnp.array([0.05, 0.035, 0.03]) * dark[..., None]
 
-    def shade_eye(u, v, side, place, line, floor, normal, pose, rotation):
+    def shade_eye(u, v, side, place, line, floor, normal, look, rotation):
         centre = lids["iris"]
-        gaze_x = -0.07 * jnp.sin(pose[1])
-        gaze_y = 0.05 * jnp.sin(pose[0])
-        x = side * (u - centre[0]) - gaze_x
-        y = v - centre[1] - gaze_y
+        x = side * (u - centre[0]) - look[0]
+        y = v - centre[1] - look[1]
         radius = jnp.hypot(x, y)
         ring = jnp.arctan2(y, x)
         fibre = (

@@ -1,15 +1,16 @@
 """Draws the reference video of the built-in subject `demo`: an invented person, speaking made-up
 speech.
 
-Into the output folder go `attributes.npz` (expression, pose, blink, identity, texture,
-illumination, fps, clip_starts, vertex_texture as `facial_jax.tracking.texture` finds it, and the
-speech as audio at audio_rate, silent under the clips without speech) and `frames.npy` (uint8,
-frame, height, width, RGB). Some clips speak; others sweep through poses, mouth shapes and blinks,
-so that whatever a talking head does has been seen.
+Into the output folder go `attributes.npz` (expression, pose, blink, gaze, identity, texture,
+illumination, fps, clip_starts, and the speech as audio at audio_rate, silent under the clips
+without speech), `frames.npy` (uint8, frame, height, width, RGB), and what the person looks like in
+them, as it is learnt of anybody. Some clips speak; others sweep through poses, mouth shapes, blinks
+and gazes, so that whatever a talking head does has been seen.
 """
 
 import multiprocessing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -85,21 +86,26 @@ def sweep(seed: int, count: int) -> dict[str, np.ndarray]:
         piece = blink[at : at + len(shape)]
         piece[:] = np.maximum(piece, (rng.uniform(2.5, 5.5) * shape)[: len(piece)])
         at += int(rng.integers(14, 34))
-    return {"pose": pose, "expression": expression, "blink": np.clip(blink, 0, 5)}
+    gaze = smooth_walk(rng, count, 2, 6.0) * np.radians([10, 22])
+    return {"pose": pose, "expression": expression, "blink": np.clip(blink, 0, 5), "gaze": gaze}
 
 
 def all_attributes(config: ReferenceVideo) -> dict[str, np.ndarray]:
     """Attributes of all clips, one after the other, and what is heard."""
     from data_specs.synthetic_talking_head.animation import demo_attributes
+    from experiments.demo_person.eyes import demo_habits, drawn_gaze, iris_offset
     from experiments.demo_person.person import REST_POSE, demo_identity
+    from facial_jax.gaze import make_gaze
+    from facial_jax.rendering.camera import pinhole_camera
 
     clips, audio, starts, rate = [], [], [], 16000
     frames = 0
     for clip in range(config.speech_clips):
         attributes, speech = demo_attributes(100 + clip, config.speech_seconds, fps=config.fps)
-        clips.append(
-            {k: np.asarray(getattr(attributes, k)) for k in ("pose", "expression", "blink")}
-        )
+        rows = {k: np.asarray(getattr(attributes, k)) for k in ("pose", "expression", "blink")}
+        fps = Fraction(config.fps)
+        rows["gaze"] = make_gaze(demo_habits(), rows["pose"], rows["blink"], fps, seed=clip)
+        clips.append(rows)
         rate = speech.sample_rate
         audio.append(np.asarray(speech.samples, np.float32))
     for clip in range(config.sweep_clips):
@@ -114,6 +120,10 @@ def all_attributes(config: ReferenceVideo) -> dict[str, np.ndarray]:
         sound.append(np.pad(samples[:wanted], (0, max(0, wanted - len(samples)))))
     merged = {k: np.concatenate([c[k] for c in clips]).astype(np.float32) for k in clips[0]}
     merged["pose"] += REST_POSE
+    merged["iris_offset"] = iris_offset(merged.pop("gaze"))
+    camera = pinhole_camera((config.size, config.size))
+    places = (merged[k] for k in ("iris_offset", "pose", "blink"))
+    merged["eyes_gaze"] = drawn_gaze(*places, camera)
     person = demo_identity()
     return merged | {
         "identity": np.asarray(person.identity),
@@ -134,38 +144,49 @@ def draw_frames(folder: str, size: int, jobs, done) -> None:
 
     draw = make_drawer(size)
     attributes = np.load(Path(folder) / "attributes.npz")
-    pose, expression, blink = (attributes[k] for k in ("pose", "expression", "blink"))
+    rows = [attributes[k] for k in ("pose", "expression", "blink", "iris_offset")]
     frames = np.load(Path(folder) / "frames.npy", mmap_mode="r+")
     while (job := jobs.get()) is not None:
         for t in range(*job):
-            picture = draw(*(jnp.asarray(x[t]) for x in (pose, expression, blink)))
+            picture = draw(*(jnp.asarray(x[t]) for x in rows))
             frames[t] = np.asarray(jnp.round(picture * 255.0)).astype(np.uint8)
         frames.flush()
         done.put(job[1] - job[0])
 
 
-def add_texture(folder: Path) -> None:
-    """Adds to the attributes the texture that the frames show, as of any video of a person.
+def add_appearance(folder: Path, fps: float) -> None:
+    """Adds what the frames show of the person, learnt as that of anybody in a video.
 
     Of the last tenth no frame is looked at: training holds part of it out.
     """
-    import jax.numpy as jnp
-
-    from facial_jax.attributes import Attributes, Identity
-    from facial_jax.face.procedural import procedural_face_model
-    from facial_jax.tracking.texture import texture_frames, video_texture
+    from experiments.demo_person.eyes import demo_habits
+    from facial_jax.data.clips import Clip
+    from facial_jax.models.rendering_to_video.reference import save_parts
+    from facial_jax.personalization.appearance import learn_appearance, telling_frames
 
     with np.load(folder / "attributes.npz") as stored:
         arrays = dict(stored)
-    chosen = texture_frames(arrays["blink"][: -len(arrays["blink"]) // 10])
-    frames = np.load(folder / "frames.npy", mmap_mode="r")[chosen]
-    identity = Identity(
-        **{k: jnp.asarray(arrays[k]) for k in ("identity", "texture", "illumination")}
+    frames = np.load(folder / "frames.npy", mmap_mode="r")
+    names = "expression", "pose", "blink", "identity", "texture", "illumination"
+    clip = Clip(
+        clip="reference",
+        subject="demo",
+        fps=str(Fraction(fps)),
+        waveform=np.zeros(0, np.int16),
+        features=np.zeros((len(frames), 0), np.float32),
+        valid=np.ones(len(frames), bool),
+        gaze=arrays["eyes_gaze"],
+        **{name: arrays[name] for name in names},
     )
-    rows = {k: arrays[k][chosen] for k in ("expression", "pose", "blink")}
-    texture = video_texture(procedural_face_model(), identity, Attributes(**rows), frames)
+    trained = np.arange(round(0.9 * len(frames)))
+    telling = frames[telling_frames(clip, trained)]
+    appearance = learn_appearance(clip, trained, frames[: len(trained)], telling)
+    # The sweeps look everywhere.
+    appearance = appearance.replace(eyes=appearance.eyes.replace(habits=demo_habits()))
+    save_parts(folder, appearance)
+    arrays |= {"gaze": clip.attributes.gaze, "vertex_texture": appearance.vertex_texture}
     with whole_or_nothing(folder / "attributes.npz") as partial:
-        np.savez(partial, **arrays, vertex_texture=texture)
+        np.savez(partial, **arrays)
 
 
 def make_reference_video(config: ReferenceVideo) -> None:
@@ -200,4 +221,4 @@ def make_reference_video(config: ReferenceVideo) -> None:
             bar.update(step)
     for worker in workers:
         worker.join()
-    add_texture(config.output)
+    add_appearance(config.output, config.fps)

@@ -27,6 +27,7 @@ from facial_jax.tracking.inner_mouth import video_inner_mouth
 from facial_jax.tracking.surroundings import (
     MAX_FRAMES_OF_CHANGES,
     changing_surroundings,
+    cropped_to_head,
     surroundings_frames,
     video_surroundings,
 )
@@ -102,7 +103,7 @@ def _with_surroundings(
             displacement=displacement[fewer],
         )
         around = changing_surroundings(around, pose, frames, displacement=displacement)
-    return face.replace(surroundings=around)
+    return face.replace(surroundings=cropped_to_head(around))
 
 
 def shown_pictures(

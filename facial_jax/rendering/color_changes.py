@@ -12,6 +12,7 @@ import dataclasses
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Int8, UInt8
 
 from facial_jax.attributes import EXPRESSION_SIZE, POSE_SIZE, Attributes
@@ -87,7 +88,7 @@ def changed_albedo(
 
 
 def changed_colors(
-    colors: Float[Array, "h w 3"],
+    colors: UInt8[Array, "h w 3"],
     changes: Int8[Array, "6 h w 3"],
     within: UInt8[Array, "2 h w 3"],
     apart: Float[Array, "6"],
@@ -97,7 +98,13 @@ def changed_colors(
     What lies at the edge of hair is now hair and now wall: a straight line through both would go
     on to what is whiter than the wall, so it ends at what the video shows.
     """
-    changed = colors + jnp.tensordot(apart, changes.astype(jnp.float32), axes=1)
+    # Bytes stay bytes: what does not change from frame to frame would be widened once for all, and
+    # every frame would read four times as much.
+    colors, changes, within, apart = lax.optimization_barrier((colors, changes, within, apart))
+    terms = (
+        share * change.astype(jnp.float32) for share, change in zip(apart, changes, strict=True)
+    )
+    changed = sum(terms, start=colors.astype(jnp.float32))
     low, high = within.astype(jnp.float32)
     return jnp.clip(changed, low, high)
 

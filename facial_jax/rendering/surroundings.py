@@ -146,16 +146,16 @@ def draw_surroundings(
     )
 
     def draw(pose, displacement):
-        rgba, behind = texture.astype(jnp.float32), background.astype(jnp.float32)
+        rgba, behind = texture, background
         if changes is not None:
             apart = deviations(pose, changes.mean, changes.deviation)
             rgb = changed_colors(rgba[..., :3], changes.texture, changes.texture_range, apart)
-            rgba = jnp.concatenate([rgb, rgba[..., 3:]], axis=-1)
+            rgba = jnp.concatenate([rgb, rgba[..., 3:].astype(jnp.float32)], axis=-1)
             behind = changed_colors(behind, changes.background, changes.background_range, apart)
         shell = surroundings.height, surroundings.extent
         color = draw_shell(rgba, *shell, pose, camera, size, displacement)
         opacity = color[..., 3:] / 255
-        return (opacity * color[..., :3] + (1 - opacity) * behind) / 255
+        return (opacity * color[..., :3] + (1 - opacity) * behind.astype(jnp.float32)) / 255
 
     return map_frames(draw, pose, displacement)
 

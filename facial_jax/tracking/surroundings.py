@@ -7,6 +7,7 @@ the face's ellipsoid as the head. The shell's height is found as in a plane swee
 1996): it is the one at which what the frames show of a point varies least.
 """
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_propagation, gaussian_filter
@@ -18,6 +19,8 @@ from facial_jax.rendering.camera import (
     pinhole_camera,
 )
 from facial_jax.rendering.color_changes import SurroundingsChanges
+from facial_jax.rendering.displacement import grid_place
+from facial_jax.rendering.sampling import sample_bilinear
 from facial_jax.rendering.surroundings import Surroundings, draw_shell
 from facial_jax.tracking.background import uncovered_background
 from facial_jax.tracking.color_changes import PixelChanges, regressors, spread
@@ -173,6 +176,51 @@ def changing_surroundings(
             background_range=_bytes(room.range),
             displacement=by_pose,
         ),
+    )
+
+
+def cropped_to_head(around: Surroundings) -> Surroundings:
+    """The same, the shell as far as there is a head: less to keep, and less to draw."""
+    head = np.asarray(around.texture)[..., 3] > 0
+    if not head.any():
+        return around
+    spans = []
+    for axis in (1, 0):
+        (seen,) = head.any(axis=axis).nonzero()
+        spans.append((max(int(seen[0]) - 1, 0), min(int(seen[-1]) + 2, head.shape[1 - axis])))
+    part = tuple(slice(*span) for span in spans)
+    extent = np.asarray(around.extent)
+    texels = (extent[1] - extent[0]) / (np.array(head.shape[::-1]) - 1)
+    ends = np.array([[start, stop - 1] for start, stop in spans[::-1]]).T
+    cropped = (extent[0] + ends * texels).astype(np.float32)
+
+    def within(grid):
+        """The grid over the cropped extent, twice as dense: its points lie between those."""
+        share = (cropped[1] - cropped[0]) / (extent[1] - extent[0])
+        columns, rows = np.ceil(2 * share * (np.array(grid.shape[1::-1]) - 1)) + 1
+        x, y = np.meshgrid(
+            np.linspace(cropped[0, 0], cropped[1, 0], int(columns)),
+            np.linspace(cropped[0, 1], cropped[1, 1], int(rows)),
+        )
+        points = jnp.asarray(np.stack([x, y], axis=-1), jnp.float32)
+        place = grid_place(points, jnp.asarray(extent), grid.shape)
+        return np.asarray(sample_bilinear(jnp.asarray(grid), place))
+
+    changes = around.changes
+    if changes is not None:
+        displacement = changes.displacement
+        if displacement is not None:
+            displacement = np.stack([within(one) for one in displacement])
+        changes = changes.replace(
+            texture=changes.texture[:, *part],
+            texture_range=changes.texture_range[:, *part],
+            displacement=displacement,
+        )
+    return around.replace(
+        extent=cropped,
+        height=within(np.asarray(around.height)[..., None])[..., 0],
+        texture=around.texture[part],
+        changes=changes,
     )
 
 

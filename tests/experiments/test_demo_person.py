@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from experiments.demo_person import paint
 from experiments.demo_person.articulation import MOUTH_OPENING, close_at_rest, widen_mouth
 from experiments.demo_person.draw import make_drawer
+from experiments.demo_person.eyes import demo_habits, drawn_gaze, iris_offset
 from experiments.demo_person.person import REST_POSE, demo_identity
 from experiments.demo_person.reference_video import smooth_walk, sweep
 from experiments.demo_person.surfaces import body_surface, hair_surface
@@ -42,14 +43,14 @@ def draw():
         patch.setattr(paint, "MAP_SCALE", 192 / 2.64)
         drawer = make_drawer(SIZE)
 
-        def call(pose=(0.0, 0.0, 0.0), blink=0.0, **coefficients):
+        def call(pose=(0.0, 0.0, 0.0), blink=0.0, gaze=(0.0, 0.0), **coefficients):
             expression = np.zeros(64, np.float32)
             for name, value in coefficients.items():
                 expression[EXPRESSION_NAMES.index(name)] = value
             turned = REST_POSE + np.array([*pose, 0.0, 0.0, 0.0], np.float32)
-            return np.asarray(
-                drawer(jnp.asarray(turned), jnp.asarray(expression), jnp.float32(blink))
-            )
+            look = iris_offset(np.array([gaze], np.float32))[0]
+            row = turned, expression, np.float32(blink), look
+            return np.asarray(drawer(*(jnp.asarray(x) for x in row)))
 
         call()  # compiled while the patch holds
         yield call
@@ -89,6 +90,41 @@ def test_a_blink_changes_the_eyes_and_nothing_else(draw):
     near = np.zeros_like(eyes)
     near[rows.min() - 3 : rows.max() + 4, columns.min() - 3 : columns.max() + 4] = True
     assert change[~near].max() < 0.02
+
+
+def test_a_gaze_moves_the_irises_and_nothing_else(draw):
+    eyes = np.asarray(rendered().attention)[0, :, :, 0] > 0
+    left, right = (draw(gaze=(0.0, yaw)).mean(axis=-1) for yaw in (-0.3, 0.3))
+    assert np.abs(left - right)[~eyes].max() < 0.05
+    # Irises are dark: to either side of each eye it is the darker where they look.
+    for columns in np.split(np.arange(SIZE), 2):
+        of_eye = np.argwhere(eyes & np.isin(np.arange(SIZE), columns)[None])
+        rows, places = of_eye.T
+        towards = np.sign(places - places.mean())
+        assert ((left - right)[rows, places] * towards).sum() > 0.3
+
+
+def test_the_tracker_measures_the_gaze_that_is_drawn():
+    rng = np.random.default_rng(0)
+    gaze = rng.uniform([-0.1, -0.3], [0.1, 0.3], (40, 2)).astype(np.float32)
+    pose = np.tile(REST_POSE, (40, 1))
+    pose[:, :3] += rng.uniform(-0.15, 0.15, (40, 3)).astype(np.float32)
+    # One after another, each for three frames: the tracker takes medians.
+    gaze, pose = gaze.repeat(3, axis=0), pose.repeat(3, axis=0)
+    drawn = drawn_gaze(
+        iris_offset(gaze), pose, np.zeros(120, np.float32), pinhole_camera((256, 256))
+    )
+    of_both = drawn.mean(axis=1)
+    still = np.median(of_both - gaze, axis=0)
+    assert np.degrees(np.abs(of_both - gaze - still)).mean() < 1.5
+    assert np.corrcoef(of_both[:, 1], gaze[:, 1])[0, 1] > 0.99
+
+
+def test_the_demo_person_looks_mostly_at_whoever_is_spoken_to():
+    habits = demo_habits()
+    away = np.degrees(np.linalg.norm(habits.targets, axis=1))
+    assert np.average(away < 4, weights=habits.durations) > 0.7
+    assert away.max() > 8
 
 
 def test_the_lids_close_step_by_step(draw):

@@ -67,7 +67,7 @@ def test_beyond_what_was_seen_nothing_changes_further():
 
 
 def test_colours_stay_within_what_was_seen():
-    colors = jnp.full((1, 2, 3), 100.0)
+    colors = jnp.full((1, 2, 3), 100, jnp.uint8)
     changes = jnp.full((6, 1, 2, 3), 10, jnp.int8)
     within = jnp.array([[[[90] * 3, [0] * 3]], [[[120] * 3, [255] * 3]]], jnp.uint8)
     apart = jnp.array([2.0, 1.0, 0.0, 0.0, 0.0, 0.0])

@@ -5,12 +5,19 @@ from scipy.ndimage import label
 
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import pinhole_camera
-from facial_jax.rendering.surroundings import Surroundings, draw_surroundings
+from facial_jax.rendering.surroundings import (
+    Surroundings,
+    draw_surroundings,
+    surroundings_arrays,
+    surroundings_from_arrays,
+)
+from facial_jax.tracking.displacement import GRID
 from facial_jax.tracking.surroundings import (
     EXTENT_DM,
     MAX_FRAMES,
     _peeled,
     changing_surroundings,
+    cropped_to_head,
     surroundings_frames,
     video_surroundings,
 )
@@ -90,6 +97,30 @@ def test_what_changes_as_the_head_moves_is_found():
     np.testing.assert_allclose(around.background, still.background, atol=60)
     np.testing.assert_array_equal(around.height, still.height)
     np.testing.assert_array_equal(around.texture[..., 3], still.texture[..., 3])
+
+
+def test_a_shell_that_ends_where_the_head_does_looks_the_same():
+    pose, frames = moving_head(40)
+    around = changing_surroundings(
+        video_surroundings(SHAPE, pose, frames),
+        pose,
+        shaded(pose, frames),
+        displacement=np.random.default_rng(0).normal(0, 0.02, (40, *GRID, 2)).astype(np.float32),
+    )
+    cropped = cropped_to_head(around)
+    assert np.prod(cropped.texture.shape) < 0.6 * np.prod(around.texture.shape)
+    assert cropped.changes.texture.shape[1:3] == cropped.texture.shape[:2]
+    assert cropped.changes.texture_range.shape[1:3] == cropped.texture.shape[:2]
+    whole, part = (
+        np.asarray(draw_surroundings(x, jnp.asarray(pose), pinhole_camera(SIZE)))
+        for x in (around, cropped)
+    )
+    assert np.abs(part - whole).mean() < 1e-3
+    assert np.quantile(np.abs(part - whole), 0.999) < 0.03
+    again = surroundings_from_arrays(surroundings_arrays(cropped))
+    np.testing.assert_array_equal(again.changes.displacement, cropped.changes.displacement)
+    nothing = around.replace(texture=np.zeros_like(around.texture))
+    assert cropped_to_head(nothing) is nothing
 
 
 def test_far_beyond_the_shown_poses_colours_are_still_those_of_the_video():

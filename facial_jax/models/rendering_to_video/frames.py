@@ -30,7 +30,7 @@ def frame_chunks(
     params = jax.tree.map(lambda x: jnp.asarray(x, dtype), subject.rendering_to_video_params)
     count, half = len(attributes), subject.window_half
     chunk = -(-max(chunk_frames, 1) // batch) * batch
-    scene = subject.scene()
+    scene = jax.tree.map(jnp.asarray, subject.scene())
     attributes = jax.tree.map(np.asarray, attributes)
     carry = jnp.zeros((2 * half - 1, *scene.size, 4), jnp.float32)
     pending = None
