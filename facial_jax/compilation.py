@@ -1,9 +1,12 @@
-"""How this project's functions are compiled on CPUs."""
+"""How this project's functions are compiled on CPUs, and called so that they are compiled once."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from facial_jax.backend import on_cpu
 
@@ -58,6 +61,26 @@ def jit(function=None, **options):
         return (part() if _is_traced(args, kwargs) else compiled())(*args, **kwargs)
 
     return call
+
+
+def in_batches(function: Callable[[np.ndarray], Any], count: int, size: int) -> Any:
+    """What a function gives of all numbers below `count`, always of `size` of them at a time.
+
+    One program does them all: the last number fills up the last batch.
+
+    Args:
+        function: of numbers (size,), gives a pytree of arrays (size, …).
+        count: at least one.
+        size: of a batch.
+
+    Returns:
+        The pytree of NumPy arrays (count, …).
+    """
+    parts = [
+        jax.device_get(function(np.minimum(np.arange(start, start + size), count - 1)))
+        for start in range(0, count, size)
+    ]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *parts)
 
 
 def _is_traced(*arguments) -> bool:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from facial_jax.compilation import jit
+from facial_jax.compilation import in_batches, jit
 from facial_jax.pictures import opencv
 from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.displacement import grid_place
@@ -21,7 +21,7 @@ from facial_jax.rendering.surroundings import Surroundings, shell_seen, usual_di
 MATTE_SIDE = 128
 """Pixels of a matte along the head's square."""
 BATCH_FRAMES = 16
-"""Mattes drawn together: always as many, so that one program draws all."""
+"""Mattes drawn together."""
 WIDENED_DM, REMOVED_DM = 0.04, 0.3
 """How far beyond the shell's opaque points the generated head is taken, and the reference's away:
 single hairs stand off a head, and lie elsewhere in every frame."""
@@ -131,22 +131,21 @@ def draw_matte(
         pose: of the head in each frame, rad and dm.
         region: what is looked at.
     """
-    camera, drawn = region.camera, []
-    for start in range(0, len(pose), BATCH_FRAMES):
-        index = np.minimum(np.arange(start, start + BATCH_FRAMES), len(pose) - 1)
+
+    def draw(index):
         poses = jnp.asarray(pose[index], jnp.float32)
-        part = _draw(
+        return _draw(
             jnp.asarray(matte.opacity[..., None]),
             jnp.asarray(matte.extent),
             jnp.asarray(surroundings.height),
             jnp.asarray(surroundings.extent),
             poses,
             usual_displacement(surroundings, poses),
-            camera,
+            region.camera,
             size=region.matte_size,
         )
-        drawn.append(np.asarray(part)[: len(pose) - start])
-    drawn = np.concatenate(drawn)
+
+    drawn = in_batches(draw, len(pose), BATCH_FRAMES)
     return drawn[..., 0], drawn[..., 1:]
 
 

@@ -63,3 +63,18 @@ def test_jit_touches_no_device_before_the_first_call(monkeypatch):
     doubled = compilation.jit(lambda x: x * 2)
     with pytest.raises(AssertionError, match="too early"):
         doubled(jnp.float32(1))
+
+
+def test_batches_are_of_one_size_and_give_every_number_once():
+    sizes = []
+
+    def squares(numbers):
+        sizes.append(len(numbers))
+        return {"square": jnp.asarray(numbers) ** 2, "pair": np.stack([numbers, -numbers], axis=-1)}
+
+    for count in (1, 4, 10):
+        found = compilation.in_batches(squares, count, 4)
+        np.testing.assert_array_equal(found["square"], np.arange(count) ** 2)
+        np.testing.assert_array_equal(found["pair"], np.arange(count)[:, None] * [1, -1])
+    assert set(sizes) == {4}
+    assert len(sizes) == 1 + 1 + 3

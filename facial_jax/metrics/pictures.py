@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from facial_jax.compilation import jit
+from facial_jax.compilation import in_batches, jit
 from facial_jax.interop.pytorch import load_state_dict, vgg19_features
 from facial_jax.metrics.image import perceptual_distance
 from facial_jax.metrics.sharpness import cpbd
@@ -62,11 +62,9 @@ def picture_measures(
             near = dm_pix.psnr(a, b), dm_pix.ssim(a, b)
         return *near, perceptual_distance(network, variables, a, b)
 
-    rows = []
-    for start in range(0, len(real), BATCH):
-        index = np.minimum(np.arange(start, start + BATCH), len(real) - 1)
-        rows.append(np.stack(jax.device_get(compare(variables, pictures[index], real[index]))))
-    compared = np.concatenate(rows, axis=1)[:, : len(real)]
+    compared = in_batches(
+        lambda index: compare(variables, pictures[index], real[index]), len(real), BATCH
+    )
     return dict(zip(MEASURES, (*compared, sharpness(pictures)), strict=True))
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from facial_jax.attributes import Attributes, attribute_statistics, pack_attributes, standardize
-from facial_jax.compilation import jit
+from facial_jax.compilation import in_batches, jit
 from facial_jax.media.container import open_media
 from facial_jax.metrics.eyes import opening_error
 from facial_jax.metrics.jitter import landmark_jitter
@@ -34,6 +34,7 @@ from facial_jax.metrics.regions import region_psnr
 from facial_jax.metrics.specks import folding_energy, speck_share
 from facial_jax.models.rendering_to_video.conditioning import conditioning_pictures, face_regions
 from facial_jax.models.rendering_to_video.frames import frame_chunks
+from facial_jax.models.rendering_to_video.reference import unit_range_to_uint8
 from facial_jax.pictures import picture_grid, resize
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.render import render
@@ -153,14 +154,11 @@ def compare_regions(
 
 def shown_to_network(subject: Subject, attributes: Attributes) -> Shown:
     """What the network sees of every frame."""
-    scene, count = subject.scene(), len(attributes)
-    shown, weights = [], []
-    for start in range(0, count, _SHOWN_AT_ONCE):
-        index = np.minimum(np.arange(start, start + _SHOWN_AT_ONCE), count - 1)
-        batch = jax.device_get(_shown(scene, jax.tree.map(np.asarray, attributes)[index]))
-        shown.append(np.rint(batch[0][: count - start, ..., :3] * 255).astype(np.uint8))
-        weights.append(batch[1][: count - start])
-    return Shown(np.concatenate(shown), np.concatenate(weights))
+    scene, attributes = subject.scene(), jax.tree.map(np.asarray, attributes)
+    shown = in_batches(
+        lambda index: _shown(scene, attributes[index]), len(attributes), _SHOWN_AT_ONCE
+    )
+    return Shown(*shown)
 
 
 def worst_mouths(
@@ -187,7 +185,8 @@ def _shown(scene, attributes):
     mask = render(scene.face_model, scene.identity, attributes, scene.camera, scene.size).mask
     whole = jnp.ones_like(mask)
     regions = face_regions(scene, attributes)
-    return pictures, jnp.concatenate([whole, mask, regions], axis=-1)
+    weights = jnp.concatenate([whole, mask, regions], axis=-1)
+    return unit_range_to_uint8(pictures[..., :3]), weights
 
 
 def compare_landmarks(

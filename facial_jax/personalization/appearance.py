@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from facial_jax.appearance import Appearance
 from facial_jax.attributes import Attributes
-from facial_jax.compilation import jit
+from facial_jax.compilation import in_batches, jit
 from facial_jax.data.clips import Clip
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.gaze import Eyes, gaze_habits
@@ -112,12 +112,12 @@ def shown_pictures(
     displacement: Float[np.ndarray, "t gh gw 2"] | None = None,
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """What a network is shown of frames, without the attention map; see `conditioning_pictures`."""
-    parts, count = [], len(attributes)
-    for start in range(0, count, _BATCH):
-        index = np.minimum(np.arange(start, start + _BATCH), count - 1)
+
+    def draw(index):
         moved = None if displacement is None else displacement[index]
-        parts.append(np.asarray(_draw(scene, attributes[index], moved))[: count - start])
-    return np.concatenate(parts)
+        return _draw(scene, attributes[index], moved)
+
+    return in_batches(draw, len(attributes), _BATCH)
 
 
 @jit

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
 from facial_jax.attributes import Attributes, Identity
-from facial_jax.compilation import jit
+from facial_jax.compilation import in_batches, jit
 from facial_jax.face.eyes import (
     EYEBALL_RADIUS_DM,
     eyeball_centres,
@@ -136,10 +136,9 @@ def video_irises(
 
     def sample(rows):
         person = identity, attributes[rows], gaze[rows]
-        return np.asarray(_sample(model, lids, *person, frames[rows], centres, camera))
+        return _sample(model, lids, *person, frames[rows], centres, camera)
 
-    padded = np.minimum(np.arange(-(-len(frames) // _BATCH) * _BATCH), len(frames) - 1)
-    samples = np.concatenate([sample(rows) for rows in padded.reshape(-1, _BATCH)])[: len(frames)]
+    samples = in_batches(sample, len(frames), _BATCH)
     times = np.isfinite(samples[..., 0]).sum(axis=0)
     seen = times >= max(_MIN_SEEN, _MIN_SHARE * len(frames))
     texture = np.zeros((2, TEXELS, TEXELS, 3), np.float32)

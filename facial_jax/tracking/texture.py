@@ -5,13 +5,12 @@ are the video's, and a rendering-to-video network that sees them in their places
 them up. (The paper renders the statistical texture.)
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from facial_jax.attributes import Attributes, Identity
-from facial_jax.compilation import jit
+from facial_jax.compilation import in_batches, jit
 from facial_jax.face.eyes import close_lids, eyeball_centres, eyeball_vertices
 from facial_jax.face.lips import INNER_LIPS
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
@@ -137,8 +136,6 @@ def _video_samples(model, identity, attributes, frames, gaze) -> Float[np.ndarra
             f"frames: expected as many as there are attributes and at least one, got {len(frames)} "
             f"for {len(attributes)}"
         )
-    count = len(frames)
-    padded = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1)
     camera = pinhole_camera(frames.shape[1:3])
     lids = None if gaze is None else closed_lids(model)
 
@@ -146,8 +143,7 @@ def _video_samples(model, identity, attributes, frames, gaze) -> Float[np.ndarra
         looks = None if gaze is None else gaze[rows]
         return _sample(model, lids, identity, attributes[rows], looks, frames[rows], camera)
 
-    batches = [jax.device_get(sample(rows)) for rows in padded.reshape(-1, _BATCH)]
-    return np.concatenate(batches)[:count]
+    return in_batches(sample, len(frames), _BATCH)
 
 
 def _median_texture(model, identity, samples, gaze):

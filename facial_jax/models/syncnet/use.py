@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from facial_jax.compilation import jit
+from facial_jax.compilation import in_batches, jit
 from facial_jax.interop.pytorch import load_state_dict, syncnet
 from facial_jax.metrics.shifts import nearest_shift, shift_distances
 from facial_jax.models.syncnet.network import FRAMES, MFCC_STEPS, SIZE_PX, SyncNet
@@ -71,16 +71,14 @@ def syncnet_score(
     count = min(len(faces), len(samples) * FPS // SAMPLE_RATE) - FRAMES
     if count < 16:
         raise ValueError(f"faces: expected at least 21 frames with their sound, got {count + 5}")
-    picture_vectors, speech_vectors = [], []
-    for start in range(0, count, _BATCH):
-        index = np.minimum(np.arange(start, start + _BATCH), count - 1)
+
+    def vectors(index):
         pictures = faces[index[:, None] + np.arange(FRAMES)][..., ::-1].astype(np.float32)
         steps = mfcc[_STEPS_A_FRAME * index[:, None] + np.arange(MFCC_STEPS)]
         speech = steps.transpose(0, 2, 1)[..., None]
-        a, b = _vectors(*model, speech, pictures)
-        speech_vectors.append(np.asarray(a))
-        picture_vectors.append(np.asarray(b))
-    speech, pictures = (np.concatenate(x)[:count] for x in (speech_vectors, picture_vectors))
+        return _vectors(*model, speech, pictures)
+
+    speech, pictures = in_batches(vectors, count, _BATCH)
     offset = nearest_shift(shift_distances(pictures, speech, padded=True))
     return SyncNetScore(-offset.sound_delay_frames, offset.distance, offset.confidence)
 
