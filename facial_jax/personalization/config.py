@@ -60,14 +60,9 @@ PRESETS = {
         subject="",
         # One clip has few windows: more epochs make about 200 steps of it.
         training=dataclasses.replace(PERSONALIZATION, epochs=40.0),
+        # One clip has few frames, too.
         video_training=dataclasses.replace(
-            VIDEO_PRESETS["demo"],
-            # Found on two people's held-out frames: with a discriminator that learns faster, or for
-            # longer, specks come, and with heavier eyes their white.
-            steps=1400,
-            reconstruction_steps=900,
-            adversarial_learning_rate=1e-4,
-            eye_weight=3.0,
+            VIDEO_PRESETS["demo"], steps=1400, reconstruction_steps=900
         ),
     ),
     "paper": PersonalizationConfig(

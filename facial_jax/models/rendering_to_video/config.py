@@ -41,22 +41,23 @@ class RenderingToVideoTrainingConfig:
     """N_w: a frame is made from 2 N_w rendered faces; 5 in the paper."""
     batch_size: int = 4
     """Frames in a batch, over all devices."""
-    steps: int | None = 4000
+    steps: int | None = 2400
     """Parameter updates; None: as many as the epochs have."""
     epochs: float = 50.0
     """How often every frame is seen, if steps is None."""
-    reconstruction_steps: int = 2400
+    reconstruction_steps: int = 1800
     """Steps at the start that leave the discriminator out; none in the paper."""
     learning_rate: float = 5e-4
     """Learning rate of these steps: warmed up, then along half a cosine to the adversarial one."""
-    adversarial_learning_rate: float = 2e-4
-    """Learning rate of the other steps, for both networks."""
+    adversarial_learning_rate: float = 1e-4
+    """Learning rate of the other steps, for both networks. With a discriminator that learns faster,
+    or for longer, specks come."""
     decay_share: float = 0.5
     """Share of the other steps, at the end, in which it falls linearly to zero."""
     mouth_weight: float = 6.0
     """How much more a pixel at the mouth counts in L1; 0 in the paper."""
-    eye_weight: float = 6.0
-    """How much more a pixel at the eyes counts; 0 in the paper."""
+    eye_weight: float = 3.0
+    """How much more a pixel at the eyes counts; 0 in the paper. Heavier ones turn white."""
     held_probability: float = 0.15
     """How often a window looks like the clip's beginning, and how often like its end; 0 in the
     paper."""
@@ -86,7 +87,6 @@ PRESETS = {
         batch_size=1,
         steps=None,
         reconstruction_steps=0,
-        adversarial_learning_rate=1e-4,
         decay_share=30 / 50,
         mouth_weight=0.0,
         eye_weight=0.0,
