@@ -1,7 +1,8 @@
 """Editing attributes before they are rendered: scale, shift, smooth, keyframe, or take from others.
 
 Each function returns new attributes of the same length and touches only what it is told to; an
-identity per frame and a gaze, if there are, stay as they are. Frames count from 0. Blinks stay
+identity per frame, if there is one, stays as it is, and eyes look where they looked while the head
+is turned otherwise. Frames count from 0. Blinks stay
 within 0 to 5. All is done on the host, in float32.
 
     video = facial_jax.synthesize("speech.wav")
@@ -27,6 +28,7 @@ from facial_jax.attributes import (
     Attributes,
 )
 from facial_jax.frame_rate import resample_frames
+from facial_jax.gaze import turned_gaze
 
 Values = float | int | Sequence | Array
 """A number for every channel and frame, or an array that broadcasts to (frames, channels)."""
@@ -36,6 +38,8 @@ _KERNEL_DEVIATIONS = 4.0
 MAX_TURN_RAD = 1.6
 MAX_SHIFT_DM = 9.0
 FARTHEST_DM = -200.0
+MAX_GAZE_RAD = 0.6
+"""Eyes turn no farther in the head."""
 
 
 def scale_attributes(
@@ -91,6 +95,7 @@ def replace_attributes(
     pose: Values | None = None,
     blink: Values | None = None,
     expression: Values | None = None,
+    gaze: Values | None = None,
 ) -> Attributes:
     """Puts values in place of whole fields; those not given stay.
 
@@ -99,6 +104,8 @@ def replace_attributes(
         pose: (6,) for a still head, or (t, 6); radians and decimetres.
         blink: a number or (t,); AU45 intensity.
         expression: (64,) or (t, 64).
+        gaze: (2,) or (t, 2), pitch and yaw relative to the head, radians; positive ones look down
+            and to the picture's right.
 
     Raises:
         ValueError: a shape does not fit, or a value is not finite.
@@ -113,6 +120,7 @@ def replace_attributes(
         pose=new(own.pose, pose, "pose"),
         blink=new(own.blink, blink, "blink"),
         expression=new(own.expression, expression, "expression"),
+        **({} if gaze is None else {"gaze": _like(np.zeros((len(own), 2)), gaze, "gaze")}),
     )
 
 
@@ -349,8 +357,14 @@ def _ease(count: int, places: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 
 def _changed(own: Attributes, **fields: np.ndarray) -> Attributes:
-    """The attributes with these fields, and blinks within their range."""
+    """The attributes with these fields, and blinks within their range.
+
+    A gaze that is not among them goes on to what it looks at.
+    """
     new = own.replace(**fields)
+    if own.gaze is not None and "gaze" not in fields and not np.array_equal(new.pose, own.pose):
+        gaze = turned_gaze(turned_gaze(own.gaze, own.pose), new.pose, back=True)
+        new = new.replace(gaze=np.clip(gaze, -MAX_GAZE_RAD, MAX_GAZE_RAD).astype(np.float32))
     return new.replace(blink=np.clip(new.blink, 0, MAX_BLINK).astype(np.float32))
 
 

@@ -53,10 +53,10 @@ class Eyes:
     # where they look
 
 
-def _turned(
+def turned_gaze(
     gaze: Float[np.ndarray, "t 2"], pose: Float[np.ndarray, "t 6"], *, back: bool = False
 ) -> Float[np.ndarray, "t 2"]:
-    """Gazes from the head's space to the camera's, or back."""
+    """Gazes (pitch, yaw) from the head's space to the camera's, or back; radians."""
     from scipy.spatial.transform import Rotation  # takes long to import
 
     rotation = Rotation.from_euler("xyz", pose[:, :3])  # as `rotation_from_euler`
@@ -78,7 +78,7 @@ def gaze_habits(
     """
     if not len(gaze):
         raise ValueError("gaze: expected at least one frame, got none")
-    in_world = _turned(gaze, pose)
+    in_world = turned_gaze(gaze, pose)
     starts, first = [0], 0
     for frame in range(1, len(in_world)):
         rest = np.median(in_world[first:frame], axis=0)
@@ -140,7 +140,7 @@ def make_gaze(
         if stop < count:
             in_world[stop] = place + _SACCADE_SHARE * way
         frame = stop + 1
-    gaze = _turned(in_world, pose, back=True)
+    gaze = turned_gaze(in_world, pose, back=True)
     low, high = np.asarray(habits.limits)
     return gaze.clip(low, high).astype(np.float32)
 

@@ -6,6 +6,7 @@ import scipy.ndimage
 
 from facial_jax.attributes import Attributes
 from facial_jax.editing import (
+    MAX_GAZE_RAD,
     check_attributes,
     gaussian_filter,
     keyframe_attributes,
@@ -32,6 +33,23 @@ def assert_only_changed(new: Attributes, old: Attributes, *changed: str):
     for name in FIELDS:
         equal = np.array_equal(getattr(new, name), getattr(old, name))
         assert equal == (name not in changed), name
+
+
+def test_eyes_look_where_they_looked_while_the_head_is_turned_otherwise():
+    still = Attributes(np.zeros((3, 64), np.float32), np.zeros((3, 6), np.float32), np.zeros(3))
+    looking = replace_attributes(still, gaze=(0.05, -0.1))
+    np.testing.assert_allclose(looking.gaze, [[0.05, -0.1]] * 3)
+    turned = offset_attributes(looking, pose=(0, 0.2, 0, 0, 0, 0))
+    np.testing.assert_allclose(turned.gaze[:, 1], -0.3, atol=1e-3)
+    np.testing.assert_allclose(turned.gaze[:, 0], 0.05, atol=5e-3)
+    again = offset_attributes(turned, pose=(0, -0.2, 0, 0, 0, 0))
+    np.testing.assert_allclose(again.gaze, looking.gaze, atol=1e-5)
+    far = offset_attributes(looking, pose=(0, 1.2, 0, 0, 0, 0))
+    assert np.abs(far.gaze).max() <= MAX_GAZE_RAD
+    assert offset_attributes(looking, blink=1.0).gaze is looking.gaze
+    assert offset_attributes(still, pose=(0, 0.2, 0, 0, 0, 0)).gaze is None
+    with pytest.raises(ValueError, match=r"gaze: expected .* \(3, 2\)"):
+        replace_attributes(still, gaze=(0.1, 0.2, 0.3))
 
 
 def test_scaling_keeps_the_resting_pose_and_scales_about_it():

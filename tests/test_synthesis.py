@@ -198,8 +198,12 @@ def test_edited_attributes_are_rendered_as_they_are(demo, speech, attributes):
     sound = (speech[: 2 * RATE], RATE)
     still = replace_attributes(attributes, pose=np.asarray(attributes.pose)[0])
     video = synthesize(sound, subject=demo, attributes=still)
-    assert video.attributes is still
+    for name in ("expression", "pose", "blink"):
+        assert getattr(video.attributes, name) is getattr(still, name)
+    assert video.attributes.gaze.shape == (50, 2)  # of nothing else is anything made
     assert len(list(video)) == 50
+    looking = replace_attributes(video.attributes, gaze=np.zeros(2, np.float32))
+    assert synthesize(sound, subject=demo, attributes=looking).attributes is looking
     with pytest.raises(ValueError, match=r"one row for each of the 50 frames .*, got 49"):
         synthesize(sound, subject=demo, attributes=still[:49])
 
