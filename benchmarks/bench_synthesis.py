@@ -45,6 +45,17 @@ def write_speech(path: Path, seconds: float) -> None:
         file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
+def demo_at(size: int) -> "facial_jax.Subject":
+    """The demo subject in pictures of this size; at another than its own, on black."""
+    import facial_jax
+
+    demo = facial_jax.load_subject("demo")
+    if size == demo.size:
+        return demo
+    appearance = demo.appearance.replace(surroundings=None)
+    return dataclasses.replace(demo, size=size, appearance=appearance)
+
+
 def rows(seconds: float, sizes: tuple[int, ...], repeats: int) -> "Iterator[Row]":
     """A frame of the demo subject at each size: of a whole synthesis, and of its frames alone."""
     import facial_jax
@@ -60,7 +71,7 @@ def rows(seconds: float, sizes: tuple[int, ...], repeats: int) -> "Iterator[Row]
         source = facial_jax.audio.waveform.AudioSource(speech)
         attributes = attributes_from_speech(source, demo, fps=Fraction(25))
         for size in sizes:
-            subject = dataclasses.replace(demo, size=size)
+            subject = demo_at(size)
 
             def file_to_file(subject=subject):
                 facial_jax.synthesize(speech, subject=subject, output=output, progress=False)
@@ -80,7 +91,7 @@ def measure_here(audio: str, runs: int, size: int) -> None:
     import facial_jax
 
     seconds = [time.perf_counter() - start]
-    subject = dataclasses.replace(facial_jax.load_subject("demo"), size=size)
+    subject = demo_at(size)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(runs):
             start = time.perf_counter()
