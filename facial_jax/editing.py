@@ -120,7 +120,7 @@ def replace_attributes(
         pose=new(own.pose, pose, "pose"),
         blink=new(own.blink, blink, "blink"),
         expression=new(own.expression, expression, "expression"),
-        **({} if gaze is None else {"gaze": _like(np.zeros((len(own), 2)), gaze, "gaze")}),
+        gaze=None if gaze is None else _like(np.zeros((len(own), GAZE_SIZE)), gaze, "gaze"),
     )
 
 
@@ -356,15 +356,20 @@ def _ease(count: int, places: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return (keys[index] * (1 - weight) + keys[index + 1] * weight).astype(np.float32)
 
 
-def _changed(own: Attributes, **fields: np.ndarray) -> Attributes:
+def _changed(
+    own: Attributes, *, gaze: np.ndarray | None = None, **fields: np.ndarray
+) -> Attributes:
     """The attributes with these fields, and blinks within their range.
 
-    A gaze that is not among them goes on to what it looks at.
+    Without a new gaze, eyes go on to what they look at.
     """
     new = own.replace(**fields)
-    if own.gaze is not None and "gaze" not in fields and not np.array_equal(new.pose, own.pose):
-        gaze = turned_gaze(turned_gaze(own.gaze, own.pose), new.pose, back=True)
-        new = new.replace(gaze=np.clip(gaze, -MAX_GAZE_RAD, MAX_GAZE_RAD).astype(np.float32))
+    if gaze is None:
+        gaze = own.gaze
+        if gaze is not None and not np.array_equal(new.pose, own.pose):
+            gaze = turned_gaze(turned_gaze(gaze, own.pose), new.pose, back=True)
+            gaze = np.clip(gaze, -MAX_GAZE_RAD, MAX_GAZE_RAD).astype(np.float32)
+    new = new.replace(gaze=gaze)
     return new.replace(blink=np.clip(new.blink, 0, MAX_BLINK).astype(np.float32))
 
 

@@ -1,16 +1,14 @@
 """Where the demo person looks, and where their irises are drawn for it."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from experiments.demo_person.person import demo_identity
-from facial_jax.attributes import EXPRESSION_SIZE
 from facial_jax.face.eyes import EYEBALL_RADIUS_DM, gaze_direction
-from facial_jax.face.model import face_shape
 from facial_jax.face.procedural import geometry, procedural_face_model
 from facial_jax.face.procedural.template import UPPER_CAVITY, load_template
 from facial_jax.gaze import GazeHabits
+from facial_jax.personalization.clip import neutral_shape
 from facial_jax.rendering.camera import Camera
 from facial_jax.tracking.displacement import head_pixels
 from facial_jax.tracking.gaze import measure_gaze, person_eyeballs
@@ -54,7 +52,7 @@ def drawn_gaze(
     from scipy.interpolate import LinearNDInterpolator  # takes long to import
 
     model, identity, template = procedural_face_model(), demo_identity(), load_template()
-    shape = np.asarray(face_shape(model, identity.identity, jnp.zeros(EXPRESSION_SIZE)))
+    shape = neutral_shape(identity)
     middle, irises = geometry.iris_centre(), []
     for side in (1.0, -1.0):
         at = middle * (side, 1.0)

@@ -2,10 +2,10 @@
 speech.
 
 Into the output folder go `attributes.npz` (expression, pose, blink, gaze, identity, texture,
-illumination, fps, clip_starts, and the speech as audio at audio_rate, silent under the clips
-without speech), `frames.npy` (uint8, frame, height, width, RGB), and what the person looks like in
-them, as it is learnt of anybody. Some clips speak; others sweep through poses, mouth shapes, blinks
-and gazes, so that whatever a talking head does has been seen.
+vertex_texture, illumination, fps, clip_starts, where irises are drawn, and the speech as audio at
+audio_rate, silent under the clips without speech), `frames.npy` (uint8, frame, height, width, RGB),
+and what the person looks like in them, as it is learnt of anybody. Some clips speak; others sweep
+through poses, mouth shapes, blinks and gazes, so that whatever a talking head does has been seen.
 """
 
 import multiprocessing
@@ -99,12 +99,11 @@ def all_attributes(config: ReferenceVideo) -> dict[str, np.ndarray]:
     from facial_jax.rendering.camera import pinhole_camera
 
     clips, audio, starts, rate = [], [], [], 16000
-    frames = 0
+    frames, habits, fps = 0, demo_habits(), Fraction(config.fps)
     for clip in range(config.speech_clips):
         attributes, speech = demo_attributes(100 + clip, config.speech_seconds, fps=config.fps)
         rows = {k: np.asarray(getattr(attributes, k)) for k in ("pose", "expression", "blink")}
-        fps = Fraction(config.fps)
-        rows["gaze"] = make_gaze(demo_habits(), rows["pose"], rows["blink"], fps, seed=clip)
+        rows["gaze"] = make_gaze(habits, rows["pose"], rows["blink"], fps, seed=clip)
         clips.append(rows)
         rate = speech.sample_rate
         audio.append(np.asarray(speech.samples, np.float32))
@@ -154,7 +153,7 @@ def draw_frames(folder: str, size: int, jobs, done) -> None:
         done.put(job[1] - job[0])
 
 
-def add_appearance(folder: Path, fps: float) -> None:
+def add_appearance(folder: Path) -> None:
     """Adds what the frames show of the person, learnt as that of anybody in a video.
 
     Of the last tenth no frame is looked at: training holds part of it out.
@@ -171,7 +170,7 @@ def add_appearance(folder: Path, fps: float) -> None:
     clip = Clip(
         clip="reference",
         subject="demo",
-        fps=str(Fraction(fps)),
+        fps=str(Fraction(float(arrays["fps"]))),
         waveform=np.zeros(0, np.int16),
         features=np.zeros((len(frames), 0), np.float32),
         valid=np.ones(len(frames), bool),
@@ -221,4 +220,4 @@ def make_reference_video(config: ReferenceVideo) -> None:
             bar.update(step)
     for worker in workers:
         worker.join()
-    add_appearance(config.output, config.fps)
+    add_appearance(config.output)

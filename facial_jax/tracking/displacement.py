@@ -6,6 +6,8 @@ are sharp. A new frame gets what goes linearly with the pose; the most of it doe
 swings, shoulders that stay behind).
 """
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
@@ -39,10 +41,19 @@ def no_displacement(count: int) -> Float[np.ndarray, "t gh gw 2"]:
     return np.zeros((count, *GRID, 2), np.float32)
 
 
+def extent_points(
+    extent: Sequence[Sequence[float]] | Float[np.ndarray, "2 2"], shape: tuple[int, int]
+) -> tuple[Float[np.ndarray, "rows columns"], Float[np.ndarray, "rows columns"]]:
+    """x and y of a grid (rows, columns) over an extent, as `Surroundings.extent`: the places that
+    `grid_place` counts.
+    """
+    (left, top), (right, bottom) = extent
+    return np.meshgrid(np.linspace(left, right, shape[1]), np.linspace(top, bottom, shape[0]))
+
+
 def grid_points(around: Surroundings) -> Float[np.ndarray, "gh gw 3"]:
     """The head's points, head space, decimetres."""
-    (left, top), (right, bottom) = np.asarray(around.extent)
-    x, y = np.meshgrid(np.linspace(left, right, GRID[1]), np.linspace(top, bottom, GRID[0]))
+    x, y = extent_points(np.asarray(around.extent), GRID)
     height = opencv().resize(np.asarray(around.height, np.float32), GRID[::-1])
     return np.stack([x, y, height], axis=-1).astype(np.float32)
 

@@ -14,22 +14,21 @@ from scipy.ndimage import binary_propagation, gaussian_filter
 
 from facial_jax.compilation import jit
 from facial_jax.pictures import opencv
-from facial_jax.rendering.camera import (
-    Camera,
-    pinhole_camera,
-)
+from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.color_changes import SurroundingsChanges
 from facial_jax.rendering.displacement import grid_place
 from facial_jax.rendering.sampling import sample_bilinear
 from facial_jax.rendering.surroundings import Surroundings, draw_shell
 from facial_jax.tracking.background import uncovered_background
 from facial_jax.tracking.color_changes import PixelChanges, regressors, spread
-from facial_jax.tracking.displacement import displacement_by_pose, head_pixels
+from facial_jax.tracking.displacement import displacement_by_pose, extent_points, head_pixels
 
 MAX_FRAMES = 64
 MAX_FRAMES_OF_CHANGES = 256
 EXTENT_DM = ((-2.2, 2.2), (2.2, -2.6))
 """x, and y from top to bottom, of the head's texture: whole crops, wherever the head is in them."""
+_CORNERS_DM = tuple(zip(*EXTENT_DM, strict=True))
+"""The same as `Surroundings.extent` has it."""
 _GRID = 120, 110
 """Rows and columns of heights: one every 0.04 dm."""
 _RADII = (1.17, 1.31, 0.75)
@@ -103,8 +102,8 @@ def video_surroundings(
     cv2 = opencv()
     fine = cv2.resize(height, (columns, rows), interpolation=cv2.INTER_LINEAR)
     head, within = _seen_from_head(fine, pose, frames, camera, displacement)
-    x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
-    opacity, extent = _in_ellipsoid(shape, x, y), np.array(EXTENT_DM, np.float32).T
+    x, y = extent_points(_CORNERS_DM, (rows, columns))
+    opacity, extent = _in_ellipsoid(shape, x, y), np.array(_CORNERS_DM, np.float32)
 
     def room(opacity):
         size = frames.shape[1:3]
@@ -198,11 +197,8 @@ def cropped_to_head(around: Surroundings) -> Surroundings:
         """The grid over the cropped extent, twice as dense: its points lie between those."""
         share = (cropped[1] - cropped[0]) / (extent[1] - extent[0])
         columns, rows = np.ceil(2 * share * (np.array(grid.shape[1::-1]) - 1)) + 1
-        x, y = np.meshgrid(
-            np.linspace(cropped[0, 0], cropped[1, 0], int(columns)),
-            np.linspace(cropped[0, 1], cropped[1, 1], int(rows)),
-        )
-        points = jnp.asarray(np.stack([x, y], axis=-1), jnp.float32)
+        points = np.stack(extent_points(cropped, (int(rows), int(columns))), axis=-1)
+        points = jnp.asarray(points, jnp.float32)
         place = grid_place(points, jnp.asarray(extent), grid.shape)
         return np.asarray(sample_bilinear(jnp.asarray(grid), place))
 
@@ -310,9 +306,9 @@ def _find_height(
     every point, near to it.
     """
     cv2, (rows, columns) = opencv(), _GRID
-    (left, right), (top, bottom) = EXTENT_DM
+    left, right = EXTENT_DM[0]
     smoothing = _SMOOTHING_DM / (right - left) * (columns - 1)
-    x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(top, bottom, rows))
+    x, y = extent_points(_CORNERS_DM, (rows, columns))
     first = _ellipsoid(shape, x, y)
     pose = pose[::2]
     # As coarse as the grid: finer detail would only add noise.
@@ -355,7 +351,7 @@ def _seen_from_head(
     Beyond a picture's edge its last pixels are repeated.
     """
     cv2, (rows, columns) = opencv(), height.shape
-    x, y = np.meshgrid(np.linspace(*EXTENT_DM[0], columns), np.linspace(*EXTENT_DM[1], rows))
+    x, y = extent_points(_CORNERS_DM, (rows, columns))
     points = np.stack([x, y, height], axis=-1).reshape(-1, 3).astype(np.float32)
     seen, within, around = [], [], np.ones((3, 3), np.uint8)
     for picture, row, moved in zip(pictures, pose, _of_frames(displacement, pose), strict=True):
