@@ -9,6 +9,9 @@ from facial_jax.pictures import opencv
 MIN_UNCOVERED = 4
 """Frames that must show a pixel's background: in one alone it may be the person's edge."""
 _ROWS = 32
+_UPWARD, _NECK = 6, 1 / 8
+"""So many times farther, what is below is believed like what is on other sides, up to this share of
+the height."""
 _LEVELS = 5
 """Of smoothness: by 1, 2, 4, … pixels."""
 
@@ -40,13 +43,17 @@ def uncovered_background(
 def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The image, unknown pixels taken from the nearest known ones, the farther the smoother.
 
-    Beside a neck lies neck: means of all that is around would mix the wall in.
+    Beside a neck lies neck: means of all that is around would mix the wall in. What is below counts
+    as nearer than it is: necks go on upwards behind chins, and walls beside them as well.
     """
     cv2 = opencv()
     if known.all() or not known.any():
         return image
     distance, nearest = distance_transform_edt(~known, return_indices=True)
-    filled = image[tuple(nearest)]
+    row, column = np.indices(known.shape)
+    below = np.minimum.accumulate(np.where(known, row, 2 * len(known))[::-1])[::-1]
+    upward = (below - row < _UPWARD * distance) & (below - row < _NECK * len(known))
+    filled = image[np.where(upward, below, nearest[0]), np.where(upward, column, nearest[1])]
     for level in range(_LEVELS):
         blurred = cv2.GaussianBlur(filled, (0, 0), 2**level)
         share = np.clip(distance / 2**level - 1, 0, 1)[..., None].astype(np.float32)

@@ -48,3 +48,16 @@ def test_a_pixel_seen_too_seldom_is_not_believed():
     frames[0, 30, 25], covered[0, 30, 25] = 7, False
     assert MIN_UNCOVERED > 1
     assert (uncovered_background(frames, covered)[30, 25] != 7).all()
+
+
+def test_a_neck_goes_on_behind_a_chin_that_never_left_it():
+    skin, wall = 160, 80
+    frames = np.full((6, 160, 120, 3), wall, np.uint8)
+    frames[:, 80:, 40:80] = skin
+    covered = np.zeros((6, 160, 120), bool)
+    covered[:, 20:100, 36:84] = True  # by a head not much wider
+    is_skin = uncovered_background(frames, covered)[..., 0] > (skin + wall) / 2
+    assert is_skin[88:100, 44:76].all()
+    assert not is_skin[88:100, 36:39].any()
+    # But not as far as the crown.
+    assert not is_skin[20:70].any()
