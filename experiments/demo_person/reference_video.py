@@ -156,6 +156,7 @@ def draw_frames(folder: str, size: int, jobs, done) -> None:
 def add_appearance(folder: Path) -> None:
     """Adds what the frames show of the person, learnt as that of anybody in a video.
 
+    But her teeth and tongue are the face model's: their geometry is known, only colours are learnt.
     Of the last tenth no frame is looked at: training holds part of it out.
     """
     from experiments.demo_person.eyes import demo_habits
@@ -179,7 +180,7 @@ def add_appearance(folder: Path) -> None:
     )
     trained = np.arange(round(0.9 * len(frames)))
     telling = frames[telling_frames(clip, trained)]
-    appearance = learn_appearance(clip, trained, frames[: len(trained)], telling)
+    appearance = learn_appearance(clip, trained, frames[: len(trained)], telling, own_mouth=True)
     # The sweeps look everywhere.
     appearance = appearance.replace(eyes=appearance.eyes.replace(habits=demo_habits()))
     save_parts(folder, appearance)

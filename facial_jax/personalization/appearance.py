@@ -48,6 +48,8 @@ def learn_appearance(
     trained: Int[np.ndarray, "n"],
     frames: UInt8[np.ndarray, "n h w 3"],
     telling: UInt8[np.ndarray, "k s s 3"],
+    *,
+    own_mouth: bool = False,
 ) -> Appearance:
     """The person's appearance.
 
@@ -56,9 +58,13 @@ def learn_appearance(
         trained: numbers of the frames that may be looked at.
         frames: these, at the size at which frames are to be made.
         telling: those of `telling_frames`, as large as they were tracked.
+        own_mouth: the face model's teeth and tongue are the person's, so that nothing is drawn over
+            them.
     """
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
-    mouth = video_inner_mouth(model, identity, clip.attributes[trained], frames)
+    mouth = None
+    if not own_mouth:
+        mouth = video_inner_mouth(model, identity, clip.attributes[trained], frames)
     numbers = telling_frames(clip, trained)
     attributes, gaze, eyes = clip.attributes[numbers], None, None
     if clip.gaze is not None:
@@ -66,7 +72,9 @@ def learn_appearance(
         usual = np.median(looks, axis=0)
         irises = video_irises(model, identity, attributes, gaze, telling, usual_gaze=usual)
         eyes = Eyes(irises, gaze_habits(looks, clip.pose[trained], clip.frame_rate))
-    texture, changes = changing_texture(model, identity, attributes, telling, gaze=gaze)
+    texture, changes = changing_texture(
+        model, identity, attributes, telling, gaze=gaze, own_mouth=own_mouth
+    )
     face = Appearance(vertex_texture=texture, texture_changes=changes, eyes=eyes, inner_mouth=mouth)
     # Only these are read: long clips are views of files.
     seen = surroundings_frames(len(trained), MAX_FRAMES_OF_CHANGES)

@@ -106,13 +106,15 @@ def changing_texture(
     frames: UInt8[np.ndarray, "t h w 3"],
     *,
     gaze: Float[np.ndarray, "t 2 2"] | None = None,
+    own_mouth: bool = False,
 ) -> tuple[Float[np.ndarray, "n 3"], TextureChanges]:
     """The albedo of every vertex, and how it changes with pose and expression.
 
-    Arguments and errors are those of `video_texture`.
+    Arguments and errors are those of `video_texture`. With `own_mouth`, the face model's teeth and
+    tongue are the person's, and their colours are found like those of the face.
     """
     samples = _video_samples(model, identity, attributes, frames, gaze)
-    texture, times, white = _median_texture(model, identity, samples, gaze)
+    texture, times, white = _median_texture(model, identity, samples, gaze, own_mouth)
     directions = main_directions(np.asarray(attributes.expression))
     values = np.asarray(what_changes(attributes, directions))
     mean, deviation = spread(values)
@@ -146,10 +148,10 @@ def _video_samples(model, identity, attributes, frames, gaze) -> Float[np.ndarra
     return in_batches(sample, len(frames), _BATCH)
 
 
-def _median_texture(model, identity, samples, gaze):
+def _median_texture(model, identity, samples, gaze, own_mouth=False):
     """The median of every vertex, how often it was seen, and whether it is the white of an eye."""
     times = np.isfinite(samples[..., 0]).sum(axis=0)
-    mouth = inside_mouth(model)
+    mouth = inside_mouth(model) & (not own_mouth)
     times[(times < _MIN_SEEN) | mouth] = 0
     texture = np.array(face_texture(model, identity.texture))
     texture[times > 0] = np.nanmedian(samples[:, times > 0], axis=0)

@@ -10,7 +10,12 @@ from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.color_changes import changed_albedo
 from facial_jax.rendering.render import render
-from facial_jax.tracking.texture import changing_texture, texture_frames, video_texture
+from facial_jax.tracking.texture import (
+    changing_texture,
+    inside_mouth,
+    texture_frames,
+    video_texture,
+)
 
 SIZE, FRAMES = 160, 10
 
@@ -72,6 +77,17 @@ def test_a_texture_that_changes_with_pose_and_expression_is_found(clip):
     error = np.abs(found - true[others])[:, front].mean()
     still = video_texture(model, identity, attributes[known], frames[known])
     assert error < 0.5 * np.abs(still - true[others])[:, front].mean()
+
+
+def test_teeth_look_like_lips_unless_they_are_the_persons_own(clip):
+    model, identity, attributes, frames, painted = clip
+    inside = inside_mouth(model)
+    lips, _ = changing_texture(model, identity, attributes, frames)
+    own, _ = changing_texture(model, identity, attributes, frames, own_mouth=True)
+    assert np.abs(own - lips)[~inside].mean() < 5e-3
+    seen = inside & (np.abs(lips - painted).mean(axis=1) > 0.2)
+    assert seen.any()
+    assert np.median(np.abs(own - painted)[seen]) < 0.25 * np.median(np.abs(lips - painted)[seen])
 
 
 def test_what_is_never_seen_keeps_the_statistical_texture(clip):
