@@ -31,7 +31,12 @@ from facial_jax.tracking.surroundings import (
     surroundings_frames,
     video_surroundings,
 )
-from facial_jax.tracking.texture import changing_texture, texture_frames
+from facial_jax.tracking.texture import (
+    blinking_frames,
+    changing_texture,
+    open_eyes,
+    texture_frames,
+)
 
 _ROUNDS = 2
 """How often frames are compared with what is shown."""
@@ -40,7 +45,8 @@ _BATCH = 8
 
 def telling_frames(clip: Clip, trained: Int[np.ndarray, "n"]) -> Int[np.ndarray, "k"]:
     """Numbers of those of the trained frames that tell the face's texture best, rising."""
-    return np.sort(trained[texture_frames(clip.blink[trained])])
+    blink = clip.blink[trained]
+    return trained[np.union1d(texture_frames(blink), blinking_frames(blink))]
 
 
 def learn_appearance(
@@ -70,7 +76,9 @@ def learn_appearance(
     if clip.gaze is not None:
         gaze, looks = clip.gaze[numbers], clip.gaze[trained].mean(axis=1)
         usual = np.median(looks, axis=0)
-        irises = video_irises(model, identity, attributes, gaze, telling, usual_gaze=usual)
+        opened = open_eyes(attributes.blink)
+        of_open = attributes[opened], gaze[opened], telling[opened]
+        irises = video_irises(model, identity, *of_open, usual_gaze=usual)
         eyes = Eyes(irises, gaze_habits(looks, clip.pose[trained], clip.frame_rate))
     texture, changes = changing_texture(
         model, identity, attributes, telling, gaze=gaze, own_mouth=own_mouth

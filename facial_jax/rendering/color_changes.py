@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int8, UInt8
 
-from facial_jax.attributes import EXPRESSION_SIZE, POSE_SIZE, Attributes
+from facial_jax.attributes import EXPRESSION_SIZE, MAX_BLINK, POSE_SIZE, Attributes
 
 MAX_DEVIATIONS = 2.5
 """Standard deviations from the mean: beyond, nothing changes further, as no video showed it."""
@@ -35,6 +35,9 @@ class TextureChanges:
     # standard deviations of both
     changes: Float[Array | np.ndarray, "k n 3"]
     # of the albedo with one standard deviation of each
+    closed: Float[Array | np.ndarray, "n 3"] | None = None
+    # of the albedo where eyes are closed: lashes, and lids without their fold; None, in files of
+    # before 0.7: lids are stretched as they are seen of open eyes
 
 
 @flax.struct.dataclass
@@ -77,6 +80,11 @@ def what_changes(
     return jnp.concatenate([jnp.asarray(attributes.pose), expression], axis=-1)
 
 
+def closing(blink: Float[Array | np.ndarray, "*t"]) -> Float[Array | np.ndarray, "*t"]:
+    """How far eyes are closed, from 0 to 1, by AU45's intensity."""
+    return (blink / MAX_BLINK).clip(0, 1)
+
+
 def changed_albedo(
     albedo: Float[Array, "n 3"], texture: TextureChanges, attributes: Attributes
 ) -> Float[Array, "*t n 3"]:
@@ -84,6 +92,10 @@ def changed_albedo(
     values = what_changes(attributes, texture.directions)
     apart = deviations(values, jnp.asarray(texture.mean), jnp.asarray(texture.deviation))
     changed = jnp.tensordot(apart, jnp.asarray(texture.changes), axes=1)
+    if texture.closed is not None:
+        closed = jnp.asarray(texture.closed)
+        shut = closing(jnp.asarray(attributes.blink))
+        changed += shut[..., None, None] * closed[(None,) * shut.ndim]
     return albedo.reshape((1,) * (changed.ndim - 2) + albedo.shape) + changed
 
 
@@ -130,6 +142,8 @@ def texture_changes_from_arrays(arrays: dict[str, np.ndarray]) -> TextureChanges
         "deviation": (count,),
         "changes": (count, *vertices, 3),
     }
+    if "closed" in arrays:
+        shapes["closed"] = (*vertices, 3)
     _check("texture changes", arrays, shapes, np.floating)
     return TextureChanges(**{name: arrays[name].astype(np.float32) for name in shapes})
 

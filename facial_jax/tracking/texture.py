@@ -25,7 +25,12 @@ from facial_jax.rendering.camera import (
     pose_vertices,
     project_to_pixels,
 )
-from facial_jax.rendering.color_changes import TextureChanges, what_changes
+from facial_jax.rendering.color_changes import (
+    TextureChanges,
+    changed_albedo,
+    closing,
+    what_changes,
+)
 from facial_jax.rendering.irises import place_irises
 from facial_jax.rendering.lighting import irradiance
 from facial_jax.rendering.mapping import map_frames
@@ -37,6 +42,9 @@ from facial_jax.tracking.photometric import inside_polygon, seen_from_front
 MAX_FRAMES = 128
 OPEN_EYES = 1.0
 """AU45 intensity up to which eyes count as open; frames with closed ones show the lids."""
+_CLOSED_EYES, _MAX_BLINKING = 2.5, 32
+_CLOSED_RIDGE = 2.0
+"""So many closed eyes, seen, are believed by half."""
 _BATCH = 8
 _MIN_COSINE = 0.3
 """Of the angle under which a surface is seen; below it a pixel is a smear of many vertices."""
@@ -56,14 +64,25 @@ _FAITH = 1e-3
 """In the statistical texture of what is never seen, against that in a neighbour's colour."""
 
 
+def open_eyes(blink: Float[np.ndarray, "t"]) -> Bool[np.ndarray, "t"]:
+    """Which frames show the face with open eyes; all, if none does."""
+    opened = np.asarray(blink) <= OPEN_EYES
+    return opened if opened.any() else np.ones_like(opened)
+
+
+def blinking_frames(blink: Float[np.ndarray, "t"]) -> Int[np.ndarray, "n"]:
+    """Numbers of the frames that tell what closed eyes look like: up to 32, evenly spread."""
+    usable = np.flatnonzero(blink >= _CLOSED_EYES)
+    count = min(_MAX_BLINKING, len(usable))
+    return usable[np.linspace(0, len(usable) - 1, count).round().astype(int)]
+
+
 def texture_frames(blink: Float[np.ndarray, "t"]) -> Int[np.ndarray, "n"]:
     """Numbers of the frames that tell the texture best: up to 128, evenly spread, eyes open.
 
     `blink`: AU45 of all frames. If no eyes are open, any frames are taken.
     """
-    usable = np.flatnonzero(blink <= OPEN_EYES)
-    if not len(usable):
-        usable = np.arange(len(blink))
+    usable = np.flatnonzero(open_eyes(blink))
     return np.unique(usable[np.linspace(0, len(usable) - 1, MAX_FRAMES).round().astype(int)])
 
 
@@ -108,12 +127,16 @@ def changing_texture(
     gaze: Float[np.ndarray, "t 2 2"] | None = None,
     own_mouth: bool = False,
 ) -> tuple[Float[np.ndarray, "n 3"], TextureChanges]:
-    """The albedo of every vertex, and how it changes with pose and expression.
+    """The albedo of every vertex, and how it changes with pose, expression and blinks.
 
-    Arguments and errors are those of `video_texture`. With `own_mouth`, the face model's teeth and
-    tongue are the person's, and their colours are found like those of the face.
+    Arguments and errors are those of `video_texture`, but frames with closed eyes are welcome
+    (`blinking_frames`): where a gaze is known, they tell what lids look like. With `own_mouth`, the
+    face model's teeth and tongue are the person's, and their colours are found like those of the
+    face.
     """
-    samples = _video_samples(model, identity, attributes, frames, gaze)
+    all_samples = _video_samples(model, identity, attributes, frames, gaze)
+    everything, opened = attributes, open_eyes(attributes.blink)
+    samples, attributes = all_samples[opened], attributes[opened]
     texture, times, white = _median_texture(model, identity, samples, gaze, own_mouth)
     directions = main_directions(np.asarray(attributes.expression))
     values = np.asarray(what_changes(attributes, directions))
@@ -126,9 +149,28 @@ def changing_texture(
         columns = _spread(columns, times, white, np.asarray(model.triangles))
         texture, *changes = np.moveaxis(columns.reshape(len(texture), -1, 3), 1, 0)
         found[1:] = changes
-    return texture, TextureChanges(
+    changes = TextureChanges(
         directions=directions, mean=mean, deviation=deviation, changes=found[1:]
     )
+    lids = closed_lids(model)
+    if gaze is not None and lids is not None and not opened.all():
+        shut, samples = everything[~opened], all_samples[~opened]
+        off = samples - np.asarray(changed_albedo(jnp.asarray(texture), changes, shut))
+        off[:, ~lids.any(axis=1)] = 0
+        changes = changes.replace(closed=_closed(off, shut.blink))
+    return texture, changes
+
+
+def _closed(
+    off: Float[np.ndarray, "t n 3"], blink: Float[np.ndarray, "t"]
+) -> Float[np.ndarray, "n 3"]:
+    """What is added to colours where eyes are closed: a ridge regression of how far these frames
+    are off, NaN where they show nothing, on how far the eyes are closed.
+    """
+    shut = closing(blink)[:, None, None]
+    seen = np.isfinite(off)
+    sums = (shut * np.where(seen, off, 0)).sum(axis=0)
+    return (sums / ((shut**2 * seen).sum(axis=0) + _CLOSED_RIDGE)).astype(np.float32)
 
 
 def _video_samples(model, identity, attributes, frames, gaze) -> Float[np.ndarray, "t n 3"]:

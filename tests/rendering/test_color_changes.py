@@ -61,6 +61,18 @@ def test_the_albedo_is_the_mean_one_and_a_share_of_each_change(batch):
     np.testing.assert_allclose(changed, expected, atol=1e-5)
 
 
+def test_closed_eyes_have_colours_of_their_own():
+    changes = texture_changes()
+    closed = np.random.default_rng(2).normal(size=(VERTICES, 3)).astype(np.float32)
+    blink = np.array([0, 2.5, 5, 9], np.float32)
+    attributes = Attributes(np.zeros((4, 64)), np.zeros((4, 6)), blink)
+    albedo = jnp.zeros((VERTICES, 3))
+    known = changes.replace(closed=closed)
+    added = changed_albedo(albedo, known, attributes) - changed_albedo(albedo, changes, attributes)
+    share = np.array([0, 0.5, 1, 1])[:, None, None]
+    np.testing.assert_allclose(added, share * closed, atol=1e-5)
+
+
 def test_beyond_what_was_seen_nothing_changes_further():
     far = deviations(jnp.array([3.0, -90.0, 0.5]), jnp.zeros(3), jnp.ones(3))
     np.testing.assert_array_equal(far, [MAX_DEVIATIONS, -MAX_DEVIATIONS, 0.5])
@@ -76,9 +88,12 @@ def test_colours_stay_within_what_was_seen():
 
 
 def test_files_give_back_what_they_were_given():
-    changes = texture_changes()
-    for name, array in changes_arrays(texture_changes_from_arrays(changes_arrays(changes))).items():
-        np.testing.assert_array_equal(array, getattr(changes, name))
+    for closed in (None, np.ones((VERTICES, 3), np.float32)):
+        changes = texture_changes().replace(closed=closed)
+        back = texture_changes_from_arrays(changes_arrays(changes))
+        assert (back.closed is None) == (closed is None)
+        for name, array in changes_arrays(back).items():
+            np.testing.assert_array_equal(array, getattr(changes, name))
     changes = surroundings_changes()
     back = surroundings_changes_from_arrays(changes_arrays(changes), (4, 3), (8, 8))
     for name, array in changes_arrays(back).items():
@@ -94,6 +109,7 @@ def test_files_give_back_what_they_were_given():
         ("deviation", np.zeros(8, np.float32)),
         ("changes", np.full((8, VERTICES, 3), np.nan, np.float32)),
         ("changes", np.zeros((8, VERTICES, 3), int)),
+        ("closed", np.zeros((VERTICES + 1, 3), np.float32)),
     ],
 )
 def test_damaged_changes_of_a_texture_are_refused(name, array):

@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from facial_jax.attributes import Attributes, Identity
+from facial_jax.face.eyes import eyeball_vertices
 from facial_jax.face.model import face_texture, person_face_model
 from facial_jax.face.procedural import procedural_face_model
+from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.color_changes import changed_albedo
 from facial_jax.rendering.render import render
 from facial_jax.tracking.texture import (
+    blinking_frames,
     changing_texture,
     inside_mouth,
     texture_frames,
@@ -105,6 +108,41 @@ def test_frames_with_closed_eyes_tell_nothing():
     assert chosen[-1] > 990
     assert not blink[chosen].any()
     np.testing.assert_array_equal(texture_frames(np.full(3, 5, np.float32)), [0, 1, 2])
+
+
+def test_frames_with_closed_eyes_tell_what_lids_look_like(clip):
+    model, identity, _, _, painted = clip
+    lids, count = closed_lids(model), 20
+    blink = np.array([0, 5] * 10, np.float32)
+    nobody = person_face_model(model, identity, painted)[1]
+    attributes = Attributes(
+        expression=np.zeros((count, 64), np.float32),
+        pose=np.zeros((count, 6), np.float32),
+        blink=blink,
+    )
+    moved = lids.any(axis=1, keepdims=True)
+    true = painted[None] * np.where(moved[None] & (blink > 2)[:, None, None], 0.5, 1.0)
+    camera = pinhole_camera((2 * SIZE, 2 * SIZE))
+    albedo = jnp.asarray(true, jnp.float32)
+    size = 2 * SIZE, 2 * SIZE
+    image = render(model, nobody, attributes, camera, size, albedo=albedo, lids=lids).image
+    frames = np.round(255 * np.asarray(image)).astype(np.uint8)
+    gaze = np.zeros((count, 2, 2), np.float32)
+    texture, changes = changing_texture(model, identity, attributes, frames, gaze=gaze)
+    found = np.asarray(changed_albedo(jnp.asarray(texture), changes, attributes[1:2]))[0]
+    # Skin of the upper lids, which is seen of open and of closed eyes.
+    seen = moved[:, 0] & (np.abs(changes.closed).max(axis=1) > 0.05)
+    seen &= ~np.asarray(eyeball_vertices(model.mean_shape, model.landmarks))
+    assert seen.sum() > 50
+    error, as_open = (np.abs(x - true[1])[seen].mean() for x in (found, texture))
+    assert error < 0.5 * as_open
+    assert not changes.closed[~moved[:, 0]].any()
+    np.testing.assert_array_equal(blinking_frames(blink), np.arange(1, 20, 2))
+    of_open, without = changing_texture(
+        model, identity, attributes[blink < 1], frames[blink < 1], gaze=gaze[blink < 1]
+    )
+    assert without.closed is None
+    np.testing.assert_array_equal(of_open, texture)
 
 
 def test_as_many_frames_as_attributes(clip):
