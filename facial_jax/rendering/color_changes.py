@@ -36,8 +36,8 @@ class TextureChanges:
     changes: Float[Array | np.ndarray, "k n 3"]
     # of the albedo with one standard deviation of each
     closed: Float[Array | np.ndarray, "n 3"] | None = None
-    # of the albedo where eyes are closed: lashes, and lids without their fold; None, in files of
-    # before 0.7: lids are stretched as they are seen of open eyes
+    # of the albedo where eyes are closed: lashes, and lids without their fold; None, if no blink
+    # was seen and in files of before 0.7: colours of open eyes are stretched
 
 
 @flax.struct.dataclass
