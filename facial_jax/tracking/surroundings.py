@@ -22,6 +22,7 @@ from facial_jax.rendering.surroundings import Surroundings, draw_shell
 from facial_jax.tracking.background import uncovered_background
 from facial_jax.tracking.color_changes import PixelChanges, regressors, spread
 from facial_jax.tracking.displacement import displacement_by_pose, extent_points, head_pixels
+from facial_jax.tracking.texture import evenly_spread
 
 MAX_FRAMES = 64
 MAX_FRAMES_OF_CHANGES = 256
@@ -68,7 +69,7 @@ _FINER = 1.5
 
 def surroundings_frames(count: int, at_most: int = MAX_FRAMES) -> Int[np.ndarray, "n"]:
     """Numbers of the frames that are looked at: up to 64 of `count` if no other, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
+    return evenly_spread(count, at_most)
 
 
 def video_surroundings(

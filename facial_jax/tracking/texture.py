@@ -64,6 +64,14 @@ _FAITH = 1e-3
 """In the statistical texture of what is never seen, against that in a neighbour's colour."""
 
 
+def evenly_spread(count: int, at_most: int) -> Int[np.ndarray, "n"]:
+    """Numbers of up to so many of `count` frames, evenly spread, the first and the last among them.
+
+    All of them, if there are no more.
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
+
+
 def open_eyes(blink: Float[np.ndarray, "t"]) -> Bool[np.ndarray, "t"]:
     """Which frames show the face with open eyes; all, if none does."""
     opened = np.asarray(blink) <= OPEN_EYES
@@ -73,8 +81,7 @@ def open_eyes(blink: Float[np.ndarray, "t"]) -> Bool[np.ndarray, "t"]:
 def blinking_frames(blink: Float[np.ndarray, "t"]) -> Int[np.ndarray, "n"]:
     """Numbers of the frames that tell what closed eyes look like: up to 32, evenly spread."""
     usable = np.flatnonzero(blink >= _CLOSED_EYES)
-    count = min(_MAX_BLINKING, len(usable))
-    return usable[np.linspace(0, len(usable) - 1, count).round().astype(int)]
+    return usable[evenly_spread(len(usable), _MAX_BLINKING)]
 
 
 def texture_frames(blink: Float[np.ndarray, "t"]) -> Int[np.ndarray, "n"]:
@@ -83,7 +90,7 @@ def texture_frames(blink: Float[np.ndarray, "t"]) -> Int[np.ndarray, "n"]:
     `blink`: AU45 of all frames. If no eyes are open, any frames are taken.
     """
     usable = np.flatnonzero(open_eyes(blink))
-    return np.unique(usable[np.linspace(0, len(usable) - 1, MAX_FRAMES).round().astype(int)])
+    return usable[evenly_spread(len(usable), MAX_FRAMES)]
 
 
 def video_texture(
