@@ -6,7 +6,7 @@ By default for two CPU cores, in about half an hour; `--preset paper` is as publ
 `--data` is a folder as make_demo_video writes it: the frames, `frames.npy` (t, h, w, 3) uint8 or
 `reference.mp4`, and `attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,),
 texture (80,), illumination (3, 9), clip_starts if it holds more than one clip, and
-vertex_texture (n, 3) if faces are to be rendered with the person's own. The run's folder keeps
+vertex_texture (m, 3) if faces are to be rendered with the person's own. The run's folder keeps
 the rendered faces, checkpoints, previews (rendered | generated | real), TensorBoard's files, and in
 the end the network. A training that was stopped, or killed, goes on from its last checkpoint when
 it is started again with the same options, and ends with the same numbers.

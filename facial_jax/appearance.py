@@ -32,8 +32,9 @@ from facial_jax.rendering.surroundings import (
 class Appearance:
     """A person's own colours, eyes and mouth, and where they are."""
 
-    vertex_texture: Float[Array | np.ndarray, "n 3"] | None = None
-    # albedo of the rendered faces; None: the statistical texture
+    vertex_texture: Float[Array | np.ndarray, "m 3"] | None = None
+    # albedo of the rendered faces' vertices, and of the points between (`face.color_mesh`), which
+    # files of before 0.8 lack; None: the statistical texture
     texture_changes: TextureChanges | None = None
     # of the albedo with pose and expression; None: it stays as it is
     surroundings: Surroundings | None = None

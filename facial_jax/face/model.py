@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from facial_jax.attributes import Identity
+from facial_jax.face.color_mesh import color_mesh
 from facial_jax.face.eye_region import eye_region
 from facial_jax.face.topology import opposite_vertices, vertex_triangle_adjacency
 from facial_jax.precision import full_precision
@@ -154,31 +155,33 @@ def face_texture(model: FaceModel, texture: Float[Array, "80"]) -> Float[Array, 
 
 
 def person_face_model(
-    model: FaceModel, identity: Identity, texture: Float[Array | np.ndarray, "n 3"] | None
+    model: FaceModel, identity: Identity, texture: Float[Array | np.ndarray, "m 3"] | None
 ) -> tuple[FaceModel, Identity]:
     """The model with a person's own albedo in place of the statistical texture, if there is one.
 
     Args:
         model: the face model.
         identity: the person's.
-        texture: albedo per vertex, RGB around [0, 1], such as from `tracking.texture`; None leaves
-            both as they are.
+        texture: albedo per vertex, RGB around [0, 1], such as from `tracking.texture`, which may
+            go on with that of the points between (`face.color_mesh`); None leaves both as they are.
 
     Returns:
-        A model whose mean texture is this one, and the identity without coefficients of texture.
+        A model whose mean texture is that of the vertices, and the identity without coefficients
+        of texture.
 
     Raises:
         ValueError: the texture is another face model's.
     """
     if texture is None:
         return model, identity
-    if texture.shape != model.mean_texture.shape:
+    count = len(model.mean_texture)
+    if len(texture) not in (count, points := count + len(color_mesh(model.triangles, count).edges)):
         raise ValueError(
-            f"texture: expected one colour for each of {model.mean_texture.shape[0]} vertices, got "
-            f"shape {texture.shape}; it belongs to another face model"
+            f"texture: expected one colour for each of {count} vertices or {points} points, got "
+            f"{len(texture)}; it belongs to another face model"
         )
     return (
-        model.replace(mean_texture=jnp.asarray(texture, jnp.float32)),
+        model.replace(mean_texture=jnp.asarray(texture[:count], jnp.float32)),
         identity.replace(texture=jnp.zeros_like(jnp.asarray(identity.texture))),
     )
 

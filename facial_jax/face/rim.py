@@ -6,10 +6,12 @@ from jaxtyping import Float
 from facial_jax.face.procedural.geometry import smoothstep
 from facial_jax.face.topology import opposite_vertices
 
-FADE_DM = 0.12
-"""Width of the band at the rim in which the face becomes opaque, decimetres."""
-
-
+FADE_DM = 0.25
+"""Width of the band at the rim in which the face becomes opaque, decimetres. Where a chin is not
+quite where the model has it, a narrower one is a line."""
+FADE_OF_VERTICES_DM = 0.12
+"""That of people with colours of vertices alone, of before 0.8: their networks have seen no other.
+"""
 OUTLINE_DM = 0.3, 0.6
 """So far from the rim, a face seen edge-on begins to be opaque, and is."""
 

@@ -25,7 +25,7 @@ DIRECTIONS = 8
 
 @flax.struct.dataclass
 class TextureChanges:
-    """By how much the colours of a face's vertices differ from their mean ones."""
+    """By how much the colours of a face's points differ from their mean ones."""
 
     directions: Float[Array | np.ndarray, "e 64"]
     # main directions of the person's expressions, orthonormal
@@ -88,7 +88,7 @@ def closing(blink: Float[Array | np.ndarray, "*t"]) -> Float[Array | np.ndarray,
 def changed_albedo(
     albedo: Float[Array, "n 3"], texture: TextureChanges, attributes: Attributes
 ) -> Float[Array, "*t n 3"]:
-    """The albedo of every vertex in every frame."""
+    """The albedo of every point in every frame."""
     values = what_changes(attributes, texture.directions)
     apart = deviations(values, jnp.asarray(texture.mean), jnp.asarray(texture.deviation))
     changed = jnp.tensordot(apart, jnp.asarray(texture.changes), axes=1)

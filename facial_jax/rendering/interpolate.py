@@ -81,3 +81,21 @@ def _backward(saved, cotangent):
 
 
 _interpolate.defvjp(_forward, _backward)
+
+
+def quartered(rast: Float[Array, "*b h w 4"]) -> Float[Array, "*b h w 4"]:
+    """What `rasterize` gave of a mesh, as if it had drawn its quarters (`face.color_mesh`).
+
+    A pixel beyond ½ of a corner's barycentric is in the quarter at that corner, others are in the
+    one in the middle.
+    """
+    u, v, number = rast[..., 0], rast[..., 1], rast[..., 3]
+    corners = jnp.stack([u, v, 1 - u - v], axis=-1)
+    at_corner = corners > 0.5
+    inner = ~at_corner.any(axis=-1)
+    local = jnp.where(
+        inner[..., None], 1 - 2 * corners, 2 * corners - at_corner.astype(corners.dtype)
+    )
+    part = jnp.where(inner, 3, jnp.argmax(at_corner, axis=-1)).astype(number.dtype)
+    fine = jnp.where(number > 0, 4 * (number - 1) + part + 1, 0)
+    return jnp.stack([local[..., 0], local[..., 1], rast[..., 2], fine], axis=-1)

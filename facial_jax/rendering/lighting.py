@@ -60,5 +60,9 @@ def shade(
         normals: unit normals in world space (after the head's rotation).
         illumination: coefficients per channel, without the ambient 0.8.
     """
-    light = irradiance(normals, illumination)
+    return lit(albedo, irradiance(normals, illumination))
+
+
+def lit(albedo: Float[Array, "*#b n 3"], light: Float[Array, "*b n 3"]) -> Float[Array, "*b n 3"]:
+    """Colours of a surface of this albedo, the same for all or of each frame, in this light."""
     return albedo.reshape((1,) * (light.ndim - albedo.ndim) + albedo.shape) * light

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from facial_jax.attributes import MAX_BLINK, Attributes, Identity
+from facial_jax.face.color_mesh import ColorMesh, at_points
 from facial_jax.face.eyes import close_lids
 from facial_jax.face.model import (
     FaceModel,
@@ -24,7 +25,8 @@ from facial_jax.rendering.camera import (
     pose_vertices,
     project_to_pixels,
 )
-from facial_jax.rendering.lighting import shade
+from facial_jax.rendering.interpolate import quartered
+from facial_jax.rendering.lighting import irradiance, lit
 from facial_jax.rendering.mapping import map_frames
 
 _FACING_COSINE = 0.3
@@ -53,7 +55,8 @@ def render(
     camera: Camera,
     size: tuple[int, int],
     *,
-    albedo: Float[Array, "*t n 3"] | None = None,
+    albedo: Float[Array, "*t m 3"] | None = None,
+    color_mesh: ColorMesh | None = None,
     lids: Float[Array, "n 3"] | None = None,
     opacity: Float[Array, "n 2"] | None = None,
     eyeballs: Bool[Array, "n"] | None = None,
@@ -77,6 +80,7 @@ def render(
         camera: a camera for images of this size.
         size: (height, width) of the images.
         albedo: of each vertex in each frame, in place of the identity's texture.
+        color_mesh: the albedo is that of these points (`face.color_mesh`), not of vertices alone.
         lids: what closes the eyes, decimetres (`face.procedural.lids.closed_lids`), as far as the
             blink says. None: they stay open, and the blink is in the attention map alone.
         opacity: of each vertex, seen from before it and seen edge-on (`face.rim.rim_opacity`), for
@@ -101,6 +105,7 @@ def render(
         identity.illumination,
         camera,
         size,
+        color_mesh=color_mesh,
         opacity=opacity,
         eyeballs=eyeballs,
         cull_backfaces=cull_backfaces,
@@ -112,11 +117,12 @@ def render(
 def render_vertices(
     model: FaceModel,
     vertices: Float[Array, "*t n 3"],
-    albedo: Float[Array, "*#t n 3"],
+    albedo: Float[Array, "*#t m 3"],
     illumination: Float[Array, "3 9"],
     camera: Camera,
     size: tuple[int, int],
     *,
+    color_mesh: ColorMesh | None = None,
     opacity: Float[Array, "n 2"] | None = None,
     eyeballs: Bool[Array, "n"] | None = None,
     cull_backfaces: bool = True,
@@ -132,18 +138,20 @@ def render_vertices(
         illumination: spherical-harmonics coefficients per colour channel.
         camera: as in `render`, and so are the others.
         size: (height, width).
+        color_mesh: see `render`.
         opacity: see `render`.
         eyeballs: see `render`.
         cull_backfaces: see `render`.
         antialiased: see `render`.
         rasterizer: see `render`.
     """
+    if antialiased and color_mesh is not None:
+        raise ValueError("color_mesh: antialiased pictures have colours of vertices alone")
     draw = backend(rasterizer)
     normals = vertex_normals(vertices, model.triangles, model.vertex_triangles)
     eyes = model.eye_mask.astype(albedo.dtype)[:, None]
 
     def pictures(vertices, normals, albedo=albedo):
-        colors = jnp.clip(shade(albedo, normals, illumination), 0.0, 1.0)
         positions = clip_positions(camera, camera_vertices(camera, vertices), size)
         others = [eyes]
         if opacity is not None:
@@ -152,8 +160,11 @@ def render_vertices(
             others.append(seen[..., None])
         if eyeballs is not None:
             others.append(eyeballs.astype(eyes.dtype)[:, None])
-        frames = colors.shape[:-1]
-        channels = [colors, *(jnp.broadcast_to(x, (*frames, x.shape[-1])) for x in others)]
+        light = at_points(irradiance(normals, illumination), color_mesh)
+        colors = jnp.clip(lit(albedo, light), 0.0, 1.0)
+        channels = [jnp.broadcast_to(x, (*vertices.shape[:-1], x.shape[-1])) for x in others]
+        if color_mesh is None:
+            channels = [colors, *channels]
         channels, options = jnp.concatenate(channels, axis=-1), {"cull_backfaces": cull_backfaces}
         if antialiased:
             mesh = model.triangles, model.opposite_vertices
@@ -161,6 +172,9 @@ def render_vertices(
         else:
             rast = draw.rasterize(positions, model.triangles, size, **options)
             pixels = draw.interpolate(channels, rast, model.triangles)
+            if color_mesh is not None:
+                fine = draw.interpolate(colors, quartered(rast), color_mesh.triangles)
+                pixels = jnp.concatenate([fine, pixels], axis=-1)
             covered = (rast[..., 3:] > 0).astype(pixels.dtype)
         return RenderedFace(
             image=pixels[..., :3],

@@ -1,4 +1,4 @@
-"""A person's own texture: the colours that a video shows of each vertex of their face.
+"""A person's own texture: the colours that a video shows of each point of their face.
 
 The coefficients of a statistical texture give a skin's tone. Lids, lashes, lips, teeth and moles
 are the video's, and a rendering-to-video network that sees them in their places need not make
@@ -11,11 +11,13 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from facial_jax.attributes import Attributes, Identity
 from facial_jax.compilation import in_batches, jit
+from facial_jax.face.color_mesh import ColorMesh, at_points, color_mesh, points_within
 from facial_jax.face.eyes import close_lids, eyeball_centres, eyeball_vertices
 from facial_jax.face.lips import INNER_LIPS
 from facial_jax.face.model import FaceModel, face_shape, face_texture, vertex_normals
 from facial_jax.face.procedural.lids import closed_lids
 from facial_jax.face.topology import mesh_edges
+from facial_jax.pictures import resize
 from facial_jax.precision import full_precision
 from facial_jax.rendering.camera import (
     Camera,
@@ -46,6 +48,8 @@ _CLOSED_EYES, _MAX_BLINKING = 2.5, 32
 _CLOSED_RIDGE = 2.0
 """So many closed eyes, seen, are believed by half."""
 _BATCH = 8
+_FINEST_PX = 384
+"""Of frames: finer ones show more than the points can have, which would come out as dots."""
 _MIN_COSINE = 0.3
 """Of the angle under which a surface is seen; below it a pixel is a smear of many vertices."""
 MIN_LIGHT = 0.1
@@ -120,8 +124,8 @@ def video_texture(
     Raises:
         ValueError: the numbers of frames differ.
     """
-    samples = _video_samples(model, identity, attributes, frames, gaze)
-    texture, times, white = _median_texture(model, identity, samples, gaze)
+    samples = _video_samples(model, identity, attributes, frames, gaze, None)
+    texture, times, white = _median_texture(model, identity, samples, gaze, None)
     return _spread(texture, times, white, np.asarray(model.triangles)) if times.any() else texture
 
 
@@ -133,18 +137,20 @@ def changing_texture(
     *,
     gaze: Float[np.ndarray, "t 2 2"] | None = None,
     own_mouth: bool = False,
-) -> tuple[Float[np.ndarray, "n 3"], TextureChanges]:
-    """The albedo of every vertex, and how it changes with pose, expression and blinks.
+) -> tuple[Float[np.ndarray, "m 3"], TextureChanges]:
+    """The albedo of every vertex and of the points between (`face.color_mesh`), and how it changes
+    with pose, expression and blinks.
 
     Arguments and errors are those of `video_texture`, but frames with closed eyes are welcome
     (`blinking_frames`): where a gaze is known, they tell what lids look like. With `own_mouth`, the
     face model's teeth and tongue are the person's, and their colours are found like those of the
     face.
     """
-    all_samples = _video_samples(model, identity, attributes, frames, gaze)
+    mesh = color_mesh(model.triangles, len(model.mean_shape))
+    all_samples = _video_samples(model, identity, attributes, frames, gaze, mesh)
     everything, opened = attributes, open_eyes(attributes.blink)
     samples, attributes = all_samples[opened], attributes[opened]
-    texture, times, white = _median_texture(model, identity, samples, gaze, own_mouth)
+    texture, times, white = _median_texture(model, identity, samples, gaze, mesh, own_mouth)
     directions = main_directions(np.asarray(attributes.expression))
     values = np.asarray(what_changes(attributes, directions))
     mean, deviation = spread(values)
@@ -153,7 +159,7 @@ def changing_texture(
     if times.any():
         together = np.concatenate([(texture + found[0])[None], found[1:]])
         columns = np.moveaxis(together, 0, 1).reshape(len(texture), -1)
-        columns = _spread(columns, times, white, np.asarray(model.triangles))
+        columns = _spread(columns, times, white, mesh.triangles)
         texture, *changes = np.moveaxis(columns.reshape(len(texture), -1, 3), 1, 0)
         found[1:] = changes
     changes = TextureChanges(
@@ -163,7 +169,7 @@ def changing_texture(
     if gaze is not None and lids is not None and not opened.all():
         shut, samples = everything[~opened], all_samples[~opened]
         off = samples - np.asarray(changed_albedo(jnp.asarray(texture), changes, shut))
-        off[:, ~lids.any(axis=1)] = 0
+        off[:, ~np.asarray(at_points(lids, mesh)).any(axis=1)] = 0
         changes = changes.replace(closed=_closed(off, shut.blink))
     return texture, changes
 
@@ -180,29 +186,31 @@ def _closed(
     return (sums / ((shut**2 * seen).sum(axis=0) + _CLOSED_RIDGE)).astype(np.float32)
 
 
-def _video_samples(model, identity, attributes, frames, gaze) -> Float[np.ndarray, "t n 3"]:
-    """The unlit colour of each vertex in each frame, NaN where it is not seen."""
+def _video_samples(model, identity, attributes, frames, gaze, mesh) -> Float[np.ndarray, "t m 3"]:
+    """The unlit colour of each point in each frame, NaN where it is not seen."""
     if len(frames) != len(attributes) or not len(frames):
         raise ValueError(
             f"frames: expected as many as there are attributes and at least one, got {len(frames)} "
             f"for {len(attributes)}"
         )
+    if mesh is not None and frames.shape[1] > _FINEST_PX:
+        frames = np.stack([resize(frame, _FINEST_PX) for frame in frames])
     camera = pinhole_camera(frames.shape[1:3])
     lids = None if gaze is None else closed_lids(model)
 
     def sample(rows):
         looks = None if gaze is None else gaze[rows]
-        return _sample(model, lids, identity, attributes[rows], looks, frames[rows], camera)
+        return _sample(model, mesh, lids, identity, attributes[rows], looks, frames[rows], camera)
 
     return in_batches(sample, len(frames), _BATCH)
 
 
-def _median_texture(model, identity, samples, gaze, own_mouth=False):
-    """The median of every vertex, how often it was seen, and whether it is the white of an eye."""
+def _median_texture(model, identity, samples, gaze, mesh, own_mouth=False):
+    """The median of every point, how often it was seen, and whether it is the white of an eye."""
     times = np.isfinite(samples[..., 0]).sum(axis=0)
-    mouth = inside_mouth(model) & (not own_mouth)
+    mouth = np.asarray(points_within(inside_mouth(model), mesh)) & (not own_mouth)
     times[(times < _MIN_SEEN) | mouth] = 0
-    texture = np.array(face_texture(model, identity.texture))
+    texture = np.array(at_points(face_texture(model, identity.texture), mesh))
     texture[times > 0] = np.nanmedian(samples[:, times > 0], axis=0)
     white = np.zeros(len(texture), bool)
     if times.any():
@@ -210,7 +218,8 @@ def _median_texture(model, identity, samples, gaze, own_mouth=False):
         lips = np.asarray(model.landmarks)[INNER_LIPS]
         texture[mouth] = np.average(texture[lips], axis=0, weights=times[lips] + _FAITH)
     if gaze is not None:
-        white = np.asarray(eyeball_vertices(model.mean_shape, model.landmarks))
+        eyeballs = eyeball_vertices(model.mean_shape, model.landmarks)
+        white = np.asarray(points_within(eyeballs, mesh))
     times[white & (times < _MIN_WHITE_SHARE * len(samples))] = 0
     return texture, times, white
 
@@ -253,16 +262,17 @@ def _spread(
 @full_precision
 def _sample(
     model: FaceModel,
+    mesh: ColorMesh | None,
     lids: Float[Array | np.ndarray, "n 3"] | None,
     identity: Identity,
     attributes: Attributes,
     gaze: Float[Array | np.ndarray, "b 2 2"] | None,
     frames: UInt8[Array | np.ndarray, "b h w 3"],
     camera: Camera,
-) -> Float[Array, "b n 3"]:
-    """The unlit colour of each vertex in each frame, NaN where it is not seen."""
+) -> Float[Array, "b m 3"]:
+    """The unlit colour of each point in each frame, NaN where it is not seen."""
     size = frames.shape[1:3]
-    eyeballs = eyeball_vertices(model.mean_shape, model.landmarks)
+    eyeballs = points_within(eyeball_vertices(model.mean_shape, model.landmarks), mesh)
     neutral = face_shape(model, identity.identity, jnp.zeros_like(attributes.expression[0]))
     centres = eyeball_centres(neutral, model.landmarks)
     shape = face_shape(model, identity.identity, attributes.expression)
@@ -273,8 +283,11 @@ def _sample(
 
     def one(vertices, normals, frame, pose, gaze=None):
         placed = camera_vertices(camera, vertices)
-        pixels = project_to_pixels(camera, placed)
         rast = rasterize(clip_positions(camera, placed, size), model.triangles, size)
+        light = at_points(irradiance(normals, identity.illumination), mesh)
+        light = jnp.maximum(light, MIN_LIGHT)
+        placed, normals = at_points(placed, mesh), at_points(normals, mesh)
+        pixels = project_to_pixels(camera, placed)
         column, row = (jnp.floor(pixels[:, i]).astype(jnp.int32) for i in range(2))
         inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
         nearest = rast[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)]
@@ -283,7 +296,6 @@ def _sample(
         in_front = (nearest[:, 3] > 0) & (placed[:, 2] < depth + _DEPTH_TOLERANCE)
         x, y, z = placed[:, 0], placed[:, 1], -placed[:, 2]
         cosine = -(normals * jnp.stack([x, y, z], axis=-1)).sum(-1) / jnp.sqrt(x**2 + y**2 + z**2)
-        light = jnp.maximum(irradiance(normals, identity.illumination), MIN_LIGHT)
         # Pixels' centres lie at +0.5.
         color = sample_bilinear(frame, pixels - 0.5) / 255.0 / light
         seen = inside & in_front & (cosine > _MIN_COSINE)

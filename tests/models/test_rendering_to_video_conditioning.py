@@ -9,6 +9,7 @@ import facial_jax
 from facial_jax.appearance import Appearance
 from facial_jax.attributes import Attributes
 from facial_jax.audio.waveform import AudioSource
+from facial_jax.face.color_mesh import at_points, color_mesh
 from facial_jax.face.procedural import EXPRESSION_NAMES
 from facial_jax.face.procedural.template import LOWER_LIP, load_template
 from facial_jax.gaze import Eyes, GazeHabits, eyes_arrays
@@ -179,8 +180,38 @@ def test_a_face_changes_its_colours_with_the_pose_and_its_subject_remembers(tmp_
 
 def test_texture_changes_of_another_face_model_are_refused():
     person = subject(room(), texture_changes=texture_changes(7))
-    with pytest.raises(ValueError, match="expected those of 9100 vertices, got 7"):
+    with pytest.raises(ValueError, match="expected those of the texture's 9100 points, got 7"):
         person.scene()
+
+
+def test_colours_between_vertices_are_seen_change_and_are_remembered(tmp_path):
+    model = load_subject("demo").face_model
+    mesh = color_mesh(model.triangles, VERTICES)
+    texture = np.array(at_points(load_subject("demo").appearance.vertex_texture, mesh))
+    texture[VERTICES:] = (0, 0, 1)
+    changes = texture_changes(len(texture))
+    changes.changes[:, :VERTICES] = 0
+    person = subject(room(), vertex_texture=texture, texture_changes=changes)
+    save_subject(tmp_path / "anna", person, face_model="procedural")
+    loaded = load_subject(tmp_path / "anna")
+    pose = np.array([[0, -0.1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]], np.float32)
+    zeros = np.zeros((2, 64), np.float32)
+    seen = jax.tree.map(jnp.asarray, Attributes(zeros, pose, np.zeros(2, np.float32)))
+    dull, bright = np.asarray(conditioning_pictures(loaded.scene(), seen))[..., :3]
+    forehead = np.s_[SIZE // 3 : SIZE // 2, SIZE // 3 : -SIZE // 3]
+    (bare,) = np.asarray(conditioning_pictures(subject(room()).scene(), seen[1:]))[..., :3]
+    assert bright[forehead][..., 2].mean() > bare[forehead][..., 2].mean() + 0.1
+    assert bright[forehead][..., 2].mean() > dull[forehead][..., 2].mean() + 0.1
+    scene = loaded.scene()
+    given = (scene.face_model, scene.identity, seen, scene.camera, scene.size)
+    points = {"albedo": scene.albedo, "color_mesh": scene.color_mesh}
+    with pytest.raises(ValueError, match="color_mesh: antialiased pictures have colours of"):
+        render(*given, **points, antialiased=True)
+
+
+def test_a_texture_of_neither_the_vertices_nor_the_points_is_refused():
+    with pytest.raises(ValueError, match="for each of 9100 vertices or 35785 points, got 9101"):
+        subject(room(), vertex_texture=np.zeros((VERTICES + 1, 3), np.float32)).scene()
 
 
 def inner_mouth():

@@ -3,17 +3,19 @@
 import functools
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from facial_jax.appearance import Appearance
 from facial_jax.attributes import EXPRESSION_SIZE, MAX_BLINK, Attributes, Identity
+from facial_jax.face.color_mesh import ColorMesh, color_mesh
 from facial_jax.face.eyes import eyeball_centres, eyeball_vertices
 from facial_jax.face.lips import inner_lip_edges
 from facial_jax.face.model import FaceModel, face_shape, person_face_model
 from facial_jax.face.procedural.lids import closed_lids
-from facial_jax.face.rim import rim_opacity
+from facial_jax.face.rim import FADE_DM, FADE_OF_VERTICES_DM, rim_opacity
 from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.color_changes import TextureChanges, changed_albedo
 from facial_jax.rendering.inner_mouth import (
@@ -41,6 +43,10 @@ class Scene:
     # with the person's own texture
     identity: Identity
     # the person's
+    albedo: Float[Array | np.ndarray, "m 3"] | None
+    # the person's own; None: the identity's
+    color_mesh: ColorMesh | None
+    # the points whose albedo it is; None: vertices
     camera: Camera
     # for frames of `size`
     surroundings: Surroundings | None
@@ -75,15 +81,17 @@ def make_scene(
     texture_changes, inner_mouth = appearance.texture_changes, appearance.inner_mouth
     surroundings = appearance.surroundings
     irises = None if appearance.eyes is None else appearance.eyes.irises
-    if texture_changes is not None and texture_changes.changes.shape[1] != len(
-        face_model.mean_shape
-    ):
+    texture, vertices = appearance.vertex_texture, len(face_model.mean_shape)
+    points = vertices if texture is None else len(texture)
+    if texture_changes is not None and texture_changes.changes.shape[1] != points:
         raise ValueError(
-            f"texture changes: expected those of {len(face_model.mean_shape)} vertices, got "
+            f"texture changes: expected those of the texture's {points} points, got "
             f"{texture_changes.changes.shape[1]}; they belong to another face model"
         )
-    face_model, identity = person_face_model(face_model, identity, appearance.vertex_texture)
-    opacity = eyeballs = lids = lip_edges = None
+    face_model, identity = person_face_model(face_model, identity, texture)
+    opacity = eyeballs = lids = lip_edges = mesh = None
+    if points > vertices:
+        mesh = jax.tree.map(jnp.asarray, color_mesh(face_model.triangles, vertices))
     if irises is not None:
         still = jnp.zeros(EXPRESSION_SIZE, jnp.float32)
         neutral = face_shape(face_model, jnp.asarray(identity.identity), still)
@@ -93,12 +101,15 @@ def make_scene(
         check_surroundings(surroundings, size)
         shape = np.asarray(face_model.mean_shape, np.float32)
         triangles = np.asarray(face_model.triangles, np.int32)
-        opacity = jnp.asarray(_rim_opacity(shape.tobytes(), triangles.tobytes()))
+        fade = FADE_OF_VERTICES_DM if mesh is None else FADE_DM
+        opacity = jnp.asarray(_rim_opacity(shape.tobytes(), triangles.tobytes(), fade))
     if inner_mouth is not None:
         lip_edges = inner_lip_edges(face_model)
     return Scene(
         face_model=face_model,
         identity=identity,
+        albedo=None if texture is None else jnp.asarray(texture, jnp.float32),
+        color_mesh=mesh,
         camera=pinhole_camera(size),
         surroundings=surroundings,
         opacity=opacity,
@@ -113,10 +124,10 @@ def make_scene(
 
 
 @functools.lru_cache(maxsize=4)
-def _rim_opacity(shape: bytes, triangles: bytes) -> Float[np.ndarray, "n 2"]:
+def _rim_opacity(shape: bytes, triangles: bytes, fade: float) -> Float[np.ndarray, "n 2"]:
     """`rim_opacity` of the bytes of float32 and int32 arrays, computed once for a face model."""
     vertices = np.frombuffer(shape, np.float32).reshape(-1, 3)
-    return rim_opacity(vertices, np.frombuffer(triangles, np.int32).reshape(-1, 3))
+    return rim_opacity(vertices, np.frombuffer(triangles, np.int32).reshape(-1, 3), fade=fade)
 
 
 def conditioning_pictures(
@@ -131,9 +142,10 @@ def conditioning_pictures(
         attributes: of the frames.
         displacement: of what is around the face in these very frames; see `draw_surroundings`.
     """
-    model, between_lids, albedo = scene.face_model, None, None
+    model, between_lids, albedo = scene.face_model, None, scene.albedo
     if scene.texture_changes is not None:
-        albedo = changed_albedo(model.mean_texture, scene.texture_changes, attributes)
+        mean = model.mean_texture if albedo is None else albedo
+        albedo = changed_albedo(mean, scene.texture_changes, attributes)
     if scene.irises is not None:
         between_lids = eyeball_vertices(model.mean_shape, model.landmarks)
     rendered = render(
@@ -143,6 +155,7 @@ def conditioning_pictures(
         scene.camera,
         scene.size,
         albedo=albedo,
+        color_mesh=scene.color_mesh,
         lids=scene.lids,
         opacity=scene.opacity,
         eyeballs=between_lids,

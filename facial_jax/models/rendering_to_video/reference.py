@@ -2,7 +2,7 @@
 
 A folder holds the frames, `frames.npy` (t, h, w, 3) uint8 or `reference.mp4`, and
 `attributes.npz`: expression (t, 64), pose (t, 6), blink (t,), identity (80,), texture (80,),
-illumination (3, 9), clip_starts if it holds more than one clip, and vertex_texture (n, 3) if faces
+illumination (3, 9), clip_starts if it holds more than one clip, and vertex_texture (m, 3) if faces
 are to be rendered with the person's own. If there is a `surroundings.npz`, they are rendered before
 what it holds (`facial_jax.rendering.surroundings`). If there is an `eyes.npz`, its irises are drawn
 where `gaze` (t, 2) looks (`facial_jax.gaze`). If there is an `inner_mouth.npz`, what it holds is
