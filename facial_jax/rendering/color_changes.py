@@ -33,11 +33,14 @@ class TextureChanges:
     # of pose (6) and of expression along the directions (e)
     deviation: Float[Array | np.ndarray, "k"]
     # standard deviations of both
-    changes: Float[Array | np.ndarray, "k n 3"]
+    changes: Float[Array | np.ndarray, "k m 3"]
     # of the albedo with one standard deviation of each
-    closed: Float[Array | np.ndarray, "n 3"] | None = None
+    closed: Float[Array | np.ndarray, "m 3"] | None = None
     # of the albedo where eyes are closed: lashes, and lids without their fold; None, if no blink
     # was seen and in files of before 0.7: colours of open eyes are stretched
+    lids: Float[Array | np.ndarray, "m"] | None = None
+    # 1 for points of lids and eyes, which do not change with the others where eyes are closed: what
+    # was seen of open ones says nothing of that; None, in files of before 0.8: they do
 
 
 @flax.struct.dataclass
@@ -86,16 +89,17 @@ def closing(blink: Float[Array | np.ndarray, "*t"]) -> Float[Array | np.ndarray,
 
 
 def changed_albedo(
-    albedo: Float[Array, "n 3"], texture: TextureChanges, attributes: Attributes
-) -> Float[Array, "*t n 3"]:
+    albedo: Float[Array, "m 3"], texture: TextureChanges, attributes: Attributes
+) -> Float[Array, "*t m 3"]:
     """The albedo of every point in every frame."""
     values = what_changes(attributes, texture.directions)
     apart = deviations(values, jnp.asarray(texture.mean), jnp.asarray(texture.deviation))
     changed = jnp.tensordot(apart, jnp.asarray(texture.changes), axes=1)
+    shut, frames = closing(jnp.asarray(attributes.blink)), (None,) * (changed.ndim - 2)
+    if texture.lids is not None:
+        changed *= 1 - shut[..., None, None] * jnp.asarray(texture.lids)[*frames, :, None]
     if texture.closed is not None:
-        closed = jnp.asarray(texture.closed)
-        shut = closing(jnp.asarray(attributes.blink))
-        changed += shut[..., None, None] * closed[(None,) * shut.ndim]
+        changed += shut[..., None, None] * jnp.asarray(texture.closed)[frames]
     return albedo.reshape((1,) * (changed.ndim - 2) + albedo.shape) + changed
 
 
@@ -142,8 +146,8 @@ def texture_changes_from_arrays(arrays: dict[str, np.ndarray]) -> TextureChanges
         "deviation": (count,),
         "changes": (count, *vertices, 3),
     }
-    if "closed" in arrays:
-        shapes["closed"] = (*vertices, 3)
+    optional = {"closed": (*vertices, 3), "lids": vertices}
+    shapes |= {name: shape for name, shape in optional.items() if name in arrays}
     _check("texture changes", arrays, shapes, np.floating)
     return TextureChanges(**{name: arrays[name].astype(np.float32) for name in shapes})
 

@@ -45,8 +45,8 @@ MAX_FRAMES = 128
 OPEN_EYES = 1.0
 """AU45 intensity up to which eyes count as open; frames with closed ones show the lids."""
 _CLOSED_EYES, _MAX_BLINKING = 2.5, 32
-_CLOSED_RIDGE = 2.0
-"""So many closed eyes, seen, are believed by half."""
+_CLOSED_RIDGE = 0.5
+"""What so many closed eyes show of a point is believed by half, against the open eye's colour."""
 _BATCH = 8
 _FINEST_PX = 384
 """Of frames: finer ones show more than the points can have, which would come out as dots."""
@@ -166,11 +166,14 @@ def changing_texture(
         directions=directions, mean=mean, deviation=deviation, changes=found[1:]
     )
     lids = closed_lids(model)
-    if gaze is not None and lids is not None and not opened.all():
-        shut, samples = everything[~opened], all_samples[~opened]
-        off = samples - np.asarray(changed_albedo(jnp.asarray(texture), changes, shut))
-        off[:, ~np.asarray(at_points(lids, mesh)).any(axis=1)] = 0
-        changes = changes.replace(closed=_closed(off, shut.blink))
+    if gaze is not None and lids is not None:
+        moved = np.asarray(at_points(lids, mesh)).any(axis=1)
+        changes = changes.replace(lids=moved.astype(np.float32))
+        if not opened.all():
+            shut, samples = everything[~opened], all_samples[~opened]
+            off = samples - np.asarray(changed_albedo(jnp.asarray(texture), changes, shut))
+            off[:, ~moved] = 0
+            changes = changes.replace(closed=_closed(off, shut.blink))
     return texture, changes
 
 

@@ -73,6 +73,23 @@ def test_closed_eyes_have_colours_of_their_own():
     np.testing.assert_allclose(added, share * closed, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
+def test_lids_of_closed_eyes_do_not_change_with_the_others(batch):
+    rng, changes = np.random.default_rng(3), texture_changes()
+    lids = np.array([0, 1, 1, 0, 0], np.float32)
+    blink = rng.uniform(0, 5, batch).astype(np.float32)
+    attributes = Attributes(
+        expression=rng.normal(size=(*batch, 64)).astype(np.float32),
+        pose=rng.normal(size=(*batch, 6)).astype(np.float32),
+        blink=blink,
+    )
+    albedo = jnp.zeros((VERTICES, 3))
+    changed = np.asarray(changed_albedo(albedo, changes, attributes))
+    held = np.asarray(changed_albedo(albedo, changes.replace(lids=lids), attributes))
+    kept = np.where(lids > 0, 1 - blink[..., None] / 5, 1)
+    np.testing.assert_allclose(held, kept[..., None] * changed, atol=1e-5)
+
+
 def test_beyond_what_was_seen_nothing_changes_further():
     far = deviations(jnp.array([3.0, -90.0, 0.5]), jnp.zeros(3), jnp.ones(3))
     np.testing.assert_array_equal(far, [MAX_DEVIATIONS, -MAX_DEVIATIONS, 0.5])
@@ -88,10 +105,15 @@ def test_colours_stay_within_what_was_seen():
 
 
 def test_files_give_back_what_they_were_given():
-    for closed in (None, np.ones((VERTICES, 3), np.float32)):
-        changes = texture_changes().replace(closed=closed)
+    for closed, lids in (
+        (None, None),
+        (np.ones((VERTICES, 3), np.float32), None),
+        (np.ones((VERTICES, 3), np.float32), np.ones(VERTICES, np.float32)),
+    ):
+        changes = texture_changes().replace(closed=closed, lids=lids)
         back = texture_changes_from_arrays(changes_arrays(changes))
         assert (back.closed is None) == (closed is None)
+        assert (back.lids is None) == (lids is None)
         for name, array in changes_arrays(back).items():
             np.testing.assert_array_equal(array, getattr(changes, name))
     changes = surroundings_changes()
@@ -108,6 +130,7 @@ def test_files_give_back_what_they_were_given():
         ("mean", np.zeros(7, np.float32)),
         ("deviation", np.zeros(8, np.float32)),
         ("changes", np.full((8, VERTICES, 3), np.nan, np.float32)),
+        ("lids", np.ones(VERTICES + 1, np.float32)),
         ("changes", np.zeros((8, VERTICES, 3), int)),
         ("closed", np.zeros((VERTICES + 1, 3), np.float32)),
     ],

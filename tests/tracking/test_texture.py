@@ -170,6 +170,8 @@ def test_frames_with_closed_eyes_tell_what_lids_look_like(clip):
         model, identity, attributes[blink < 1], frames[blink < 1], gaze=gaze[blink < 1]
     )
     assert without.closed is None
+    np.testing.assert_array_equal(changes.lids[vertices], moved[:, 0])
+    np.testing.assert_array_equal(without.lids, changes.lids)
     np.testing.assert_array_equal(of_open, texture)
 
 
