@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from facial_jax.face.topology import mesh_edges
+from facial_jax.rendering.mapping import take_rows
 
 
 @flax.struct.dataclass
@@ -59,8 +60,8 @@ def at_points(
     values = jnp.asarray(values)
     if mesh is None:
         return values
-    ends = [jnp.take(values, jnp.asarray(mesh.edges[:, k]), axis=-2) for k in range(2)]
-    return jnp.concatenate([values, (ends[0] + ends[1]) / 2], axis=-2)
+    first, second = (take_rows(values, jnp.asarray(mesh.edges[:, k])) for k in range(2))
+    return jnp.concatenate([values, (first + second) / 2], axis=-2)
 
 
 def points_within(

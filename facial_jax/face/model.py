@@ -12,7 +12,7 @@ from facial_jax.face.color_mesh import color_mesh
 from facial_jax.face.eye_region import eye_region
 from facial_jax.face.topology import opposite_vertices, vertex_triangle_adjacency
 from facial_jax.precision import full_precision
-from facial_jax.rendering.mapping import map_frames
+from facial_jax.rendering.mapping import map_frames, take_rows
 
 # Squared lengths below this are degenerate triangles: their normal is zero, not NaN.
 _MIN_SQUARED_LENGTH = 1e-30
@@ -175,11 +175,13 @@ def person_face_model(
     if texture is None:
         return model, identity
     count = len(model.mean_texture)
-    if len(texture) not in (count, points := count + len(color_mesh(model.triangles, count).edges)):
-        raise ValueError(
-            f"texture: expected one colour for each of {count} vertices or {points} points, got "
-            f"{len(texture)}; it belongs to another face model"
-        )
+    if texture.shape != model.mean_texture.shape:
+        points = count + len(color_mesh(model.triangles, count).edges)
+        if texture.shape != (points, 3):
+            raise ValueError(
+                f"texture: expected one colour for each of {count} vertices or {points} points, "
+                f"got shape {texture.shape}; it belongs to another face model"
+            )
     return (
         model.replace(mean_texture=jnp.asarray(texture[:count], jnp.float32)),
         identity.replace(texture=jnp.zeros_like(jnp.asarray(identity.texture))),
@@ -195,7 +197,7 @@ def triangle_normals(
     vertices: Float[Array, "*b n 3"], triangles: Int[Array, "f 3"]
 ) -> Float[Array, "*b f 3"]:
     """Unit normals (v1 − v2) × (v2 − v3); zero for a degenerate triangle."""
-    v1, v2, v3 = (_take_rows(vertices, triangles[:, k]) for k in range(3))
+    v1, v2, v3 = (take_rows(vertices, triangles[:, k]) for k in range(3))
     (ax, ay, az), (bx, by, bz) = (jnp.moveaxis(edge, -1, 0) for edge in (v1 - v2, v2 - v3))
     return _unit_vectors(ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)
 
@@ -234,7 +236,7 @@ def vertex_normals(
 def _sum_around(normals: Array, triangles: Array, vertex_triangles: Array) -> Array:
     """The sum over each vertex's triangles (n, 3) of a quantity of triangles (f + 1, 3)."""
     columns = range(vertex_triangles.shape[1])
-    return sum(_take_rows(normals, vertex_triangles[:, i]) for i in columns)
+    return sum(take_rows(normals, vertex_triangles[:, i]) for i in columns)
 
 
 def _sum_around_forward(normals, triangles, vertex_triangles):
@@ -243,15 +245,10 @@ def _sum_around_forward(normals, triangles, vertex_triangles):
 
 def _sum_around_backward(triangles, cotangent):
     # A triangle is in the sums of its three corners: again a gather, where JAX would scatter.
-    return sum(_take_rows(cotangent, triangles[:, k]) for k in range(3)), None, None
+    return sum(take_rows(cotangent, triangles[:, k]) for k in range(3)), None, None
 
 
 _sum_around.defvjp(_sum_around_forward, _sum_around_backward)
-
-
-def _take_rows(array: Float[Array, "*b n c"], rows: Int[Array, "*i"]) -> Float[Array, "..."]:
-    """array[..., rows, :] for rows known to be in bounds, which spares their clamping."""
-    return array.at[..., rows, :].get(mode="promise_in_bounds")
 
 
 def _unit_vectors(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float, Int
 
 from facial_jax.backend import on_cpu
 
@@ -65,6 +65,11 @@ def fold_pixels(
 def take(array: Array, index: Array) -> Array:
     """array[index] for indices known to be in bounds, which spares their clamping."""
     return array.at[index].get(mode="promise_in_bounds")
+
+
+def take_rows(array: Float[Array, "*b n c"], rows: Int[Array, "*i"]) -> Float[Array, "..."]:
+    """array[..., rows, :] for rows known to be in bounds, which spares their clamping."""
+    return array.at[..., rows, :].get(mode="promise_in_bounds")
 
 
 def update_at(
