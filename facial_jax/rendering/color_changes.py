@@ -51,11 +51,11 @@ class SurroundingsChanges:
     # of the pose
     deviation: Float[Array | np.ndarray, "6"]
     # its standard deviations
-    texture: Int8[Array | np.ndarray, "6 th tw 3"]
-    # of the shell with one standard deviation of each, grey levels
+    texture: Int8[Array | np.ndarray, "6 th tw 4"]
+    # of the shell's colours and opacity with one standard deviation of each, as its texture
     background: Int8[Array | np.ndarray, "6 h w 3"]
     # of the background, the same
-    texture_range: UInt8[Array | np.ndarray, "2 th tw 3"]
+    texture_range: UInt8[Array | np.ndarray, "2 th tw 4"]
     # the least and the most that the video shows of the shell
     background_range: UInt8[Array | np.ndarray, "2 h w 3"]
     # and of the background
@@ -104,11 +104,11 @@ def changed_albedo(
 
 
 def changed_colors(
-    colors: UInt8[Array, "h w 3"],
-    changes: Int8[Array, "6 h w 3"],
-    within: UInt8[Array, "2 h w 3"],
+    colors: UInt8[Array, "h w c"],
+    changes: Int8[Array, "6 h w c"],
+    within: UInt8[Array, "2 h w c"],
     apart: Float[Array, "6"],
-) -> Float[Array, "h w 3"]:
+) -> Float[Array, "h w c"]:
     """Colours of the shell or the background at a pose so many `deviations` from the mean one.
 
     What lies at the edge of hair is now hair and now wall: a straight line through both would go
@@ -161,10 +161,11 @@ def surroundings_changes_from_arrays(
         ValueError: one of the arrays is missing, or of another shape or type.
     """
     what, shape = "changes of surroundings", (POSE_SIZE,)
+    arrays = arrays | _with_opacity(arrays)
     _check(what, arrays, {"mean": shape, "deviation": shape}, np.floating)
-    colors = {"texture": (POSE_SIZE, *texture, 3), "background": (POSE_SIZE, *background, 3)}
+    colors = {"texture": (POSE_SIZE, *texture, 4), "background": (POSE_SIZE, *background, 3)}
     _check(what, arrays, colors, np.int8)
-    ranges = {"texture_range": (2, *texture, 3), "background_range": (2, *background, 3)}
+    ranges = {"texture_range": (2, *texture, 4), "background_range": (2, *background, 3)}
     _check(what, arrays, ranges, np.uint8)
     if (displacement := arrays.get("displacement")) is not None:
         grid = displacement.shape[1:3] if displacement.ndim == 4 else (0, 0)
@@ -173,6 +174,18 @@ def surroundings_changes_from_arrays(
             raise ValueError(f"{what}: expected a displacement of at least 2×2 points")
     names = [field.name for field in dataclasses.fields(SurroundingsChanges)]
     return SurroundingsChanges(**{name: arrays.get(name) for name in names})
+
+
+def _with_opacity(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The shell's changes of files of before 0.9, with an opacity that does not change."""
+    still = {"texture": [0] * POSE_SIZE, "texture_range": [0, 255]}
+    added = {}
+    for name, values in still.items():
+        array = arrays.get(name)
+        if array is not None and array.ndim == 4 and array.shape[::3] == (len(values), 3):
+            more = np.broadcast_to(np.reshape(values, (-1, 1, 1, 1)), (*array.shape[:3], 1))
+            added[name] = np.concatenate([array, more.astype(array.dtype)], axis=-1)
+    return added
 
 
 def _check(what, arrays, shapes, kind):

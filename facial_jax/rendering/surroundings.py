@@ -149,8 +149,7 @@ def draw_surroundings(
         rgba, behind = texture, background
         if changes is not None:
             apart = deviations(pose, changes.mean, changes.deviation)
-            rgb = changed_colors(rgba[..., :3], changes.texture, changes.texture_range, apart)
-            rgba = jnp.concatenate([rgb, rgba[..., 3:].astype(jnp.float32)], axis=-1)
+            rgba = changed_colors(rgba, changes.texture, changes.texture_range, apart)
             behind = changed_colors(behind, changes.background, changes.background_range, apart)
         shell = surroundings.height, surroundings.extent
         color = draw_shell(rgba, *shell, pose, camera, size, displacement)

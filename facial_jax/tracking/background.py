@@ -9,6 +9,8 @@ from facial_jax.pictures import opencv
 MIN_UNCOVERED = 4
 """Frames that must show a pixel's background: in one alone it may be the person's edge."""
 _ROWS = 32
+_STILL, _MOVING = 4.0, 12.0
+"""Grey levels: frames of what stands still differ less from its median, of what moves more."""
 _UPWARD, _NECK = 6, 1 / 8
 """So many times farther, what is below is believed like what is on other sides, up to this share of
 the height."""
@@ -38,6 +40,27 @@ def uncovered_background(
                 background[part][at] = np.nanmedian(shown, axis=0)
         known |= new
     return np.clip(_filled(background, known), 0, 255).round().astype(np.uint8)
+
+
+def still_background(
+    frames: UInt8[np.ndarray, "t h w 3"],
+    background: UInt8[np.ndarray, "h w 3"],
+    covered: Bool[np.ndarray, "t h w"],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """How sure it is that the background is what frames show wherever they do: 0 to 255.
+
+    Args:
+        frames: of a camera that stands still.
+        background: what `uncovered_background` found in them.
+        covered: where the person is in each of them.
+    """
+    off, times = np.zeros(background.shape[:2], np.float32), (~covered).sum(axis=0)
+    for frame, hidden in zip(frames, covered, strict=True):
+        apart = np.abs(frame.astype(np.float32) - background).mean(axis=-1)
+        off += np.where(hidden, 0, apart)
+    still = (_MOVING - off / np.maximum(times, 1)) / (_MOVING - _STILL)
+    still = np.where(times >= MIN_UNCOVERED, np.clip(still, 0, 1), 0)
+    return np.repeat((255 * still).round().astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ VERTEX_RIDGE = 0.5
 """Share of all frames by which a vertex's changes are held back: half, where all frames show it."""
 PIXEL_RIDGE = 0.1
 """The same for the shell and the background, where there are only poses to regress on."""
+_LEAST_RIDGE = 1e-3
+"""The same for a pixel's mean: where nothing is the head's, nothing is told of it."""
 _MEAN_RIDGE = 0.05
 """The same for a vertex's mean colour, which begins as a median."""
 _MIN_DEVIATION = 1e-3
@@ -44,33 +46,50 @@ def regressors(
 
 
 class PixelChanges:
-    """Changes of a picture's colours with some regressors, from one frame after another.
+    """How what a picture shows goes with some regressors, from one frame after another.
 
     A frame that does not show a pixel says that it does not change: few frames change little.
     """
 
-    def __init__(self, given: Float[np.ndarray, "t k"], colors: Float[np.ndarray, "h w 3"]):
-        count, self._given, self._colors = given.shape[1], given, colors
-        self._seen, self._sums = 0, np.zeros((count, *colors.shape), np.float32)
-        self.range = np.stack([colors, colors])  # the least and the most that was shown
+    def __init__(
+        self,
+        given: Float[np.ndarray, "t k"],
+        shape: tuple[int, int, int],
+        *,
+        share: Float[np.ndarray, "h w 1"] | None = None,
+    ):
+        """Of pictures of this shape; `share`: how much of what is shown is what is sought."""
+        self._given, self._seen = given, 0
+        self._share = np.ones((1, 1, 1), np.float32) if share is None else share
+        self._sums = np.zeros((given.shape[1], *shape), np.float32)
 
-    def add(self, picture: np.ndarray, shows: Bool[np.ndarray, "h w"]) -> None:
-        """The next frame's colours, and where it shows them."""
-        off = (picture - self._colors) * shows[..., None]
+    def add(self, off: Float[np.ndarray, "h w c"], shows: Bool[np.ndarray, "h w"]) -> None:
+        """How far the next frame is from what is usual, and where it shows that."""
+        off = off * shows[..., None]
         for total, share in zip(self._sums, self._given[self._seen], strict=True):
             total += share * off
-        at = shows[..., None]
-        np.minimum(self.range[0], picture, out=self.range[0], where=at)
-        np.maximum(self.range[1], picture, out=self.range[1], where=at)
         self._seen += 1
 
-    def solve(self) -> Float[np.ndarray, "k h w 3"]:
-        """What is to be added to the colours for each regressor."""
+    def solve(self) -> Float[np.ndarray, "k h w c"]:
+        """What is to be added to what is usual for each regressor."""
         held_back = np.full(self._given.shape[1], PIXEL_RIDGE * len(self._given), np.float32)
-        held_back[0] = 0
-        gram = self._given.T @ self._given + np.diag(held_back)
-        flat = self._sums.reshape(len(gram), -1)
-        return np.linalg.solve(gram, flat).reshape(self._sums.shape)
+        held_back[0] = _LEAST_RIDGE * len(self._given)
+        gram = np.square(self._share)[..., None] * (self._given.T @ self._given)
+        sums = np.moveaxis(self._share * self._sums, 0, 2)
+        return np.moveaxis(np.linalg.solve(gram + np.diag(held_back), sums), 2, 0)
+
+
+class PixelRange:
+    """The least and the most of what some frames show of each pixel."""
+
+    def __init__(self, *values: Float[np.ndarray, "h w c"]):
+        self.both = np.stack([np.min(values, axis=0), np.max(values, axis=0)])
+
+    def add(self, values: np.ndarray, shows: Bool[np.ndarray, "h w"]) -> None:
+        """The next frame's, and where it shows them."""
+        at = shows[..., None]
+        np.minimum(self.both[0], values, out=self.both[0], where=at)
+        np.maximum(self.both[1], values, out=self.both[1], where=at)
 
 
 def vertex_changes(

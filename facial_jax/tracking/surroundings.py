@@ -10,7 +10,7 @@ the face's ellipsoid as the head. The shell's height is found as in a plane swee
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy.ndimage import binary_propagation, gaussian_filter
+from scipy.ndimage import binary_propagation, distance_transform_edt, gaussian_filter
 
 from facial_jax.compilation import jit
 from facial_jax.pictures import opencv
@@ -19,9 +19,10 @@ from facial_jax.rendering.color_changes import SurroundingsChanges
 from facial_jax.rendering.displacement import grid_place
 from facial_jax.rendering.sampling import sample_bilinear
 from facial_jax.rendering.surroundings import Surroundings, draw_shell
-from facial_jax.tracking.background import uncovered_background
-from facial_jax.tracking.color_changes import PixelChanges, regressors, spread
+from facial_jax.tracking.background import still_background, uncovered_background
+from facial_jax.tracking.color_changes import PixelChanges, PixelRange, regressors, spread
 from facial_jax.tracking.displacement import displacement_by_pose, extent_points, head_pixels
+from facial_jax.tracking.matting import disc, inside_and_edge, matted
 from facial_jax.tracking.texture import evenly_spread
 
 MAX_FRAMES = 64
@@ -58,6 +59,8 @@ _OPAQUE = 0.3, 0.7
 _ALIKE = 16.0
 """Grey levels by which two colours may differ that are thought to be the same."""
 _OPACITY_SMOOTHING_DM = 0.06
+_OWN = 0.95
+"""Opacity from which a texel at the head's edge shows nothing but the head."""
 _INLET_DM = 0.4
 """Width of what is peeled off into the head no farther."""
 _BESIDE_DM, _CHIN_DM = 0.3, -0.85
@@ -144,39 +147,97 @@ def changing_surroundings(
         displacement: of the head's points in each frame, if it is known.
     """
     camera, pose = pinhole_camera(frames.shape[1:3]), np.asarray(pose, np.float32)
-    rgba = np.asarray(around.texture).astype(np.float32)
-    fine = opencv().resize(np.asarray(around.height), rgba.shape[1::-1])
+    around, edge = _matted(around, pose, frames, displacement)
+    background = np.asarray(around.background)
+    color, opacity = np.split(np.asarray(around.texture).astype(np.float32), [3], axis=-1)
+    opacity, at_edge = opacity / 255, edge[..., None]
+    fine = opencv().resize(np.asarray(around.height), edge.shape[::-1])
     mean, deviation = spread(pose)
     given = regressors(pose, mean, deviation)
-    hidden = _about_head(rgba[..., 3] / 255, around)
-    shell = PixelChanges(given, rgba[..., :3])
-    room = PixelChanges(given, np.asarray(around.background).astype(np.float32))
+    hidden = _about_head(opacity[..., 0], around)
+    # At the edge a texel's colour is only a part of what is seen; elsewhere it is what is seen.
+    colors = PixelChanges(given, color.shape, share=np.where(at_edge, opacity, 1))
+    opacities, room = PixelChanges(given, opacity.shape), PixelChanges(given, background.shape)
+    of_color, of_opacity, of_room = (
+        PixelRange(first) for first in (color, opacity, background.astype(np.float32))
+    )
     for i, (row, frame) in enumerate(zip(pose[:, None], frames[:, None], strict=True)):
         of_frame = None if displacement is None else displacement[i : i + 1]
         (seen,), (within,) = _seen_from_head(fine, row, frame, camera, of_frame)
-        shell.add(seen, within)
+        (behind,), _ = _seen_from_head(fine, row, background[None], camera, of_frame)
+        toward = color - behind
+        off = seen - np.where(at_edge, behind + opacity * toward, color)
+        more = (off * toward).sum(axis=-1) / (np.square(toward).sum(axis=-1) + 3 * _NOISE**2)
+        more = np.where(at_edge, np.clip(opacity + more[..., None], 0, 1) - opacity, 0)
+        opacities.add(more, within)
+        colors.add(off - more * toward, within)
+        of_opacity.add(opacity + more, within)
+        of_color.add(seen, within)
         (head,) = head_opacity(
             hidden, around.height, around.extent, row, camera, frame.shape[1:3], of_frame
         )
-        room.add(frame[0], head <= COVERED)
-    (shell_mean, *shell_changes), (room_mean, *room_changes) = shell.solve(), room.solve()
-    rgba[..., :3] += shell_mean
+        room.add(frame[0].astype(np.float32) - background, head <= COVERED)
+        of_room.add(frame[0], head <= COVERED)
+    rgba, *by_rgba = np.concatenate([colors.solve(), 255 * opacities.solve()], axis=-1)
+    rgba += np.concatenate([color, 255 * opacity], axis=-1)
+    room_mean, *by_room = room.solve()
+    # What is seen at the edge is of the place, too: there the head is as its nearest inner texel.
+    mixed = edge & (opacity[..., 0] < _OWN)
+    nearest = distance_transform_edt(mixed, return_distances=False, return_indices=True)
+    of_color = PixelRange(color, *of_color.both[:, *nearest])
     by_pose = None
     if displacement is not None:
         by_pose = displacement_by_pose(displacement, around, pose, given, frames.shape[1:3])
     return around.replace(
         texture=_bytes(rgba),
-        background=_bytes(np.asarray(around.background) + room_mean),
+        background=_bytes(background + room_mean),
         changes=SurroundingsChanges(
             mean=mean,
             deviation=deviation,
-            texture=_signed_bytes(shell_changes),
-            background=_signed_bytes(room_changes),
-            texture_range=_bytes(shell.range),
-            background_range=_bytes(room.range),
+            texture=_signed_bytes(by_rgba),
+            background=_signed_bytes(by_room),
+            texture_range=_bytes(np.concatenate([of_color.both, 255 * of_opacity.both], axis=-1)),
+            background_range=_bytes(of_room.both),
             displacement=by_pose,
         ),
     )
+
+
+def _matted(
+    around: Surroundings,
+    pose: Float[np.ndarray, "t 6"],
+    frames: UInt8[np.ndarray, "t h w 3"],
+    displacement: Float[np.ndarray, "t dh dw 2"] | None,
+) -> tuple[Surroundings, Bool[np.ndarray, "th tw"]]:
+    """The same with the head's own colours and opacity at its edge, and where that is.
+
+    Only where it is known what is behind the head, and that it stands still, and above the chin: a
+    neck is of the place, too.
+    """
+    numbers = surroundings_frames(len(frames))
+    pose, frames = pose[numbers], frames[numbers]
+    displacement = None if displacement is None else displacement[numbers]
+    camera, size = pinhole_camera(frames.shape[1:3]), frames.shape[1:3]
+    color, opacity = np.split(np.asarray(around.texture).astype(np.float32), [3], axis=-1)
+    opacity = opacity[..., 0] / 255
+    (left, top), (right, bottom) = np.asarray(around.extent)
+    texel = float(right - left) / (opacity.shape[1] - 1)
+    inside, edge = inside_and_edge(opacity, texel)
+
+    def seen(pictures):
+        return _seen_from_head(fine, pose, pictures, camera, displacement)
+
+    fine = opencv().resize(np.asarray(around.height), opacity.shape[::-1])
+    head = head_opacity(opacity, around.height, around.extent, pose, camera, size, displacement)
+    still = still_background(frames, np.asarray(around.background), head > COVERED)
+    still, _ = seen([still] * len(pose))
+    known = gaussian_filter(still.mean(axis=0)[..., 0], _OPACITY_SMOOTHING_DM / texel) > 127
+    edge &= known & (np.linspace(top, bottom, len(opacity))[:, None] > _CHIN_DM)
+    place, _ = seen([np.asarray(around.background)] * len(pose))
+    shown, within = seen(frames)
+    color, opacity = matted(color, opacity, inside, edge, shown, place, within)
+    rgba = np.concatenate([color, 255 * opacity[..., None]], axis=-1)
+    return around.replace(texture=_bytes(rgba)), edge
 
 
 def cropped_to_head(around: Surroundings) -> Surroundings:
@@ -225,15 +286,9 @@ def _about_head(opacity: Float[np.ndarray, "th tw"], around: Surroundings) -> np
     """The opacity, widened above the chin: hair beside it would leave ghosts in the room."""
     (left, top), (right, bottom) = np.asarray(around.extent)
     texel = float(right - left) / (opacity.shape[1] - 1)
-    wider = opencv().dilate(opacity, _disc(_BESIDE_DM / texel))
+    wider = opencv().dilate(opacity, disc(_BESIDE_DM / texel))
     y = np.linspace(top, bottom, len(opacity))[:, None]
     return np.where(y > _CHIN_DM, wider, opacity)
-
-
-def _disc(radius: float) -> UInt8[np.ndarray, "n n"]:
-    """A disc of this radius in pixels, for morphology."""
-    side = 2 * max(1, round(radius)) + 1
-    return opencv().getStructuringElement(opencv().MORPH_ELLIPSE, (side, side))
 
 
 def _bytes(colors):
@@ -427,7 +482,7 @@ def _peeled(
     inside = ~binary_propagation(outside, mask=outside | alike)
     whole = binary_propagation(face & inside, mask=inside)
     closed = opencv().morphologyEx(
-        whole.astype(np.uint8), opencv().MORPH_CLOSE, _disc(_INLET_DM / 2 / texel)
+        whole.astype(np.uint8), opencv().MORPH_CLOSE, disc(_INLET_DM / 2 / texel)
     )
     whole |= (closed > 0) & ~outside
     kept = gaussian_filter(np.float32(whole), _OPACITY_SMOOTHING_DM / 2 / texel)
