@@ -151,10 +151,12 @@ def draw_surroundings(
             apart = deviations(pose, changes.mean, changes.deviation)
             rgba = changed_colors(rgba, changes.texture, changes.texture_range, apart)
             behind = changed_colors(behind, changes.background, changes.background_range, apart)
+        # Colours times opacity: between two points, one of which is not there, is no colour of it.
+        opacity = rgba[..., 3:].astype(jnp.float32) / 255
+        values = jnp.concatenate([opacity * rgba[..., :3], opacity], axis=-1)
         shell = surroundings.height, surroundings.extent
-        color = draw_shell(rgba, *shell, pose, camera, size, displacement)
-        opacity = color[..., 3:] / 255
-        return (opacity * color[..., :3] + (1 - opacity) * behind.astype(jnp.float32)) / 255
+        shown = draw_shell(values, *shell, pose, camera, size, displacement)
+        return (shown[..., :3] + (1 - shown[..., 3:]) * behind.astype(jnp.float32)) / 255
 
     return map_frames(draw, pose, displacement)
 
