@@ -152,8 +152,8 @@ def draw_surroundings(
             rgba = changed_colors(rgba, changes.texture, changes.texture_range, apart)
             behind = changed_colors(behind, changes.background, changes.background_range, apart)
         # Colours times opacity: between two points, one of which is not there, is no colour of it.
-        opacity = rgba[..., 3:].astype(jnp.float32) / 255
-        values = jnp.concatenate([opacity * rgba[..., :3], opacity], axis=-1)
+        color, opacity = jnp.split(rgba.astype(jnp.float32), [3], axis=-1)
+        values = jnp.concatenate([opacity / 255 * color, opacity / 255], axis=-1)
         shell = surroundings.height, surroundings.extent
         shown = draw_shell(values, *shell, pose, camera, size, displacement)
         return (shown[..., :3] + (1 - shown[..., 3:]) * behind.astype(jnp.float32)) / 255

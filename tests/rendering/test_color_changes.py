@@ -37,9 +37,9 @@ def surroundings_changes(seed=0):
     return SurroundingsChanges(
         mean=np.zeros(6, np.float32),
         deviation=np.ones(6, np.float32),
-        texture=rng.integers(-20, 20, (6, 4, 3, 3)).astype(np.int8),
+        texture=rng.integers(-20, 20, (6, 4, 3, 4)).astype(np.int8),
         background=rng.integers(-20, 20, (6, 8, 8, 3)).astype(np.int8),
-        texture_range=np.stack([np.zeros((4, 3, 3)), np.full((4, 3, 3), 255)]).astype(np.uint8),
+        texture_range=np.stack([np.zeros((4, 3, 4)), np.full((4, 3, 4), 255)]).astype(np.uint8),
         background_range=np.stack([np.zeros((8, 8, 3)), np.full((8, 8, 3), 255)]).astype(np.uint8),
     )
 
@@ -120,6 +120,19 @@ def test_files_give_back_what_they_were_given():
     back = surroundings_changes_from_arrays(changes_arrays(changes), (4, 3), (8, 8))
     for name, array in changes_arrays(back).items():
         np.testing.assert_array_equal(array, getattr(changes, name))
+
+
+def test_in_files_without_it_the_opacity_does_not_change():
+    changes = surroundings_changes()
+    arrays = changes_arrays(changes)
+    old = arrays | {name: arrays[name][..., :3] for name in ("texture", "texture_range")}
+    back = surroundings_changes_from_arrays(old, (4, 3), (8, 8))
+    np.testing.assert_array_equal(back.texture[..., :3], changes.texture[..., :3])
+    np.testing.assert_array_equal(back.texture_range[..., :3], changes.texture_range[..., :3])
+    rgba = jnp.asarray(np.random.default_rng(4).integers(0, 256, (4, 3, 4)), jnp.uint8)
+    apart = jnp.array([2.0, -1.0, 0.5, 0.0, 1.0, 0.0])
+    changed = changed_colors(rgba, *map(jnp.asarray, (back.texture, back.texture_range)), apart)
+    np.testing.assert_array_equal(changed[..., 3], rgba[..., 3])
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,9 @@ def changing(displacement):
     changes = SurroundingsChanges(
         mean=np.array([0, 0.1, 0, 0, 0, -4.5], np.float32),
         deviation=np.full(6, 0.2, np.float32),
-        texture=np.zeros((6, *texture, 3), np.int8),
+        texture=np.zeros((6, *texture, 4), np.int8),
         background=np.zeros((6, *size, 3), np.int8),
-        texture_range=np.stack([np.full((*texture, 3), x, np.uint8) for x in (0, 255)]),
+        texture_range=np.stack([np.full((*texture, 4), x, np.uint8) for x in (0, 255)]),
         background_range=np.stack([np.full((*size, 3), x, np.uint8) for x in (0, 255)]),
         displacement=displacement,
     )
@@ -143,6 +143,31 @@ def test_the_background_is_seen_where_the_head_is_transparent_or_ends():
     drawn = np.asarray(draw_surroundings(around, jnp.asarray(far), pinhole_camera(SIZE)))[0]
     np.testing.assert_allclose(drawn[:, :8], around.background[:, :8] / 255, atol=1e-6)
     np.testing.assert_allclose(drawn[:, -8:], 1.0, atol=1e-6)
+
+
+def test_what_is_transparent_has_no_colour():
+    texture = np.full((50, 46, 4), 200, np.uint8)
+    texture[..., 3] = 255
+    texture[:, 20:26] = 0  # black, if it were seen
+    around = surroundings(texture)
+    around = around.replace(background=np.full_like(around.background, 200))
+    drawn = draw_surroundings(around, jnp.asarray(POSES), pinhole_camera(SIZE))
+    np.testing.assert_allclose(drawn, 200 / 255, atol=1e-5)
+
+
+def test_the_opacity_goes_with_the_pose():
+    around, poses = changing(None), np.array([[0, 0.3, 0, 0, 0, -4.5]], np.float32)
+    changes = around.changes
+    more = changes.texture.copy()
+    more[1, ..., 3] = -127
+    around = around.replace(
+        texture=np.full_like(around.texture, 255),
+        background=np.zeros_like(around.background),
+        changes=changes.replace(texture=more),
+    )
+    drawn = draw_surroundings(around, jnp.asarray(poses), pinhole_camera(SIZE))
+    middle = np.asarray(drawn)[0, 24:-24, 24:-24]
+    np.testing.assert_allclose(middle, 128 / 255, atol=1e-5)
 
 
 def test_an_opaque_texture_is_read_between_its_texels():

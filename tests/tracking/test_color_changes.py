@@ -6,6 +6,7 @@ import pytest
 from facial_jax.rendering.color_changes import deviations
 from facial_jax.tracking.color_changes import (
     PixelChanges,
+    PixelRange,
     main_directions,
     regressors,
     spread,
@@ -23,20 +24,34 @@ def test_pixels_that_change_with_the_pose_are_found():
     true = rng.normal(size=(4, 5, 6, 3)) * 10
     colors = rng.uniform(80, 120, (5, 6, 3)).astype(np.float32)
     frames = colors + np.einsum("tk,khwc->thwc", rows, true)
-    changes = PixelChanges(rows, colors)
+    changes, shown = PixelChanges(rows, colors.shape), PixelRange(colors)
     shows = np.ones((5, 6), bool)
     shows[0] = False
     for frame in frames:
-        changes.add(frame, shows)
+        changes.add((frame - colors).astype(np.float32), shows)
+        shown.add(frame, shows)
     found = changes.solve()
     # A ridge of a tenth leaves ten elevenths.
     np.testing.assert_allclose(found[1:, 1:], true[1:, 1:] / 1.1, atol=0.5)
     np.testing.assert_allclose(found[0, 1:], true[0, 1:], atol=0.5)
     np.testing.assert_array_equal(found[:, 0], 0)
-    np.testing.assert_allclose(
-        changes.range[0, 1:], np.minimum(colors, frames.min(axis=0))[1:], 1e-5
-    )
-    np.testing.assert_array_equal(changes.range[:, 0], np.stack([colors, colors])[:, 0])
+    np.testing.assert_allclose(shown.both[0, 1:], np.minimum(colors, frames.min(axis=0))[1:], 1e-5)
+    np.testing.assert_array_equal(shown.both[:, 0], np.stack([colors, colors])[:, 0])
+
+
+def test_of_what_is_only_a_part_of_what_is_shown_the_whole_change_is_found():
+    rows, rng = given(), np.random.default_rng(5)
+    true = rng.normal(size=(4, 2, 3, 3)) * 10
+    share = np.full((2, 3, 1), 0.5, np.float32)
+    share[0] = 0
+    changes = PixelChanges(rows, (2, 3, 3), share=share)
+    for off in np.einsum("tk,khwc->thwc", rows, share * true):
+        changes.add(off.astype(np.float32), np.ones((2, 3), bool))
+    found = changes.solve()
+    # A ridge of a tenth is four tenths of a quarter.
+    np.testing.assert_allclose(found[1:, 1], true[1:, 1] / 1.4, atol=0.5)
+    np.testing.assert_allclose(found[0, 1], true[0, 1], atol=0.5)
+    np.testing.assert_array_equal(found[:, 0], 0)
 
 
 def test_vertices_that_are_seen_seldom_change_little():

@@ -36,14 +36,16 @@ def smooth(rng, height, width):
     return (top * (1 - fr) + low * fr).astype(np.uint8)
 
 
-def moving_head(count, far=1.0, room=None):
-    """A round head that moves before a background, and where it is."""
+def moving_head(count, far=1.0, room=None, hair=None):
+    """A round head that moves before a background, and where it is; `hair`: its colour."""
     rng = np.random.default_rng(3)
     texture = np.zeros((120, 110, 4), np.uint8)
     texture[..., :3] = smooth(rng, 120, 110)
     (left, right), (top, bottom) = EXTENT_DM
     x, y = np.meshgrid(np.linspace(left, right, 110), np.linspace(top, bottom, 120))
     texture[..., 3] = np.where((x / 0.9) ** 2 + (y / 1.2) ** 2 < 1, 255, 0)
+    if hair is not None:
+        texture[(x / 0.7) ** 2 + (y / 1.0) ** 2 > 1, :3] = hair
     around = Surroundings(
         extent=np.array([[left, top], [right, bottom]], np.float32),
         height=(-0.7 + 0.9 * np.sqrt(np.maximum(1 - x**2 - (y / 1.3) ** 2, 0))).astype(np.float32),
@@ -97,6 +99,26 @@ def test_what_changes_as_the_head_moves_is_found():
     np.testing.assert_allclose(around.background, still.background, atol=60)
     np.testing.assert_array_equal(around.height, still.height)
     np.testing.assert_array_equal(around.texture[..., 3], still.texture[..., 3])
+
+
+def test_hair_has_no_outline_of_the_wall_that_it_was_seen_before():
+    wall = np.full((*SIZE, 3), 220, np.uint8)
+    wall[::16] = 120
+    pose, frames = moving_head(60, room=wall, hair=(50, 40, 30))
+    still = video_surroundings(SHAPE, pose, frames)
+    around = changing_surroundings(still, pose, frames)
+
+    def outline(around):
+        """How bright what is drawn of the outline is, without what is behind; grey levels."""
+        rgba = around.texture.astype(float)
+        (left, right), (top, bottom) = EXTENT_DM
+        rows, columns = rgba.shape[:2]
+        x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(top, bottom, rows))
+        there = ((x / 0.9) ** 2 + (y / 1.2) ** 2 > 0.9) & (y > -0.7)
+        return np.quantile((rgba[..., :3].mean(axis=-1) * rgba[..., 3] / 255)[there], 0.99)
+
+    assert outline(still) > 100
+    assert outline(around) < 60
 
 
 def test_a_shell_that_ends_where_the_head_does_looks_the_same():
