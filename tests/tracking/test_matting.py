@@ -49,7 +49,7 @@ def test_before_a_bare_wall_the_heads_inner_colour_tells_them():
     truth, wall = disc(), np.full((8, *SIZE, 3), 200.0)
     (texture, opacity), edge = found(wall, truth)
     assert np.abs(opacity - truth)[edge].max() < 0.1
-    assert np.abs(texture - HAIR)[edge & (truth > 0.4)].max() < 12
+    assert np.abs(texture - HAIR)[edge & (truth > 0.4)].max() < 20
 
 
 def test_what_is_of_neither_colour_is_as_opaque_as_it_was():
