@@ -45,7 +45,7 @@ class TextureChanges:
 
 @flax.struct.dataclass
 class SurroundingsChanges:
-    """By how much the colours around a face differ from their mean ones as the head moves."""
+    """By how much what is around a face differs from its mean as the head moves."""
 
     mean: Float[Array | np.ndarray, "6"]
     # of the pose

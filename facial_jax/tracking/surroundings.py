@@ -140,6 +140,9 @@ def changing_surroundings(
 ) -> Surroundings:
     """The same with how its colours change as the head moves; their means are the frames', too.
 
+    At the head's edge colours and opacity are the head's own (`facial_jax.tracking.matting`), and
+    the opacity changes, too.
+
     Args:
         around: what `video_surroundings` found.
         pose: of the head in each frame, radians and decimetres.
@@ -184,7 +187,7 @@ def changing_surroundings(
     # What is seen at the edge is of the place, too: there the head is as its nearest inner texel.
     mixed = edge & (opacity[..., 0] < _OWN)
     nearest = distance_transform_edt(mixed, return_distances=False, return_indices=True)
-    of_color = PixelRange(color, *of_color.both[:, *nearest])
+    range_of_color = PixelRange(color, *of_color.both[:, *nearest]).both
     by_pose = None
     if displacement is not None:
         by_pose = displacement_by_pose(displacement, around, pose, given, frames.shape[1:3])
@@ -196,7 +199,7 @@ def changing_surroundings(
             deviation=deviation,
             texture=_signed_bytes(by_rgba),
             background=_signed_bytes(by_room),
-            texture_range=_bytes(np.concatenate([of_color.both, 255 * of_opacity.both], axis=-1)),
+            texture_range=_bytes(np.concatenate([range_of_color, 255 * of_opacity.both], axis=-1)),
             background_range=_bytes(of_room.both),
             displacement=by_pose,
         ),
