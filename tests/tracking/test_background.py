@@ -1,6 +1,6 @@
 import numpy as np
 
-from facial_jax.tracking.background import MIN_UNCOVERED, uncovered_background
+from facial_jax.tracking.background import MIN_UNCOVERED, still_background, uncovered_background
 
 SIZE = (40, 60)
 
@@ -61,3 +61,17 @@ def test_a_neck_goes_on_behind_a_chin_that_never_left_it():
     assert not is_skin[88:100, 36:39].any()
     # But not as far as the crown.
     assert not is_skin[20:70].any()
+
+
+def test_a_background_is_still_where_frames_show_it_alike_and_often():
+    frames, covered = walked_before(room(), [20] * 5 + [0] * 3)
+    frames, hidden = frames.astype(int), covered[0]
+    frames[:, :5] += np.arange(8)[:, None, None, None] * 8  # a curtain that sways above them
+    frames = np.clip(frames, 0, 255).astype(np.uint8)
+    background = np.where(np.arange(SIZE[0])[:, None, None] < 5, frames[4], room())
+    still = still_background(frames, background, covered)
+    assert still.shape == (*SIZE, 3)
+    assert still[:5].max() < 128
+    assert MIN_UNCOVERED > 3
+    np.testing.assert_array_equal(still[hidden], 0)  # three frames show it
+    np.testing.assert_array_equal(still[10:, 40:], 255)
