@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from facial_jax.compilation import in_batches, jit
-from facial_jax.pictures import opencv
+from facial_jax.pictures import disc, opencv
 from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.displacement import grid_place
 from facial_jax.rendering.mapping import map_frames
@@ -107,8 +107,8 @@ def shell_mattes(surroundings: Surroundings) -> tuple[Matte, Matte]:
         # As far as it is widened and then blurred; what is beyond is read from the edge.
         beyond = 2 * radius + 1
         padded = np.pad(opacity, beyond)
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        wider = cv2.dilate(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc), disc)
+        around = disc(by / float(texels[0]))
+        wider = cv2.dilate(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, around), around)
         matte = cv2.GaussianBlur(wider, (0, 0), radius / 3)
         matte[[0, -1]] = 0
         matte[:, [0, -1]] = 0

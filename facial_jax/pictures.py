@@ -36,6 +36,12 @@ def resize(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "n
     return cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=method)
 
 
+def disc(radius: float) -> UInt8[np.ndarray, "n n"]:
+    """A disc of this radius in pixels, for morphology."""
+    side = 2 * max(1, round(radius)) + 1
+    return opencv().getStructuringElement(opencv().MORPH_ELLIPSE, (side, side))
+
+
 def picture_grid(pictures: np.ndarray, columns: int) -> np.ndarray:
     """Pictures (t, h, w, 3) as one, row by row; those that do not fill a row are left out."""
     rows = len(pictures) // columns

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
-from facial_jax.pictures import opencv
+from facial_jax.pictures import disc, opencv
 
 _WITHIN_DM, _BEYOND_DM = 0.2, 0.12
 """How far the edge reaches, to either side of where the opacity is a half."""
@@ -19,17 +19,11 @@ _BELIEF = 0.3
 """Weight of the nearest inner colour beside what the frames tell."""
 _ALIKE = 16.0
 """Grey levels by which C may be beside that line, in standard deviations."""
-_NOISE = 3.0
+NOISE = 3.0
 """Grey levels by which frames differ that show the same."""
 _LEAST_SEEN = 0.25
 """Less opaque points have the nearest inner colour: that of noise would be blown up."""
 _LEVELS = 20
-
-
-def disc(radius: float) -> UInt8[np.ndarray, "n n"]:
-    """A disc of this radius in pixels, for morphology."""
-    side = 2 * max(1, round(radius)) + 1
-    return opencv().getStructuringElement(opencv().MORPH_ELLIPSE, (side, side))
 
 
 def inside_and_edge(
@@ -83,7 +77,7 @@ def matted(
     beside = seen - inner - share * line
     belief = _BELIEF * np.exp(-dot(beside, beside) / (2 * _ALIKE**2))
     # Least squares of 1 − α: the frames' covariances, the line, and what was thought before.
-    doubt = 3 * _NOISE**2 + unexplained
+    doubt = 3 * NOISE**2 + unexplained
     rest = both + belief * along + doubt * (1 - before)
     rest = np.clip(rest / (alone + belief * length + doubt), 0, 1)
     alpha = opacity.copy()
@@ -95,6 +89,19 @@ def matted(
     texture = texture.copy()
     texture[at] = np.clip(color, 0, 255)
     return texture, alpha.astype(np.float32)
+
+
+def further_opacity(
+    off: Float[np.ndarray, "th tw 3"], toward: Float[np.ndarray, "th tw 3"]
+) -> Float[np.ndarray, "th tw 1"]:
+    """By how much more opaque the head would come nearest to a frame; little, where both are alike.
+
+    Args:
+        off: what the frame shows, less what is made with the opacity that is known.
+        toward: the head's colour, less that of the place behind it.
+    """
+    along, length = (off * toward).sum(axis=-1), np.square(toward).sum(axis=-1)
+    return (along / (length + 3 * NOISE**2))[..., None]
 
 
 def _without_holes(alpha: Float[np.ndarray, "th tw"]) -> Float[np.ndarray, "th tw"]:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_propagation, distance_transform_edt, gaussian_filter
 
 from facial_jax.compilation import jit
-from facial_jax.pictures import opencv
+from facial_jax.pictures import disc, opencv
 from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.color_changes import SurroundingsChanges
 from facial_jax.rendering.displacement import grid_place
@@ -22,7 +22,7 @@ from facial_jax.rendering.surroundings import Surroundings, draw_shell
 from facial_jax.tracking.background import still_background, uncovered_background
 from facial_jax.tracking.color_changes import PixelChanges, PixelRange, regressors, spread
 from facial_jax.tracking.displacement import displacement_by_pose, extent_points, head_pixels
-from facial_jax.tracking.matting import disc, inside_and_edge, matted
+from facial_jax.tracking.matting import NOISE, further_opacity, inside_and_edge, matted
 from facial_jax.tracking.texture import evenly_spread
 
 MAX_FRAMES = 64
@@ -48,9 +48,6 @@ _MIN_DRAWN_SHARE = 0.25
 _DRAWN_SHARES = 0.2, 0.5
 """Shares of the frames that show a point: at the first it is not drawn, at the second it may be
 opaque. In few frames all things stand still."""
-_NOISE = 3.0
-"""Grey levels by which frames differ that show the same: of a bare wall nothing tells whether it
-moves with the head, and it is the background's."""
 _TURNS = 3
 COVERED = 0.1
 """Opacity from which a pixel is not the background's."""
@@ -170,8 +167,8 @@ def changing_surroundings(
         (behind,), _ = _seen_from_head(fine, row, background[None], camera, of_frame)
         toward = color - behind
         off = seen - np.where(at_edge, behind + opacity * toward, color)
-        more = (off * toward).sum(axis=-1) / (np.square(toward).sum(axis=-1) + 3 * _NOISE**2)
-        more = np.where(at_edge, np.clip(opacity + more[..., None], 0, 1) - opacity, 0)
+        now = np.clip(opacity + further_opacity(off, toward), 0, 1)
+        more = np.where(at_edge, now - opacity, 0)
         opacities.add(more, within)
         colors.add(off - more * toward, within)
         of_opacity.add(opacity + more, within)
@@ -223,8 +220,7 @@ def _matted(
     camera, size = pinhole_camera(frames.shape[1:3]), frames.shape[1:3]
     color, opacity = np.split(np.asarray(around.texture).astype(np.float32), [3], axis=-1)
     opacity = opacity[..., 0] / 255
-    (left, top), (right, bottom) = np.asarray(around.extent)
-    texel = float(right - left) / (opacity.shape[1] - 1)
+    background, (texel, y) = np.asarray(around.background), _texels(around)
     inside, edge = inside_and_edge(opacity, texel)
 
     def seen(pictures):
@@ -232,11 +228,11 @@ def _matted(
 
     fine = opencv().resize(np.asarray(around.height), opacity.shape[::-1])
     head = head_opacity(opacity, around.height, around.extent, pose, camera, size, displacement)
-    still = still_background(frames, np.asarray(around.background), head > COVERED)
+    still = still_background(frames, background, head > COVERED)
     still, _ = seen([still] * len(pose))
     known = gaussian_filter(still.mean(axis=0)[..., 0], _OPACITY_SMOOTHING_DM / texel) > 127
-    edge &= known & (np.linspace(top, bottom, len(opacity))[:, None] > _CHIN_DM)
-    place, _ = seen([np.asarray(around.background)] * len(pose))
+    edge &= known & (y > _CHIN_DM)
+    place, _ = seen([background] * len(pose))
     shown, within = seen(frames)
     color, opacity = matted(color, opacity, inside, edge, shown, place, within)
     rgba = np.concatenate([color, 255 * opacity[..., None]], axis=-1)
@@ -287,11 +283,16 @@ def cropped_to_head(around: Surroundings) -> Surroundings:
 
 def _about_head(opacity: Float[np.ndarray, "th tw"], around: Surroundings) -> np.ndarray:
     """The opacity, widened above the chin: hair beside it would leave ghosts in the room."""
-    (left, top), (right, bottom) = np.asarray(around.extent)
-    texel = float(right - left) / (opacity.shape[1] - 1)
+    texel, y = _texels(around)
     wider = opencv().dilate(opacity, disc(_BESIDE_DM / texel))
-    y = np.linspace(top, bottom, len(opacity))[:, None]
     return np.where(y > _CHIN_DM, wider, opacity)
+
+
+def _texels(around: Surroundings) -> tuple[float, Float[np.ndarray, "th 1"]]:
+    """How wide one of the shell's texels is, and y of each of their rows; decimetres."""
+    (left, top), (right, bottom) = np.asarray(around.extent)
+    rows, columns = around.texture.shape[:2]
+    return float(right - left) / (columns - 1), np.linspace(top, bottom, rows)[:, None]
 
 
 def _bytes(colors):
@@ -459,7 +460,8 @@ def _texture(
     head_variance, place_variance = (
         gaussian_filter(off, smoothing) ** 2 for off in (off_head, off_place)
     )
-    share = place_variance / (place_variance + head_variance + _NOISE**2)
+    # Of a bare wall nothing tells whether it moves with the head: it is the background's.
+    share = place_variance / (place_variance + head_variance + NOISE**2)
     return texture, _ramp(share, *_OPAQUE) * _ramp(within.mean(axis=0), *_DRAWN_SHARES)
 
 
