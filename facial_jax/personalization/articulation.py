@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from facial_jax.attributes import ATTRIBUTE_SIZE, AttributeStatistics
+from facial_jax.face.lips import gap_of_expression
 from facial_jax.face.model import FaceModel
 from facial_jax.models.facial_gan.lips import lip_places
 
@@ -19,6 +20,7 @@ OPENINGS = 0.7, 1.4
 SPREADS = 0.5, 1.5
 """The same for what else they do."""
 _GAP = 0
+_LEAST_HEARD = 0.2
 
 
 def personal_articulation(
@@ -55,3 +57,37 @@ def personal_articulation(
     means, *_ = np.linalg.lstsq(known, tracked)
     moves_lips = np.any(np.abs(np.asarray(places.of_expression)) > 1e-3, axis=1)
     return np.where(moves_lips, told @ means, others).astype(np.float32)
+
+
+def is_heard(
+    face_model: FaceModel, general: Float[np.ndarray, "t 64"], sentence: Float[np.ndarray, "s 64"]
+) -> bool:
+    """Whether somebody speaks: the general network parts the lips at least a fifth as widely as in
+    a spoken sentence. In silence, noise and music it keeps them still.
+    """
+    of_gap = gap_of_expression(face_model)
+    heard, spoken = ((x @ of_gap).std() for x in (general, sentence))
+    return bool(heard >= _LEAST_HEARD * spoken)
+
+
+def at_rest(
+    face_model: FaceModel,
+    tracked: Float[np.ndarray, "t 64"],
+    general: Float[np.ndarray, "t 64"],
+    sentence: Float[np.ndarray, "s 64"],
+) -> Float[np.ndarray, "64"]:
+    """What makes the general network's expressions those of a person who is not heard speaking.
+
+    It speaks around their face at rest. Its lips meet as before, also if theirs are open at rest.
+
+    Args:
+        face_model: of all coefficients.
+        tracked: the person's expressions.
+        general: the general network's for the sound of these frames.
+        sentence: the general network's for a spoken sentence.
+    """
+    rest = np.median(tracked, axis=0) - general.mean(axis=0)
+    of_gap, off = gap_of_expression(face_model), sentence - sentence.mean(axis=0)
+    gap = off @ of_gap
+    parting = gap @ off / max(float(gap @ gap), 1e-12)
+    return (rest - (rest @ of_gap) * parting).astype(np.float32)

@@ -1,12 +1,24 @@
-"""The second stage: the general FACIAL-GAN is fine-tuned on the person's clips."""
+"""The second stage: the general FACIAL-GAN is fine-tuned on the person's clips.
+
+Who is not heard speaking teaches it nothing but how the head moves and the eyes blink.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
+from facial_jax.attributes import (
+    AttributeStatistics,
+    standardize,
+    unpack_attributes,
+    unstandardize,
+)
 from facial_jax.audio.acoustic import load_acoustic_model
+from facial_jax.audio.features import speech_features
+from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.clips import Clip, ClipSource, clip_part, clips_in_memory
 from facial_jax.data.windows import subject_statistics
 from facial_jax.face.procedural import procedural_face_model
@@ -19,10 +31,11 @@ from facial_jax.models.facial_gan.generation import (
 from facial_jax.models.facial_gan.habits import learn_habits
 from facial_jax.models.facial_gan.initialization import load_networks
 from facial_jax.models.facial_gan.task import train_facial_gan
-from facial_jax.personalization.articulation import personal_articulation
+from facial_jax.personalization.articulation import at_rest, is_heard, personal_articulation
 from facial_jax.personalization.clip import part_of
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.subject import FACE_MODELS, FACIAL_GAN
+from facial_jax.synthesis import SAMPLE_SPEECH
 
 PERSONAL = "personal"
 """The folder of the fine-tuned network with the person's habits, in that of the run."""
@@ -64,7 +77,11 @@ def fine_tune(
         face_model=FACE_MODELS[config.face_model](),
         progress=progress,
     )
-    model = learn_habits(model, clips, speech)
+    rows = [speech[i].features for i in range(len(speech))]
+    _save_personal(learn_habits(model, clips, rows), folder)
+
+
+def _save_personal(model: FacialGan, folder: Path) -> None:
     (folder / PERSONAL).mkdir(parents=True, exist_ok=True)
     save_facial_gan(folder / PERSONAL / FACIAL_GAN, model, half_precision=True)
 
@@ -76,15 +93,57 @@ def save_fine_tuned(
     folder: Path,
     *,
     further: Sequence[Clip] = (),
+    say: Callable[[str], None],
     progress: bool,
 ) -> None:
-    """Fine-tunes on the frames before `first` and on the further clips, as `fine_tune`."""
+    """Fine-tunes on the frames before `first` and on the further clips, as `fine_tune`.
+
+    If hardly any speech is heard in them, the general network speaks around the person's face at
+    rest: a network that is standardised by how lips stay still would tear them apart.
+    """
+    taught = clips_in_memory(clip_part(clip, 0, first), *further)
+    heard = speech_features(
+        AudioSource(SAMPLE_SPEECH), load_acoustic_model(config.acoustic_model), clip.frame_rate
+    )
+    if (model := _of_unheard(config, taught, heard)) is not None:
+        say("hardly any speech is heard: the person will speak as the general FACIAL-GAN does")
+        _save_personal(learn_habits(model, taught, [heard]), folder)
+        return
     spoken, *further_spoken = with_general_mouth(config, clip, first, further)
     clips = clips_in_memory(clip_part(spoken, 0, first), *further_spoken)
     validation = part_of(spoken, first, len(clip))
     # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
     speech = clips_in_memory(clip, *further)
     fine_tune(config, clips, validation, speech, folder, progress=progress)
+
+
+def _of_unheard(
+    config: PersonalizationConfig, clips: ClipSource, sentence: Float[np.ndarray, "s n"]
+) -> FacialGan | None:
+    """The general network with the face at rest, the pose and the blinks of a person who is not
+    heard in these clips; None if they are. `sentence`: speech features of one."""
+    general, face_model = load_facial_gan(config.general), procedural_face_model()
+    seen = [clips[i] for i in range(len(clips))]
+
+    def made(features):
+        return np.asarray(generate_attributes(general, features).expression)
+
+    still = np.concatenate([made(one.features)[one.valid] for one in seen])
+    spoken = made(sentence)
+    if is_heard(face_model, still, spoken):
+        return None
+    tracked = np.concatenate([one.expression[one.valid] for one in seen])
+    (own,) = subject_statistics(clips).values()
+    mean, std = (np.array(getattr(own, name)) for name in ("mean", "std"))
+    usual = general.statistics
+    expression = unpack_attributes(np.asarray(usual.mean)).expression
+    mean[-len(expression) :] = expression + at_rest(face_model, tracked, still, spoken)
+    std[-len(expression) :] = unpack_attributes(np.asarray(usual.std)).expression
+    # The network begins where it did: in its own units.
+    begin = standardize(np.asarray(general.initial_state), usual)
+    statistics = AttributeStatistics(mean=mean, std=std)
+    begin = np.asarray(unstandardize(begin, statistics))
+    return general.replace(statistics=statistics, initial_state=begin)
 
 
 def with_general_mouth(

@@ -131,7 +131,9 @@ def _make_stages(
         seconds["facial_gan"] = stage(
             folder,
             depends_on.facial_gan(config, clip, first, others),
-            lambda: save_fine_tuned(config, clip, first, folder, further=others, progress=progress),
+            lambda: save_fine_tuned(
+                config, clip, first, folder, further=others, say=say, progress=progress
+            ),
             say=say,
         )
         model = load_facial_gan(folder / PERSONAL / FACIAL_GAN)

@@ -58,6 +58,7 @@ def _fine_tuning(config: PersonalizationConfig) -> Provenance:
         "discriminator": file_hash(discriminator) if discriminator.is_file() else None,
         "acoustic_model": acoustic_model_hash(config.acoustic_model),
         **prefixed("training", settings(config.training, without=("checkpoint_steps",))),
+        "facial_jax": __version__,
     }
 
 

@@ -2,7 +2,12 @@ import numpy as np
 
 from facial_jax.face.procedural import EXPRESSION_NAMES, procedural_face_model
 from facial_jax.metrics.lips import face_lips
-from facial_jax.personalization.articulation import OPENINGS, personal_articulation
+from facial_jax.personalization.articulation import (
+    OPENINGS,
+    at_rest,
+    is_heard,
+    personal_articulation,
+)
 
 MODEL = procedural_face_model()
 NOBODY = np.zeros(80, np.float32)
@@ -66,3 +71,25 @@ def test_frames_without_the_person_teach_nothing():
     )
     np.testing.assert_allclose(made[seen], without, atol=1e-5)
     assert np.abs(made).max() < 2
+
+
+def test_lips_that_hardly_move_say_that_nobody_speaks():
+    sentence = general()
+    assert is_heard(MODEL, general(seed=1), sentence)
+    assert is_heard(MODEL, 0.3 * sentence, sentence)
+    assert not is_heard(MODEL, 0.1 * sentence, sentence)
+
+
+def test_who_is_not_heard_speaks_about_their_face_at_rest():
+    rng, sentence = np.random.default_rng(3), general()
+    face = 0.1 * rng.standard_normal(64).astype(np.float32)
+    person = face + 0.01 * rng.standard_normal((300, 64)).astype(np.float32)
+    person[:20] = 5.0  # a grimace
+    silent = np.full((300, 64), 0.02, np.float32)
+    made = sentence + at_rest(MODEL, person, silent, sentence)
+    told, got = (face_lips(MODEL, NOBODY, x).gap for x in (sentence, made))
+    # Where a silent mouth is, the lips part no wider than the general network's.
+    np.testing.assert_allclose(got, told, atol=1e-4)
+    others = np.setdiff1d(np.arange(64), [*MOUTH, PART])
+    apart = made.mean(axis=0) - sentence.mean(axis=0) - (face - 0.02)
+    assert np.abs(apart[others]).max() < 0.02

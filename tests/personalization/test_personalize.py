@@ -17,6 +17,7 @@ import facial_jax
 from experiments import personalize as script
 from facial_jax.attributes import AttributeStatistics
 from facial_jax.audio.acoustic import BUNDLED, load_acoustic_model
+from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
 from facial_jax.data.tracked_clip import save_tracked_clip
 from facial_jax.face.model import face_texture
@@ -41,6 +42,7 @@ from facial_jax.personalization.facial_gan import PERSONAL
 from facial_jax.speech_attributes import attributes_from_speech
 from facial_jax.stages import RECORD
 from facial_jax.subject import FACIAL_GAN
+from facial_jax.tracking.clip import clip_with_features
 from tests.models.test_facial_gan_training import NETWORKS
 from tests.one_device import quickly_compiled
 from tests.random_clips import clip_source, random_clip
@@ -464,6 +466,29 @@ def test_frames_that_are_only_measured_do_not_teach_the_mouth(general):
     other = dataclasses.replace(clip, expression=expression)
     learnt = [facial_gan.with_general_mouth(config, c, first)[0] for c in (clip, other)]
     np.testing.assert_array_equal(*(one.expression for one in learnt))
+
+
+def test_who_is_not_heard_speaks_as_the_general_network_does(monkeypatch, tmp_path):
+    clip = random_clip("clip", "a", CLIP_FRAMES, features=1)
+    silence = np.zeros_like(clip.waveform)
+    config = PersonalizationConfig(subject="a")
+    clip = clip_with_features(dataclasses.replace(clip, waveform=silence), config.acoustic_model)
+    monkeypatch.setattr(facial_gan, "train_facial_gan", lambda *_, **__: pytest.fail("trained"))
+    said = []
+    facial_gan.save_fine_tuned(config, clip, CLIP_FRAMES, tmp_path, say=said.append, progress=False)
+    (line,) = said
+    assert "hardly any speech" in line
+    own, general = (
+        load_facial_gan(tmp_path / PERSONAL / FACIAL_GAN),
+        load_facial_gan(config.general),
+    )
+    model = load_acoustic_model(config.acoustic_model)
+    sentence = speech_features(AudioSource(facial_jax.sample_speech()), model, clip.frame_rate)
+    made, usual = (generate_attributes(x, sentence) for x in (own, general))
+    face_model = procedural_face_model()
+    gaps = [face_lips(face_model, clip.identity, x.expression).gap for x in (made, usual)]
+    np.testing.assert_allclose(*gaps, atol=0.2 * gaps[1].std())
+    np.testing.assert_allclose(made.pose.mean(axis=0), clip.pose.mean(axis=0), atol=0.05)
 
 
 def test_a_video_that_is_too_short_is_refused():

@@ -62,7 +62,7 @@ class Makers:
         (config.work / "tracked" / name / "video.mp4").write_bytes(video.read_bytes())
 
     @staticmethod
-    def save_fine_tuned(config, clip, first, folder, *, further, progress):
+    def save_fine_tuned(config, clip, first, folder, *, further, say, progress):
         model = load_facial_gan(config.general)
         number = number_of(json.dumps(depends_on.facial_gan(config, clip, first, further)))
         state = np.full_like(model.initial_state, number / 2**24)
