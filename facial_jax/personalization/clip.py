@@ -18,7 +18,7 @@ from facial_jax.full_frame import reference_length, save_full_frame_reference
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.personalization.variety import varied_frames
 from facial_jax.tracking import track
-from facial_jax.tracking.clip import check_sound, write_tracked
+from facial_jax.tracking.clip import write_tracked
 from facial_jax.tracking.frames import VideoFrames, open_frames
 from facial_jax.tracking.tracker import TrackedVideo
 from facial_jax.tracking.whole_background import video_background
@@ -44,7 +44,7 @@ def track_video(
     """Finds the head in every frame; keeps clip, crop and whole frames.
 
     Raises:
-        ValueError: the video has no sound, or there is no face in it.
+        ValueError: there is no face in the video, or its sound is damaged.
     """
     tracked = _track(open_frames(video), config, FIRST, None, say=say, progress=progress)
     crop = tracked.crop
@@ -79,7 +79,7 @@ def track_further_video(
         progress: show a progress bar.
 
     Raises:
-        ValueError: the video has no sound, or there is no face in it.
+        ValueError: there is no face in the video, or its sound is damaged.
     """
     frames = open_frames(video, fps=first.frame_rate)
     _track(frames, config, name, first.identity, say=say, progress=progress)
@@ -94,7 +94,6 @@ def _track(
     say: Callable[[str], None],
     progress: bool,
 ) -> TrackedVideo:
-    check_sound(frames)
     bar = functools.partial(
         tqdm, desc=frames.path.name, unit="frame", mininterval=1.0, disable=not progress
     )

@@ -57,7 +57,7 @@ def personalize(
 
     Raises:
       FileNotFoundError: there is no such video.
-      ValueError: there is no face in it, or no sound, or it is too short; the preset is not known.
+      ValueError: there is no face in it, or it is too short; the preset is not known.
       BlockingIOError: another process is at work in the run's folder or the subject's.
       TypeError: an option is not known.
       ImportError, ModelMissingError: it cannot be tracked here.

@@ -79,7 +79,7 @@ def personalize_video(
 
     Raises:
         FileNotFoundError: there is no such video.
-        ValueError: there is no face in it, or no sound, or it is too short.
+        ValueError: there is no face in it, or it is too short.
         BlockingIOError: another process is at work in the run's folder or the subject's.
         ImportError, ModelMissingError: it cannot be tracked here.
     """

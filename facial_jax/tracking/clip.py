@@ -40,11 +40,15 @@ def check_sound(video: VideoFrames) -> None:
 
 
 def clip_waveform(tracked: TrackedVideo) -> np.ndarray:
-    """The sound of a clip's frames: mono int16 at 16 kHz, exactly as long as they are."""
-    blocks = tracked.video.sound.blocks(SAMPLE_RATE)
-    samples = np.concatenate([block[:, 0] for block in blocks])
+    """The sound of a clip's frames: mono int16 at 16 kHz, exactly as long as they are; silence, if
+    there is none.
+    """
     first = round(tracked.start / tracked.fps * SAMPLE_RATE)
     count = round(len(tracked) / tracked.fps * SAMPLE_RATE)
+    if tracked.video.sound is None:
+        return np.zeros(count, np.int16)
+    blocks = tracked.video.sound.blocks(SAMPLE_RATE)
+    samples = np.concatenate([block[:, 0] for block in blocks])
     samples = samples[first : first + count]
     samples = np.pad(samples, (0, count - len(samples)))
     return np.clip(np.rint(samples * 32767), -32768, 32767).astype(np.int16)
@@ -61,12 +65,7 @@ def clip_speech_features(
 
 
 def make_clip(tracked: TrackedVideo, *, name: str, subject: str, acoustic_model: str) -> Clip:
-    """What the data set stores of a tracked video.
-
-    Raises:
-        ValueError: it has no sound.
-    """
-    check_sound(tracked.video)
+    """What the data set stores of a tracked video."""
     waveform = clip_waveform(tracked)
     a, i = tracked.attributes, tracked.identity
 

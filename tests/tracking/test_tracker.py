@@ -11,6 +11,7 @@ from facial_jax.attributes import Identity
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import rotation_from_euler
 from facial_jax.tracking import alignment, fitting, landmarker, photometric, tracker
+from facial_jax.tracking.clip import clip_waveform
 from facial_jax.tracking.landmarker import Face, choose_face
 from facial_jax.tracking.preflight import preflight
 from facial_jax.tracking.shots import ShotDetector, is_still
@@ -205,6 +206,15 @@ def test_ten_frames_are_tracked_and_called_too_short(tmp_path, stand_in):
     assert len(tracked) == 10
     assert "The clip has 10 frames" in problems_of(tracked)
     assert "There is no sound" in problems_of(tracked)
+
+
+def test_where_there_is_no_sound_is_silence(tmp_path, stand_in):
+    silent, loud = (
+        clip_waveform(track(write(tmp_path / f"{sound}.mp4", [(1, 90)] * 10, sound=sound)))
+        for sound in (False, True)
+    )
+    assert (silent.shape, loud.shape) == ((6400,), (6400,))
+    assert (np.abs(silent).max(), np.abs(loud).max() > 100) == (0, True)
 
 
 def test_a_still_picture_is_called_one(tmp_path, stand_in):
