@@ -27,6 +27,11 @@ _LENGTHS = 0.75, 1.25
 """Of a fixation that comes again, as shares of what it was."""
 _SHOWN = 1.0, 99.0
 """Percentiles of the turns of the eyes that count as shown."""
+_FARTHEST_RAD = 0.45
+"""From the place most looked at: for what is farther aside heads turn, too (Stahl, Exp. Brain Res.
+126, 1999: eyes alone turn by about 22 degrees). Who rolls their eyes in a video does not do so
+while they speak.
+"""
 _SACCADE_SHARE = 0.7
 """Of its way, a saccade covers in its first frame; the rest in the next."""
 
@@ -94,6 +99,9 @@ def gaze_habits(
     durations = np.array([b - a for a, b in zip(starts, ends, strict=True)]) / float(fps)
     kept = np.flatnonzero(durations >= _MIN_FIXATION_S)
     kept = kept if len(kept) else np.array([int(durations.argmax())])
+    targets, durations = targets[kept], durations[kept]
+    aside = np.linalg.norm(targets - targets[_typical(targets, durations)], axis=1)
+    kept = np.flatnonzero(aside <= _FARTHEST_RAD)
     kept = kept[:: -(-len(kept) // MAX_FIXATIONS)]
     limits = np.percentile(gaze, _SHOWN, axis=0)
     return GazeHabits(

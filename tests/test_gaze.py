@@ -58,6 +58,14 @@ def test_the_habits_of_what_was_made_are_those_it_was_made_with():
     assert found.durations.mean() == pytest.approx(own.durations.mean(), rel=0.35)
 
 
+def test_who_rolls_their_eyes_does_not_while_they_speak():
+    looks = np.zeros((400, 2), np.float32)
+    looks[::2, 0] = 0.001  # slips of the measurement
+    looks[100:115, 1], looks[200:230, 1], looks[300:320, 1] = 0.7, -0.8, 0.2
+    found = gaze_habits(looks, np.zeros((400, 6), np.float32), FPS)
+    np.testing.assert_allclose(np.unique(found.targets[:, 1].round(2)), [0, 0.2], atol=1e-6)
+
+
 def test_the_same_motion_and_seed_give_the_same_gaze_and_others_another():
     own, pose = habits([[0, 0], [0, 0.3]], [0.5, 0.5]), turning_head(500)
     blink = np.zeros(500, np.float32)
