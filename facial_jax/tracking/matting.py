@@ -82,7 +82,7 @@ def matted(
     rest = np.clip(rest / (alone + belief * length + doubt), 0, 1)
     alpha = opacity.copy()
     alpha[at] = 1 - rest
-    alpha = np.where(opacity > 0.5, _without_holes(alpha), alpha)
+    alpha = np.where(opacity > 0.5, without_holes(alpha), alpha)
     own, belief = alpha[at][:, None], belief[:, None]
     color = (1 - belief) * (seen - (1 - own) * behind) + belief * own * inner
     color = np.where(own > _LEAST_SEEN, color / np.maximum(own, _LEAST_SEEN), inner)
@@ -104,7 +104,7 @@ def further_opacity(
     return (along / (length + 3 * NOISE**2))[..., None]
 
 
-def _without_holes(alpha: Float[np.ndarray, "th tw"]) -> Float[np.ndarray, "th tw"]:
+def without_holes(alpha: Float[np.ndarray, "th tw"]) -> Float[np.ndarray, "th tw"]:
     """The same, no texel lower than all that is around it: heads have no windows."""
     filled = alpha
     for level in np.arange(1, _LEVELS + 1) / _LEVELS:

@@ -22,7 +22,13 @@ from facial_jax.rendering.surroundings import Surroundings, draw_shell
 from facial_jax.tracking.background import still_background, uncovered_background
 from facial_jax.tracking.color_changes import PixelChanges, PixelRange, regressors, spread
 from facial_jax.tracking.displacement import displacement_by_pose, extent_points, head_pixels
-from facial_jax.tracking.matting import NOISE, further_opacity, inside_and_edge, matted
+from facial_jax.tracking.matting import (
+    NOISE,
+    further_opacity,
+    inside_and_edge,
+    matted,
+    without_holes,
+)
 from facial_jax.tracking.texture import evenly_spread
 
 MAX_FRAMES = 64
@@ -106,19 +112,28 @@ def video_surroundings(
     x, y = extent_points(_CORNERS_DM, (rows, columns))
     opacity, extent = _in_ellipsoid(shape, x, y), np.array(_CORNERS_DM, np.float32)
 
+    shell = height, extent, pose, camera, frames.shape[1:3], displacement
+
+    def covered(opacity):
+        return head_opacity(opacity, *shell) > COVERED
+
     def room(opacity):
-        size = frames.shape[1:3]
-        head = head_opacity(opacity, height, extent, pose, camera, size, displacement)
-        return uncovered_background(frames, head > COVERED)
+        # Hair above the head that was not taken for it moves: what stands still is believed there.
+        hidden = covered(opacity)
+        still = still_background(frames, uncovered_background(frames, hidden), hidden)[..., 0] > 127
+        wider = np.where(y > 0, cv2.dilate(opacity, disc(_BESIDE_DM / texel)), opacity)
+        return uncovered_background(frames, covered(wider), hidden | ~still)
 
     for _ in range(_TURNS):
         background = room(opacity)
         place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera, displacement)
         texture, opacity = _texture(head, place, within, texel)
+        # Of hair that is of one colour nothing tells whether it moves.
+        opacity = np.where(y > _CHIN_DM, without_holes(opacity), opacity)
     # Once, and last: where head is taken for place, the next background has it.
     face, neck = _in_ellipsoid(shape, x, y) > 0, y < np.asarray(shape)[:, 1].min()
     opacity = _peeled(opacity, texture, place, face, neck, texel)
-    background = room(opacity)
+    background = uncovered_background(frames, covered(opacity))
     rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
     return Surroundings(
         extent=extent,

@@ -36,14 +36,14 @@ def smooth(rng, height, width):
     return (top * (1 - fr) + low * fr).astype(np.uint8)
 
 
-def moving_head(count, far=1.0, room=None, hair=None):
+def moving_head(count, far=1.0, room=None, hair=None, outline=(0.9, 1.2)):
     """A round head that moves before a background, and where it is; `hair`: its colour."""
     rng = np.random.default_rng(3)
     texture = np.zeros((120, 110, 4), np.uint8)
     texture[..., :3] = smooth(rng, 120, 110)
     (left, right), (top, bottom) = EXTENT_DM
     x, y = np.meshgrid(np.linspace(left, right, 110), np.linspace(top, bottom, 120))
-    texture[..., 3] = np.where((x / 0.9) ** 2 + (y / 1.2) ** 2 < 1, 255, 0)
+    texture[..., 3] = np.where((x / outline[0]) ** 2 + (y / outline[1]) ** 2 < 1, 255, 0)
     if hair is not None:
         texture[(x / 0.7) ** 2 + (y / 1.0) ** 2 > 1, :3] = hair
     around = Surroundings(
@@ -211,3 +211,18 @@ def test_the_shell_is_one_piece_that_ends_where_the_head_does():
     outline = (x / 0.9) ** 2 + (y / 1.2) ** 2
     assert (opacity[outline < 0.7] > 200).mean() > 0.95
     assert (opacity[outline > 1.4] > 25).mean() < 0.02
+
+
+@pytest.mark.parametrize("far", [0.3, 0.5])
+def test_much_hair_of_one_colour_is_the_heads(far):
+    wall = np.full((*SIZE, 3), 200, np.uint8)
+    wide, high = 1.15, 1.6
+    pose, frames = moving_head(60, far=far, room=wall, hair=30, outline=(wide, high))
+    around = video_surroundings(SHAPE, pose, frames)
+    opacity = np.asarray(around.texture)[..., 3]
+    (left, right), (top, bottom) = EXTENT_DM
+    rows, columns = opacity.shape
+    x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(top, bottom, rows))
+    above = (x / wide) ** 2 + (y / high) ** 2
+    above = np.where(y > 0, above, 9)
+    assert (opacity[above < 0.8] > 200).mean() > 0.98
