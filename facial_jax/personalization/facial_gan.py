@@ -10,12 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from facial_jax.attributes import (
-    AttributeStatistics,
-    standardize,
-    unpack_attributes,
-    unstandardize,
-)
+from facial_jax.attributes import AttributeStatistics, unpack_attributes
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
@@ -27,6 +22,7 @@ from facial_jax.models.facial_gan.generation import (
     generate_attributes,
     load_facial_gan,
     save_facial_gan,
+    with_statistics,
 )
 from facial_jax.models.facial_gan.habits import learn_habits
 from facial_jax.models.facial_gan.initialization import load_networks
@@ -139,11 +135,7 @@ def _of_unheard(
     expression = unpack_attributes(np.asarray(usual.mean)).expression
     mean[-len(expression) :] = expression + at_rest(face_model, tracked, still, spoken)
     std[-len(expression) :] = unpack_attributes(np.asarray(usual.std)).expression
-    # The network begins where it did: in its own units.
-    begin = standardize(np.asarray(general.initial_state), usual)
-    statistics = AttributeStatistics(mean=mean, std=std)
-    begin = np.asarray(unstandardize(begin, statistics))
-    return general.replace(statistics=statistics, initial_state=begin)
+    return with_statistics(general, AttributeStatistics(mean=mean, std=std))
 
 
 def with_general_mouth(

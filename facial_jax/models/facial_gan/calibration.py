@@ -17,9 +17,12 @@ from facial_jax.attributes import (
     AttributeStatistics,
     pack_attributes,
     standardize,
-    unstandardize,
 )
-from facial_jax.models.facial_gan.generation import FacialGan, generate_attributes
+from facial_jax.models.facial_gan.generation import (
+    FacialGan,
+    generate_attributes,
+    with_statistics,
+)
 from facial_jax.models.layers.seams import SEAM_FADE_FRAMES
 
 MAX_FACTOR = 4.0
@@ -70,8 +73,4 @@ def calibrate_movement(
     # About the mean that it has: where the mouth rests is the network's.
     mean[expression] -= generated[:, expression].mean(axis=0) * (factor - 1.0) * std[expression]
     std[expression] *= factor
-    statistics = AttributeStatistics(mean=mean, std=std)
-    # The network begins where it did: in its own units.
-    begin = standardize(np.asarray(model.initial_state), model.statistics)
-    begin = np.asarray(unstandardize(begin, statistics))
-    return model.replace(statistics=statistics, initial_state=begin)
+    return with_statistics(model, AttributeStatistics(mean=mean, std=std))

@@ -70,6 +70,13 @@ class FacialGan:
         return speech_feature_count(self.variables)
 
 
+def with_statistics(model: FacialGan, statistics: AttributeStatistics) -> FacialGan:
+    """The same network in the units of these statistics; in its own it begins where it did."""
+    begin = standardize(np.asarray(model.initial_state), model.statistics)
+    begin = np.asarray(unstandardize(begin, statistics))
+    return model.replace(statistics=statistics, initial_state=begin)
+
+
 def save_facial_gan(path: str | Path, model: FacialGan, *, half_precision: bool = False) -> None:
     """Writes the network, `statistics/…` and, if the person's are known, `blink_habits/…`."""
     arrays = {
