@@ -467,10 +467,12 @@ def _texture(
     for start in range(0, rows, _ROWS):
         part = slice(start, start + _ROWS)
         shown = np.where(within[:, part, :, None], head[:, part].astype(np.float32), np.nan)
-        shown[:, ~within[:, part].any(axis=0)] = 0
+        never = ~within[:, part].any(axis=0)
+        shown[:, never] = 0
         texture[part] = np.nanmedian(shown, axis=0)
         off_head[part] = np.nanmean(np.abs(shown - texture[part]), axis=(0, 3))
         off_place[part] = np.nanmean(np.abs(shown - place[:, part]), axis=(0, 3))
+        off_place[part][never] = 0
     smoothing = _OPACITY_SMOOTHING_DM / texel
     head_variance, place_variance = (
         gaussian_filter(off, smoothing) ** 2 for off in (off_head, off_place)

@@ -16,6 +16,7 @@ from facial_jax.tracking.surroundings import (
     EXTENT_DM,
     MAX_FRAMES,
     _peeled,
+    _texture,
     changing_surroundings,
     cropped_to_head,
     surroundings_frames,
@@ -176,6 +177,15 @@ def test_a_head_that_shines_like_the_wall_gets_no_notch():
     outside = ((x / 1.1) ** 2 + (y / 1.4) ** 2 > 1) & (y > -0.7)
     assert peeled[inside & ~neck].min() > 0.9
     assert peeled[outside].max() < 0.1
+
+
+def test_beside_what_no_frame_shows_is_no_head():
+    rng = np.random.default_rng(0)
+    place = rng.integers(190, 210, (6, 40, 40, 3)).astype(np.uint8)
+    within = np.ones((6, 40, 40), bool)
+    within[:, :10] = False
+    _, opacity = _texture(place.copy(), place, within, 0.02)
+    assert opacity.max() < 0.1
 
 
 def test_a_head_that_never_moves_is_shown_as_it_is():
