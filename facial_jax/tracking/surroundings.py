@@ -111,14 +111,13 @@ def video_surroundings(
     head, within = _seen_from_head(fine, pose, frames, camera, displacement)
     x, y = extent_points(_CORNERS_DM, (rows, columns))
     opacity, extent = _in_ellipsoid(shape, x, y), np.array(_CORNERS_DM, np.float32)
-
     shell = height, extent, pose, camera, frames.shape[1:3], displacement
 
     def covered(opacity):
         return head_opacity(opacity, *shell) > COVERED
 
     def room(opacity):
-        # Hair above the head that was not taken for it moves: what stands still is believed there.
+        # Above the head may be hair that was not taken for it: only what stands still is believed.
         hidden = covered(opacity)
         still = still_background(frames, uncovered_background(frames, hidden), hidden)[..., 0] > 127
         wider = np.where(y > 0, cv2.dilate(opacity, disc(_BESIDE_DM / texel)), opacity)
