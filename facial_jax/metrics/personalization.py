@@ -128,7 +128,7 @@ def fine_tune(
         work,
         face_model=procedural_face_model(),
     )
-    return model, learn_habits(model, clips, [others[i].features for i in range(len(others))])
+    return model, learn_habits(model, clips, [clip.features for clip in others])
 
 
 def speak(model: FacialGan, clip: Clip) -> Attributes:

@@ -21,6 +21,7 @@ SPREADS = 0.5, 1.5
 """The same for what else they do."""
 _GAP = 0
 _LEAST_HEARD = 0.2
+"""Of how widely the lips part in a sentence: less is no speech."""
 
 
 def personal_articulation(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from facial_jax.attributes import AttributeStatistics, unpack_attributes
+from facial_jax.attributes import POSE_SIZE, AttributeStatistics
 from facial_jax.audio.acoustic import load_acoustic_model
 from facial_jax.audio.features import speech_features
 from facial_jax.audio.waveform import AudioSource
@@ -73,7 +73,7 @@ def fine_tune(
         face_model=FACE_MODELS[config.face_model](),
         progress=progress,
     )
-    rows = [speech[i].features for i in range(len(speech))]
+    rows = [clip.features for clip in speech]
     _save_personal(learn_habits(model, clips, rows), folder)
 
 
@@ -98,12 +98,12 @@ def save_fine_tuned(
     rest: a network that is standardised by how lips stay still would tear them apart.
     """
     taught = clips_in_memory(clip_part(clip, 0, first), *further)
-    heard = speech_features(
+    sentence = speech_features(
         AudioSource(SAMPLE_SPEECH), load_acoustic_model(config.acoustic_model), clip.frame_rate
     )
-    if (model := _of_unheard(config, taught, heard)) is not None:
+    if (model := _of_unheard(config, taught, sentence)) is not None:
         say("hardly any speech is heard: the person will speak as the general FACIAL-GAN does")
-        _save_personal(learn_habits(model, taught, [heard]), folder)
+        _save_personal(learn_habits(model, taught, [sentence]), folder)
         return
     spoken, *further_spoken = with_general_mouth(config, clip, first, further)
     clips = clips_in_memory(clip_part(spoken, 0, first), *further_spoken)
@@ -119,22 +119,19 @@ def _of_unheard(
     """The general network with the face at rest, the pose and the blinks of a person who is not
     heard in these clips; None if they are. `sentence`: speech features of one."""
     general, face_model = load_facial_gan(config.general), procedural_face_model()
-    seen = [clips[i] for i in range(len(clips))]
 
     def made(features):
         return np.asarray(generate_attributes(general, features).expression)
 
-    still = np.concatenate([made(one.features)[one.valid] for one in seen])
+    still = np.concatenate([made(one.features)[one.valid] for one in clips])
     spoken = made(sentence)
     if is_heard(face_model, still, spoken):
         return None
-    tracked = np.concatenate([one.expression[one.valid] for one in seen])
+    tracked = np.concatenate([one.expression[one.valid] for one in clips])
     (own,) = subject_statistics(clips).values()
-    mean, std = (np.array(getattr(own, name)) for name in ("mean", "std"))
-    usual = general.statistics
-    expression = unpack_attributes(np.asarray(usual.mean)).expression
-    mean[-len(expression) :] = expression + at_rest(face_model, tracked, still, spoken)
-    std[-len(expression) :] = unpack_attributes(np.asarray(usual.std)).expression
+    mean, std, expression = np.array(own.mean), np.array(own.std), slice(POSE_SIZE + 1, None)
+    usual, rest = general.statistics, at_rest(face_model, tracked, still, spoken)
+    mean[expression], std[expression] = usual.mean[expression] + rest, usual.std[expression]
     return with_statistics(general, AttributeStatistics(mean=mean, std=std))
 
 

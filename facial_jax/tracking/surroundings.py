@@ -120,8 +120,7 @@ def video_surroundings(
         # Above the head may be hair that was not taken for it: only what stands still is believed.
         hidden = covered(opacity)
         still = still_background(frames, uncovered_background(frames, hidden), hidden)[..., 0] > 127
-        wider = np.where(y > 0, cv2.dilate(opacity, disc(_BESIDE_DM / texel)), opacity)
-        return uncovered_background(frames, covered(wider), hidden | ~still)
+        return uncovered_background(frames, covered(_wider(opacity, texel, y > 0)), hidden | ~still)
 
     for _ in range(_TURNS):
         background = room(opacity)
@@ -168,7 +167,8 @@ def changing_surroundings(
     fine = opencv().resize(np.asarray(around.height), edge.shape[::-1])
     mean, deviation = spread(pose)
     given = regressors(pose, mean, deviation)
-    hidden = _about_head(opacity[..., 0], around)
+    texel, y = _texels(around)
+    hidden = _wider(opacity[..., 0], texel, y > _CHIN_DM)
     # At the edge a texel's colour is only a part of what is seen; elsewhere it is what is seen.
     colors = PixelChanges(given, color.shape, share=np.where(at_edge, opacity, 1))
     opacities, room = PixelChanges(given, opacity.shape), PixelChanges(given, background.shape)
@@ -295,11 +295,11 @@ def cropped_to_head(around: Surroundings) -> Surroundings:
     )
 
 
-def _about_head(opacity: Float[np.ndarray, "th tw"], around: Surroundings) -> np.ndarray:
-    """The opacity, widened above the chin: hair beside it would leave ghosts in the room."""
-    texel, y = _texels(around)
-    wider = opencv().dilate(opacity, disc(_BESIDE_DM / texel))
-    return np.where(y > _CHIN_DM, wider, opacity)
+def _wider(
+    opacity: Float[np.ndarray, "th tw"], texel: float, where: Bool[np.ndarray, "th _"]
+) -> Float[np.ndarray, "th tw"]:
+    """The opacity, widened in some rows: hair beside it would leave ghosts in the room."""
+    return np.where(where, opencv().dilate(opacity, disc(_BESIDE_DM / texel)), opacity)
 
 
 def _texels(around: Surroundings) -> tuple[float, Float[np.ndarray, "th 1"]]:

@@ -28,6 +28,6 @@ def learn_habits(
         for begin, end in entry.segments
     ]
     # Blinks are rare: all of the speech tells better how often the network asks for them.
-    rows = [clips[i].features for i in range(len(clips))] + list(speech)
+    rows = [*(clip.features for clip in clips), *speech]
     generated = [np.asarray(generate_attributes(model, x).blink) for x in rows]
     return model.replace(blink_habits=learn_blink_habits(blinks, generated))
