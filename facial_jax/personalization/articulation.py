@@ -18,7 +18,11 @@ from facial_jax.models.facial_gan.lips import lip_places
 OPENINGS = 0.7, 1.4
 """By how much less and more the person's lips part than the general network's, at most."""
 SPREADS = 0.5, 1.5
-"""The same for what else they do."""
+"""The same for what else they do, beyond what goes with their gap."""
+_WIDE = 90.0
+"""The percentile of the gaps in speech that is a wide one."""
+_STILL = 0.1
+"""In wide openings: who parts the lips by less does not tell what goes with it."""
 _GAP = 0
 _LEAST_HEARD = 0.2
 """Of how widely the lips part in a sentence: less is no speech."""
@@ -30,11 +34,13 @@ def personal_articulation(
     general: Float[np.ndarray, "t 64"],
     others: Float[np.ndarray, "t 64"],
     seen: Bool[np.ndarray, "t"],
+    sentence: Float[np.ndarray, "s 64"],
 ) -> Float[np.ndarray, "t 64"]:
     """The general network's articulation as the person makes it.
 
-    Lips that meet keep meeting, and their gap is the person's on average; width and place of the
-    lower lip have the person's mean, and deviate from it as widely.
+    Lips that meet keep meeting, and in a sentence they part as widely as the person's do. Width and
+    place of the lower lip are those that the person's have at such a gap. The general network's
+    deviation from its own at its gap is added, as wide as the person's deviation.
 
     Args:
         face_model: of all coefficients.
@@ -42,22 +48,45 @@ def personal_articulation(
         general: the general network's for the same speech, in its own units.
         others: what the expressions are that do not move the lips.
         seen: the frames in which the person was; of the others `tracked` says nothing.
+        sentence: the general network's for a spoken sentence. A clip may be silent for a while,
+            and much of what lips do in it need not be speech: it does not tell how widely the
+            network parts them.
     """
     same = AttributeStatistics(
         mean=np.zeros(ATTRIBUTE_SIZE, np.float32), std=np.ones(ATTRIBUTE_SIZE, np.float32)
     )
     places = lip_places(face_model, same)
     tracked = np.asarray(tracked[seen], np.float64)
-    own, heard = (np.asarray(places(x), np.float64) for x in (tracked, general))
-    mean, deviation = heard[seen].mean(axis=0), heard[seen].std(axis=0)
-    spread = np.clip(own.std(axis=0) / np.maximum(deviation, 1e-6), *SPREADS)
-    wanted = own.mean(axis=0) + spread * (heard - mean)
-    opening = np.clip(own[:, _GAP].mean() / max(mean[_GAP], 1e-6), *OPENINGS)
-    wanted[:, _GAP] = opening * heard[:, _GAP]
+    own, heard, spoken = (np.asarray(places(x), np.float64) for x in (tracked, general, sentence))
+    wide, usual = (max(np.percentile(x[:, _GAP], _WIDE), 1e-6) for x in (own, spoken))
+    by_usual_gap = _by_gap(spoken, np.zeros(3), 1e-6)
+    by_gap = _by_gap(own, by_usual_gap[1], _STILL)
+    deviation, usual_deviation = (
+        (x[:, 1:] - _at_gap(x, by)).std(axis=0) for x, by in ((own, by_gap), (spoken, by_usual_gap))
+    )
+    spread = np.clip(deviation / np.maximum(usual_deviation, 1e-6), *SPREADS)
+    wanted = np.clip(wide / usual, *OPENINGS) * heard
+    wanted[:, 1:] = _at_gap(wanted, by_gap) + spread * (heard[:, 1:] - _at_gap(heard, by_usual_gap))
     known, told = (np.c_[np.ones(len(x)), x] for x in (own, wanted))
     means, *_ = np.linalg.lstsq(known, tracked)
     moves_lips = np.any(np.abs(np.asarray(places.of_expression)) > 1e-3, axis=1)
     return np.where(moves_lips, told @ means, others).astype(np.float32)
+
+
+def _by_gap(
+    places: Float[np.ndarray, "t 4"], usual: Float[np.ndarray, "3"], still: float
+) -> Float[np.ndarray, "2 3"]:
+    """What else the lips do where they meet, and per gap: by least squares. The latter is drawn to
+    `usual` as far as the gap varies by no more than `still`."""
+    gap, rest = places[:, _GAP] - places[:, _GAP].mean(), places[:, 1:]
+    per_gap = (gap @ rest / len(gap) + still**2 * usual) / (gap.var() + still**2)
+    return np.stack([rest.mean(axis=0) - places[:, _GAP].mean() * per_gap, per_gap])
+
+
+def _at_gap(
+    places: Float[np.ndarray, "t 4"], by_gap: Float[np.ndarray, "2 3"]
+) -> Float[np.ndarray, "t 3"]:
+    return by_gap[0] + places[:, _GAP, None] * by_gap[1]
 
 
 def is_heard(

@@ -105,7 +105,7 @@ def save_fine_tuned(
         say("hardly any speech is heard: the person will speak as the general FACIAL-GAN does")
         _save_personal(learn_habits(model, taught, [sentence]), folder)
         return
-    spoken, *further_spoken = with_general_mouth(config, clip, first, further)
+    spoken, *further_spoken = with_general_mouth(config, clip, first, sentence, further)
     clips = clips_in_memory(clip_part(spoken, 0, first), *further_spoken)
     validation = part_of(spoken, first, len(clip))
     # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
@@ -119,12 +119,8 @@ def _of_unheard(
     """The general network with the face at rest, the pose and the blinks of a person who is not
     heard in these clips; None if they are. `sentence`: speech features of one."""
     general, face_model = load_facial_gan(config.general), procedural_face_model()
-
-    def made(features):
-        return np.asarray(generate_attributes(general, features).expression)
-
-    still = np.concatenate([made(one.features)[one.valid] for one in clips])
-    spoken = made(sentence)
+    still = np.concatenate([_expressions(general, one.features)[one.valid] for one in clips])
+    spoken = _expressions(general, sentence)
     if is_heard(face_model, still, spoken):
         return None
     tracked = np.concatenate([one.expression[one.valid] for one in clips])
@@ -136,11 +132,15 @@ def _of_unheard(
 
 
 def with_general_mouth(
-    config: PersonalizationConfig, clip: Clip, first: int, further: Sequence[Clip] = ()
+    config: PersonalizationConfig,
+    clip: Clip,
+    first: int,
+    sentence: Float[np.ndarray, "s n"],
+    further: Sequence[Clip] = (),
 ) -> list[Clip]:
     """The clip and the further ones with the expressions that the general network makes of their
     speech, as the person makes them (`personal_articulation`) in the frames before `first` and in
-    the further clips.
+    the further clips. `sentence`: speech features of one.
 
     A network that learns from what a tracker sees when lips move, forgets much of what it knew of
     articulation.
@@ -150,14 +150,21 @@ def with_general_mouth(
     (statistics,) = subject_statistics(taught).values()
     general = load_facial_gan(config.general)
     own = general.replace(statistics=statistics, initial_state=statistics.mean)
-    seen = [clip.valid & (np.arange(len(clip)) < first), *(other.valid for other in further)]
-    return [_with_mouth_of(general, own, *row) for row in zip(clips, seen, strict=True)]
+
+    def made(model):
+        return np.concatenate([_expressions(model, one.features) for one in clips])
+
+    expressions = personal_articulation(
+        procedural_face_model(),
+        np.concatenate([one.expression for one in clips]),
+        made(general),
+        made(own),
+        np.concatenate([clip.valid & (np.arange(len(clip)) < first), *(x.valid for x in further)]),
+        _expressions(general, sentence),
+    )
+    parts = np.split(expressions, np.cumsum([len(one) for one in clips])[:-1])
+    return [dataclasses.replace(c, expression=e) for c, e in zip(clips, parts, strict=True)]
 
 
-def _with_mouth_of(general, own, clip, seen):
-    generated = [
-        np.asarray(generate_attributes(model, clip.features).expression) for model in (general, own)
-    ]
-    face_model = procedural_face_model()
-    expression = personal_articulation(face_model, clip.expression, *generated, seen)
-    return dataclasses.replace(clip, expression=expression)
+def _expressions(model: FacialGan, features: Float[np.ndarray, "t n"]) -> Float[np.ndarray, "t 64"]:
+    return np.asarray(generate_attributes(model, features).expression)
