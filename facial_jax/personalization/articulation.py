@@ -18,8 +18,10 @@ from facial_jax.models.facial_gan.lips import lip_places
 OPENINGS = 0.7, 1.4
 """By how much less and more the person's lips part than the general network's, at most."""
 SPREADS = np.array([0.5, 1.0, 1.0]), 1.5
-"""The same for their width and the lower lip's height and depth, beyond what goes with the gap. Of a
-lower lip that goes behind the teeth a tracker sees too little to make it less."""
+"""The same for their width and the lower lip's height and depth, beyond what goes with the gap.
+
+Of a lower lip that goes behind the teeth a tracker sees too little to make it less.
+"""
 _WIDE = 90.0
 """The percentile of the gaps in speech that is a wide one."""
 _STILL = 0.1
