@@ -51,9 +51,12 @@ _SMOOTHING_DM = 0.15
 """Of heights."""
 _MIN_DRAWN_SHARE = 0.25
 """A point that fewer frames show tells nothing of the head's height."""
-_DRAWN_SHARES = 0.2, 0.5
-"""Shares of the frames that show a point: at the first it is not drawn, at the second it may be
-opaque. In few frames all things stand still."""
+_TOLD_SHARES = 0.2, 0.5
+"""Shares of the frames that show a point. From the second it is as opaque as they tell; up to the
+first, in which all things stand still, as the nearest one above or below that half of them show:
+heads and necks go on beyond a frame."""
+_REACH_DM = 0.25
+"""How far beyond what any frame shows they go on."""
 _TURNS = 3
 COVERED = 0.1
 """Opacity from which a pixel is not the background's."""
@@ -472,13 +475,24 @@ def _texture(
         off_head[part] = np.nanmean(np.abs(shown - texture[part]), axis=(0, 3))
         off_place[part] = np.nanmean(np.abs(shown - place[:, part]), axis=(0, 3))
         off_place[part][never] = 0
+    seen_share = within.mean(axis=0)
+    off_frames, nearest = distance_transform_edt(seen_share == 0, return_indices=True)
+    texture = texture[tuple(nearest)]
     smoothing = _OPACITY_SMOOTHING_DM / texel
     head_variance, place_variance = (
         gaussian_filter(off, smoothing) ** 2 for off in (off_head, off_place)
     )
     # Of a bare wall nothing tells whether it moves with the head: it is the background's.
     share = place_variance / (place_variance + head_variance + NOISE**2)
-    return texture, _ramp(share, *_OPAQUE) * _ramp(within.mean(axis=0), *_DRAWN_SHARES)
+    told, opacity = _ramp(seen_share, *_TOLD_SHARES), _ramp(share, *_OPAQUE)
+    row, column = distance_transform_edt(
+        seen_share < _TOLD_SHARES[1],
+        sampling=(1, rows),
+        return_distances=False,
+        return_indices=True,
+    )
+    goes_on = (column == np.arange(columns)) & (off_frames * texel < _REACH_DM)
+    return texture, told * opacity + (1 - told) * np.where(goes_on, opacity[row, column], 0)
 
 
 def _peeled(

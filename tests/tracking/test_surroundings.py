@@ -188,6 +188,21 @@ def test_beside_what_no_frame_shows_is_no_head():
     assert opacity.max() < 0.1
 
 
+def test_a_head_that_frames_cut_off_goes_on_above_them_and_not_beside_them():
+    rng = np.random.default_rng(0)
+    head = np.broadcast_to(rng.integers(0, 255, (40, 40, 3)).astype(np.uint8), (10, 40, 40, 3))
+    place = rng.integers(0, 255, (10, 40, 40, 3)).astype(np.uint8)
+    within = np.ones((10, 40, 40), bool)
+    within[1:, :16] = within[:, :13] = False  # one of ten frames shows some rows, none those above
+    within[:, :, :16] = False
+    texture, opacity = _texture(head, place, within, texel := 0.02)
+    beyond = 13 - int(0.25 / texel)
+    assert opacity[beyond + 1 :, 24:].min() > 0.99
+    assert opacity[:beyond].max() == 0
+    assert opacity[:, :14].max() < 0.1
+    np.testing.assert_array_equal(texture[beyond:13, 24:], texture[13:14, 24:].repeat(12, axis=0))
+
+
 def test_a_head_that_never_moves_is_shown_as_it_is():
     pose, frames = moving_head(1)
     pose, frames = pose.repeat(4, axis=0), frames.repeat(4, axis=0)
