@@ -167,12 +167,15 @@ def test_errors_of_the_lower_lip_count_where_it_is_at_the_teeth():
     assert lips_loss(real, fake, PLACES) == pytest.approx(expected, rel=1e-5)
 
 
-def test_errors_of_the_width_count_where_the_mouth_is_narrow():
+@pytest.mark.parametrize("mean", [0.0, -0.6])
+def test_errors_of_the_width_count_more_where_the_mouth_is_narrower_than_usual(mean):
+    places = PLACES.replace(of_mean=PLACES.of_mean + np.array([0, mean, 0, 0], np.float32))
     real, fake = np.zeros((2, 1, 3, 64), np.float32)
     real[0, :, 0] = fake[0, :, 0] = 1.0  # lips apart
     real[0, :, 4] = -0.5, -0.5, 0.5
-    fake[0, :, 4] = -0.5, 0.0, 0.0
-    assert lips_loss(real, fake, PLACES) == pytest.approx(GESTURE_WEIGHT * 0.5**2, rel=1e-5)
+    fake[0, :, 4] = -0.5, 0.0, 0.3
+    expected = GESTURE_WEIGHT * 0.5**2 + 0.2**2
+    assert lips_loss(real, fake, places) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_lips_term_counts_only_with_a_weight():

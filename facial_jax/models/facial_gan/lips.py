@@ -20,8 +20,8 @@ WIDE_DM = 0.125
 """A wide opening of the built-in face model's mouth in speech."""
 AT_TEETH = 0.3
 """In wide openings; a lower lip nearer to the upper teeth's edge is at them."""
-NARROW = -0.3
-"""In wide openings; corners nearer to each other by this than at rest make a narrow mouth."""
+NARROW = -0.4
+"""In wide openings; corners nearer to each other by this than on average make a narrow mouth."""
 GESTURE_WEIGHT = 32.0
 """How much more an error counts where lips are closed, narrow, or the lower one is at the teeth."""
 
@@ -74,7 +74,7 @@ def lips_loss(
     fake: Float[Array | np.ndarray, "b T 64"],
     places: LipPlaces,
 ) -> Float[Array, ""]:
-    """Σₜ ω(closed) (gₜ − ĝₜ)² + υ(narrow) (wₜ − ŵₜ)² + υ(at the teeth) ‖lₜ − l̂ₜ‖².
+    """Σₜ ω(closed) (gₜ − ĝₜ)² + ω(narrow) (wₜ − ŵₜ)² + υ(at the teeth) ‖lₜ − l̂ₜ‖².
 
     Of the gap g, the width w and the lower lip's place l. ω is 32 where the true lips do this, and
     otherwise 1; υ is 32 and 0.
@@ -82,9 +82,9 @@ def lips_loss(
     true = places(real)
     error = (true - places(fake)) ** 2
     closed = true[..., 0] < CLOSED_GAP
-    narrow = true[..., 1] < NARROW
+    narrow = true[..., 1] < places.of_mean[1] + NARROW
     at_teeth = jnp.hypot(true[..., 2], true[..., 3]) < AT_TEETH
     gap = jnp.where(closed, GESTURE_WEIGHT, 1.0) * error[..., 0]
-    width = jnp.where(narrow, GESTURE_WEIGHT * error[..., 1], 0.0)
+    width = jnp.where(narrow, GESTURE_WEIGHT, 1.0) * error[..., 1]
     lower_lip = jnp.where(at_teeth, GESTURE_WEIGHT * error[..., 2:].sum(axis=-1), 0.0)
     return (gap + width + lower_lip).sum(axis=1).mean()
