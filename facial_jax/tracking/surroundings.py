@@ -163,6 +163,7 @@ def changing_surroundings(
         displacement: of the head's points in each frame, if it is known.
     """
     camera, pose = pinhole_camera(frames.shape[1:3]), np.asarray(pose, np.float32)
+    around = _with_all_uncovered(around, pose, frames, displacement)
     around, edge = _matted(around, pose, frames, displacement)
     background = np.asarray(around.background)
     color, opacity = np.split(np.asarray(around.texture).astype(np.float32), [3], axis=-1)
@@ -218,6 +219,29 @@ def changing_surroundings(
             displacement=by_pose,
         ),
     )
+
+
+def _with_all_uncovered(
+    around: Surroundings,
+    pose: Float[np.ndarray, "t 6"],
+    frames: UInt8[np.ndarray, "t h w 3"],
+    displacement: Float[np.ndarray, "t dh dw 2"] | None,
+) -> Surroundings:
+    """The same with the background that these frames show: more of it than fewer do."""
+    opacity = np.asarray(around.texture)[..., 3].astype(np.float32) / 255
+    head = head_opacity(
+        opacity,
+        around.height,
+        around.extent,
+        pose,
+        pinhole_camera(frames.shape[1:3]),
+        frames.shape[1:3],
+        displacement,
+    )
+    # A pixel wider: at the head's edge pixels show a mixture of both.
+    around_it = np.ones((3, 3), np.uint8)
+    covered = [opencv().dilate(np.uint8(one > COVERED), around_it) > 0 for one in head]
+    return around.replace(background=uncovered_background(frames, np.stack(covered)))
 
 
 def _matted(

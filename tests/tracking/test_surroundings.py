@@ -102,6 +102,20 @@ def test_what_changes_as_the_head_moves_is_found():
     np.testing.assert_array_equal(around.texture[..., 3], still.texture[..., 3])
 
 
+def test_the_room_is_what_all_frames_show_of_it():
+    """Not only the few by which it was told from the head."""
+    room = smooth(np.random.default_rng(5), *SIZE)
+    pose, frames = moving_head(120, room=room)
+    few = np.flatnonzero(pose[:, 3] > 0.0)[::3]
+    around = video_surroundings(SHAPE, pose[few], frames[few])
+    changing = changing_surroundings(around, pose, frames)
+
+    def right(x):
+        return (np.abs(np.asarray(x.background) - room.astype(np.float32)).max(axis=-1) < 12).mean()
+
+    assert right(changing) > right(around) + 0.1
+
+
 def test_hair_has_no_outline_of_the_wall_that_it_was_seen_before():
     wall = np.full((*SIZE, 3), 220, np.uint8)
     wall[::16] = 120
