@@ -511,7 +511,7 @@ def _texture(
     told, opacity = _ramp(seen_share, *_TOLD_SHARES), _ramp(share, *_OPAQUE)
     row, column = distance_transform_edt(
         seen_share < _TOLD_SHARES[1],
-        sampling=(1, rows),
+        sampling=(1, rows),  # in the same column, if there is one
         return_distances=False,
         return_indices=True,
     )
