@@ -62,6 +62,8 @@ COVERED = 0.1
 """Opacity from which a pixel is not the background's."""
 _OPAQUE = 0.3, 0.7
 """The background's share of both variances at which the head begins to be seen, and is opaque."""
+_OFTEN = 1 / 8
+"""Share of the frames in which a pixel beside the head must be uncovered to be believed there."""
 _ALIKE = 16.0
 """Grey levels by which two colours may differ that are thought to be the same."""
 _OPACITY_SMOOTHING_DM = 0.06
@@ -238,10 +240,11 @@ def _with_all_uncovered(
         frames.shape[1:3],
         displacement,
     )
-    # A pixel wider: at the head's edge pixels show a mixture of both.
-    around_it = np.ones((3, 3), np.uint8)
-    covered = [opencv().dilate(np.uint8(one > COVERED), around_it) > 0 for one in head]
-    return around.replace(background=uncovered_background(frames, np.stack(covered)))
+    covered, pixel = head > COVERED, np.ones((3, 3), np.uint8)
+    wider = np.stack([opencv().dilate(np.uint8(one), pixel) > 0 for one in covered])
+    # Beside the head pixels show a mixture of both.
+    seldom = (~covered).mean(axis=0) < _OFTEN
+    return around.replace(background=uncovered_background(frames, covered | seldom, wider))
 
 
 def _matted(
