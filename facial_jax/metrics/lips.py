@@ -19,6 +19,8 @@ from facial_jax.face.model import FaceModel
 
 CLOSED_GAP = 0.15
 """Lips nearer to each other than this share of a wide opening count as closed."""
+WIDE_PERCENTILE = 90.0
+"""Of the gaps in speech: a wide opening."""
 SHUT_PERCENTILE = 5
 """How often a person who talks has the lips together, in percent of the frames."""
 NEARBY_FRAMES = 1
@@ -144,7 +146,7 @@ def wide_opening(gap: Float[np.ndarray, "t"]) -> float:
     Raises:
         ValueError: the mouth does not open.
     """
-    wide = float(np.percentile(gap, 90))
+    wide = float(np.percentile(gap, WIDE_PERCENTILE))
     if wide <= 0:
         raise ValueError(f"gap: expected a mouth that opens, got a 90th percentile of {wide:.4f}")
     return wide

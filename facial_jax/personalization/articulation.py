@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from facial_jax.attributes import ATTRIBUTE_SIZE, AttributeStatistics
 from facial_jax.face.lips import gap_of_expression
 from facial_jax.face.model import FaceModel
+from facial_jax.metrics.lips import WIDE_PERCENTILE
 from facial_jax.models.facial_gan.lips import lip_places
 
 OPENINGS = 0.7, 1.4
@@ -22,8 +23,6 @@ SPREADS = np.array([0.5, 1.0, 1.0]), 1.5
 
 Of a lower lip that goes behind the teeth a tracker sees too little to make it less.
 """
-_WIDE = 90.0
-"""The percentile of the gaps in speech that is a wide one."""
 _STILL = 0.1
 """In wide openings: who parts the lips by less does not tell what goes with it."""
 _GAP = 0
@@ -61,7 +60,7 @@ def personal_articulation(
     places = lip_places(face_model, same)
     tracked = np.asarray(tracked[seen], np.float64)
     own, heard, spoken = (np.asarray(places(x), np.float64) for x in (tracked, general, sentence))
-    wide, usual = (max(np.percentile(x[:, _GAP], _WIDE), 1e-6) for x in (own, spoken))
+    wide, usual = (max(np.percentile(x[:, _GAP], WIDE_PERCENTILE), 1e-6) for x in (own, spoken))
     by_usual_gap = _by_gap(spoken, np.zeros(3), 1e-6)
     by_gap = _by_gap(own, by_usual_gap[1], _STILL)
     deviation, usual_deviation = (

@@ -101,11 +101,13 @@ def save_fine_tuned(
     sentence = speech_features(
         AudioSource(SAMPLE_SPEECH), load_acoustic_model(config.acoustic_model), clip.frame_rate
     )
-    if (model := _of_unheard(config, taught, sentence)) is not None:
+    general = load_facial_gan(config.general)
+    spoken_sentence = _expressions(general, sentence)
+    if (model := _of_unheard(general, taught, spoken_sentence)) is not None:
         say("hardly any speech is heard: the person will speak as the general FACIAL-GAN does")
         _save_personal(learn_habits(model, taught, [sentence]), folder)
         return
-    spoken, *further_spoken = with_general_mouth(config, clip, first, sentence, further)
+    spoken, *further_spoken = with_general_mouth(general, clip, first, spoken_sentence, further)
     clips = clips_in_memory(clip_part(spoken, 0, first), *further_spoken)
     validation = part_of(spoken, first, len(clip))
     # A fifth of one clip is too short to tell how far the head moves: all of its speech is heard.
@@ -114,33 +116,32 @@ def save_fine_tuned(
 
 
 def _of_unheard(
-    config: PersonalizationConfig, clips: ClipSource, sentence: Float[np.ndarray, "s n"]
+    general: FacialGan, clips: ClipSource, sentence: Float[np.ndarray, "s 64"]
 ) -> FacialGan | None:
     """The general network with the face at rest, the pose and the blinks of a person who is not
-    heard in these clips; None if they are. `sentence`: speech features of one."""
-    general, face_model = load_facial_gan(config.general), procedural_face_model()
+    heard in these clips; None if they are. `sentence`: its expressions for one."""
+    face_model = procedural_face_model()
     still = np.concatenate([_expressions(general, one.features)[one.valid] for one in clips])
-    spoken = _expressions(general, sentence)
-    if is_heard(face_model, still, spoken):
+    if is_heard(face_model, still, sentence):
         return None
     tracked = np.concatenate([one.expression[one.valid] for one in clips])
     (own,) = subject_statistics(clips).values()
     mean, std, expression = np.array(own.mean), np.array(own.std), slice(POSE_SIZE + 1, None)
-    usual, rest = general.statistics, at_rest(face_model, tracked, still, spoken)
+    usual, rest = general.statistics, at_rest(face_model, tracked, still, sentence)
     mean[expression], std[expression] = usual.mean[expression] + rest, usual.std[expression]
     return with_statistics(general, AttributeStatistics(mean=mean, std=std))
 
 
 def with_general_mouth(
-    config: PersonalizationConfig,
+    general: FacialGan,
     clip: Clip,
     first: int,
-    sentence: Float[np.ndarray, "s n"],
+    sentence: Float[np.ndarray, "s 64"],
     further: Sequence[Clip] = (),
 ) -> list[Clip]:
     """The clip and the further ones with the expressions that the general network makes of their
     speech, as the person makes them (`personal_articulation`) in the frames before `first` and in
-    the further clips. `sentence`: speech features of one.
+    the further clips. `sentence`: its expressions for one.
 
     A network that learns from what a tracker sees when lips move, forgets much of what it knew of
     articulation.
@@ -148,7 +149,6 @@ def with_general_mouth(
     clips = [clip, *further]
     taught = clips_in_memory(clip_part(clip, 0, first), *further)
     (statistics,) = subject_statistics(taught).values()
-    general = load_facial_gan(config.general)
     own = general.replace(statistics=statistics, initial_state=statistics.mean)
 
     def made(model):
@@ -160,7 +160,7 @@ def with_general_mouth(
         made(general),
         made(own),
         np.concatenate([clip.valid & (np.arange(len(clip)) < first), *(x.valid for x in further)]),
-        _expressions(general, sentence),
+        sentence,
     )
     parts = np.split(expressions, np.cumsum([len(one) for one in clips])[:-1])
     return [dataclasses.replace(c, expression=e) for c, e in zip(clips, parts, strict=True)]

@@ -230,16 +230,9 @@ def _with_all_uncovered(
     displacement: Float[np.ndarray, "t dh dw 2"] | None,
 ) -> Surroundings:
     """The same with the background that these frames show: more of it than fewer do."""
+    camera, size = pinhole_camera(frames.shape[1:3]), frames.shape[1:3]
     opacity = np.asarray(around.texture)[..., 3].astype(np.float32) / 255
-    head = head_opacity(
-        opacity,
-        around.height,
-        around.extent,
-        pose,
-        pinhole_camera(frames.shape[1:3]),
-        frames.shape[1:3],
-        displacement,
-    )
+    head = head_opacity(opacity, around.height, around.extent, pose, camera, size, displacement)
     covered, pixel = head > COVERED, np.ones((3, 3), np.uint8)
     wider = np.stack([opencv().dilate(np.uint8(one), pixel) > 0 for one in covered])
     # Beside the head pixels show a mixture of both.
@@ -493,16 +486,16 @@ def _texture(
     rows, columns = head.shape[1:3]
     texture = np.empty((rows, columns, 3), np.float32)
     off_head, off_place = (np.empty((rows, columns), np.float32) for _ in range(2))
+    seen_share = within.mean(axis=0)
     for start in range(0, rows, _ROWS):
         part = slice(start, start + _ROWS)
         shown = np.where(within[:, part, :, None], head[:, part].astype(np.float32), np.nan)
-        never = ~within[:, part].any(axis=0)
+        never = seen_share[part] == 0
         shown[:, never] = 0
         texture[part] = np.nanmedian(shown, axis=0)
         off_head[part] = np.nanmean(np.abs(shown - texture[part]), axis=(0, 3))
         off_place[part] = np.nanmean(np.abs(shown - place[:, part]), axis=(0, 3))
         off_place[part][never] = 0
-    seen_share = within.mean(axis=0)
     off_frames, nearest = distance_transform_edt(seen_share == 0, return_indices=True)
     texture = texture[tuple(nearest)]
     smoothing = _OPACITY_SMOOTHING_DM / texel
