@@ -16,7 +16,7 @@ from facial_jax.rendering.camera import Camera, pinhole_camera
 from facial_jax.rendering.displacement import grid_place
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
-from facial_jax.rendering.surroundings import Surroundings, shell_seen, usual_displacement
+from facial_jax.rendering.surroundings import Surroundings, shell_seen, usual_motion
 
 MATTE_SIDE = 128
 """Pixels of a matte along the head's square."""
@@ -140,7 +140,7 @@ def draw_matte(
             jnp.asarray(surroundings.height),
             jnp.asarray(surroundings.extent),
             poses,
-            usual_displacement(surroundings, poses),
+            usual_motion(surroundings, poses).displacement,
             region.camera,
             size=region.matte_size,
         )

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Int, UInt8
 
 from facial_jax.appearance import Appearance
 from facial_jax.attributes import Attributes
@@ -18,10 +18,9 @@ from facial_jax.models.rendering_to_video.conditioning import (
 )
 from facial_jax.models.rendering_to_video.reference import unit_range_to_uint8
 from facial_jax.personalization.clip import neutral_shape
-from facial_jax.tracking.displacement import (
-    further_displacement,
-    no_displacement,
-)
+from facial_jax.rendering.surroundings import SurroundingsMotion, usual_motion
+from facial_jax.tracking.color_changes import regressors
+from facial_jax.tracking.displacement import further_displacement, no_displacement
 from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.inner_mouth import video_inner_mouth
 from facial_jax.tracking.surroundings import (
@@ -30,6 +29,13 @@ from facial_jax.tracking.surroundings import (
     cropped_to_head,
     surroundings_frames,
     video_surroundings,
+)
+from facial_jax.tracking.sway import (
+    below_chin,
+    further_sway,
+    steadied,
+    sway_by_pose,
+    video_sway,
 )
 from facial_jax.tracking.texture import (
     blinking_frames,
@@ -104,12 +110,14 @@ def _with_surroundings(
     pose, shape = attributes.pose, neutral_shape(clip.face)
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
     fewer = surroundings_frames(len(frames))
+    sway = video_sway(frames, below_chin(shape, pose, size))
+    frames = steadied(frames, sway)
     around = video_surroundings(shape, pose[fewer], frames[fewer])
     around = changing_surroundings(around, pose, frames)
     displacement = no_displacement(len(frames))
     for _ in range(_ROUNDS):
         scene = make_scene(model, identity, size, face.replace(surroundings=around))
-        shown = shown_pictures(scene, attributes, displacement)
+        shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement))
         displacement = further_displacement(displacement, around, pose, shown, frames)
         around = video_surroundings(
             shape,
@@ -119,19 +127,49 @@ def _with_surroundings(
             displacement=displacement[fewer],
         )
         around = changing_surroundings(around, pose, frames, displacement=displacement)
+    changes = around.changes
+    by_pose = sway_by_pose(sway, regressors(pose, changes.mean, changes.deviation))
+    around = around.replace(changes=changes.replace(sway=by_pose))
     return face.replace(surroundings=cropped_to_head(around))
+
+
+def motion_in_frames(
+    face: Appearance,
+    clip: Clip,
+    numbers: Int[np.ndarray, "n"],
+    frames: UInt8[np.ndarray, "n h w 3"],
+) -> SurroundingsMotion:
+    """How the person's head and body are displaced in these very frames.
+
+    Args:
+        face: how the person looks, with surroundings and their changes.
+        clip: what was tracked in the video.
+        numbers: of the frames in the clip.
+        frames: these.
+    """
+    attributes, around = clip.attributes[numbers], face.surroundings
+    pose, size = attributes.pose, frames.shape[1:3]
+    model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
+    scene = make_scene(model, identity, size, face)
+    displacement, sway = (np.array(x) for x in jax.tree.leaves(usual_motion(around, pose)))
+    share = below_chin(neutral_shape(clip.face), pose, size) * around.changes.sway.any(axis=(0, 3))
+    for _ in range(_ROUNDS):
+        shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement))
+        sway = further_sway(sway, share, shown, steadied(frames, sway))
+        steady = steadied(frames, sway)
+        displacement = further_displacement(displacement, around, pose, shown, steady)
+    return SurroundingsMotion(displacement, sway)
 
 
 def shown_pictures(
     scene: Scene,
     attributes: Attributes,
-    displacement: Float[np.ndarray, "t gh gw 2"] | None = None,
+    motion: SurroundingsMotion | None = None,
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """What a network is shown of frames, without the attention map; see `conditioning_pictures`."""
 
     def draw(index):
-        moved = None if displacement is None else displacement[index]
-        return _draw(scene, attributes[index], moved)
+        return _draw(scene, attributes[index], jax.tree.map(lambda x: x[index], motion))
 
     return in_batches(draw, len(attributes), _BATCH)
 
@@ -140,7 +178,7 @@ def shown_pictures(
 def _draw(
     scene: Scene,
     attributes: Attributes,
-    displacement: Float[np.ndarray | Array, "t gh gw 2"] | None,
+    motion: SurroundingsMotion | None,
 ) -> UInt8[Array, "t h w 3"]:
-    pictures = conditioning_pictures(scene, attributes, displacement)[..., :3]
+    pictures = conditioning_pictures(scene, attributes, motion)[..., :3]
     return unit_range_to_uint8(pictures)

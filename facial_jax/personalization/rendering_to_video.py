@@ -4,16 +4,27 @@ import dataclasses
 from pathlib import Path
 
 import av
+import jax
 import numpy as np
+from jaxtyping import Int, UInt8
 
+from facial_jax.appearance import Appearance
 from facial_jax.data.clips import Clip
 from facial_jax.files import whole_or_nothing
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
-from facial_jax.models.rendering_to_video.reference import save_parts
-from facial_jax.personalization.appearance import learn_appearance, telling_frames
+from facial_jax.models.rendering_to_video.reference import save_motion, save_parts
+from facial_jax.personalization.appearance import (
+    learn_appearance,
+    motion_in_frames,
+    telling_frames,
+)
 from facial_jax.personalization.clip import CROP, shown_frames
 from facial_jax.personalization.config import PersonalizationConfig
 from facial_jax.pictures import resize
+from facial_jax.rendering.surroundings import SurroundingsMotion, usual_motion
+
+_AT_ONCE = 64
+"""Frames in which motion is sought together."""
 
 
 def held_out_config(
@@ -45,6 +56,7 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     frames.flush()
     appearance = learn_appearance(clip, trained, frames[: len(trained)], np.stack(whole))
     save_parts(data, appearance)
+    save_motion(data, _motion(appearance, clip, trained, shown[shown >= first], frames))
     starts = np.flatnonzero(np.diff(shown, prepend=-2) != 1).astype(np.int32)
     attributes = clip.attributes[shown]
     names = ("expression", "pose", "blink") + (() if clip.gaze is None else ("gaze",))
@@ -53,3 +65,22 @@ def write_frames(config: PersonalizationConfig, clip: Clip, first: int, data: Pa
     rows |= {"clip_starts": starts, "vertex_texture": appearance.vertex_texture}
     with whole_or_nothing(data / "attributes.npz") as partial:
         np.savez(partial, **rows)
+
+
+def _motion(
+    appearance: Appearance,
+    clip: Clip,
+    trained: Int[np.ndarray, "n"],
+    held_out: Int[np.ndarray, "m"],
+    frames: UInt8[np.ndarray, "n_and_m h w 3"],
+) -> SurroundingsMotion:
+    """Head and body as each frame that is trained on shows them, and where they usually are in the
+    others."""
+    parts = [
+        motion_in_frames(appearance, clip, trained[part], np.asarray(frames[part]))
+        for part in (
+            slice(i, min(i + _AT_ONCE, len(trained))) for i in range(0, len(trained), _AT_ONCE)
+        )
+    ]
+    usual = usual_motion(appearance.surroundings, clip.pose[held_out])
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts, usual)

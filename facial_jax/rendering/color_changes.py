@@ -62,6 +62,9 @@ class SurroundingsChanges:
     displacement: Float[Array | np.ndarray, "7 dh dw 2"] | None = None
     # of the head's points (`facial_jax.rendering.displacement`), decimetres: the mean one, and what
     # one standard deviation of each adds; None, in files of before 0.5: they stay in their places
+    sway: Float[Array | np.ndarray, "7 sh sw 2"] | None = None
+    # of what is below the head, see `SurroundingsMotion`, as the displacement; None, in files of
+    # before 0.12: it stays in its place
 
 
 def deviations(
@@ -167,11 +170,11 @@ def surroundings_changes_from_arrays(
     _check(what, arrays, colors, np.int8)
     ranges = {"texture_range": (2, *texture, 4), "background_range": (2, *background, 3)}
     _check(what, arrays, ranges, np.uint8)
-    if (displacement := arrays.get("displacement")) is not None:
-        grid = displacement.shape[1:3] if displacement.ndim == 4 else (0, 0)
-        _check(what, arrays, {"displacement": (1 + POSE_SIZE, *grid, 2)}, np.floating)
+    for name in {"displacement", "sway"} & arrays.keys():
+        grid = arrays[name].shape[1:3] if arrays[name].ndim == 4 else (0, 0)
+        _check(what, arrays, {name: (1 + POSE_SIZE, *grid, 2)}, np.floating)
         if min(grid) < 2:
-            raise ValueError(f"{what}: expected a displacement of at least 2×2 points")
+            raise ValueError(f"{what}: expected a {name} of at least 2×2 points")
     names = [field.name for field in dataclasses.fields(SurroundingsChanges)]
     return SurroundingsChanges(**{name: arrays.get(name) for name in names})
 

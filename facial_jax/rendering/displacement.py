@@ -6,6 +6,7 @@ displaced in the plane of the face, smoothly from one to the next. How far is a 
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.rendering.sampling import sample_bilinear
@@ -40,3 +41,16 @@ def without_displacement(
         place = grid_place(found, extent, displacement.shape)
         found = points - sample_bilinear(displacement, place)
     return found
+
+
+def without_sway(sway: Float[Array, "gh gw 2"], size: tuple[int, int]) -> Float[Array, "h w 2"]:
+    """Column and row, in pixels, of what sways to each pixel's centre.
+
+    Args:
+        sway: as `SurroundingsMotion.sway`, of one frame.
+        size: (height, width) of the picture.
+    """
+    height, width = size
+    centres = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
+    centres = jnp.asarray(centres, jnp.float32)
+    return without_displacement(height * sway, centres[[0, -1], [0, -1]], centres)

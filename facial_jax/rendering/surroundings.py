@@ -22,7 +22,7 @@ from facial_jax.rendering.color_changes import (
     deviations,
     surroundings_changes_from_arrays,
 )
-from facial_jax.rendering.displacement import grid_place, without_displacement
+from facial_jax.rendering.displacement import grid_place, without_displacement, without_sway
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
 
@@ -53,6 +53,17 @@ class Surroundings:
     # of both one's colours as the head moves; None: they stay as they are
 
 
+@flax.struct.dataclass
+class SurroundingsMotion:
+    """How head and body are beside the places that the head's pose gives them, in some frames."""
+
+    displacement: Float[Array | np.ndarray, "*t dh dw 2"] | None = None
+    # of the shell's points, decimetres (`facial_jax.rendering.displacement`)
+    sway: Float[Array | np.ndarray, "*t sh sw 2"] | None = None
+    # of all below the head, in heights of the picture: a grid over it, the first and the last
+    # points of which are at the middles of the first and the last pixels
+
+
 def shell_height(
     height: Float[Array, "gh gw"],
     extent: Float[Array, "2 2"],
@@ -72,10 +83,12 @@ def shell_seen(
     camera: Camera,
     size: tuple[int, int],
     displacement: Float[Array, "dh dw 2"] | None = None,
+    places: Float[Array, "h w 2"] | None = None,
 ) -> Float[Array, "h w 2"]:
     """x and y, head space, of the shell's point that each pixel's centre shows; decimetres.
 
-    `displacement`: of the shell's points, see `facial_jax.rendering.displacement`.
+    `displacement`: of the shell's points, see `facial_jax.rendering.displacement`; `places`: column
+    and row, in pixels, that are looked at in place of the pixels' centres.
     """
     nodes = jnp.linspace(0.0, 1.0, _NODES, dtype=jnp.float32)
     column = ((nodes * size[1] - camera.center_px[0]) / camera.focal_px)[None, :]
@@ -100,6 +113,9 @@ def shell_seen(
     met = jnp.stack(jnp.broadcast_arrays(*meet(z)), axis=-1)
     if displacement is not None:
         met = without_displacement(displacement, extent, met)
+    if places is not None:
+        ends = jnp.array([[[n * (_NODES - 1) for n in (1 / size[1], 1 / size[0])]]], jnp.float32)
+        return sample_bilinear(met, places * ends)
     down, across = (jnp.asarray(_between_nodes(n)) for n in size)
     return jnp.stack([down @ met[..., axis] @ across.T for axis in range(2)], axis=-1)
 
@@ -111,23 +127,29 @@ def _between_nodes(count: int) -> Float[np.ndarray, "n m"]:
     return np.maximum(1 - apart, 0).astype(np.float32)
 
 
-def usual_displacement(
+def usual_motion(
     surroundings: Surroundings, pose: Float[Array | np.ndarray, "t 6"]
-) -> Float[Array, "t gh gw 2"] | None:
-    """How the head's points are displaced at these poses; None if nothing is known of it."""
+) -> SurroundingsMotion:
+    """How head and body are displaced at these poses, as far as it is known."""
     changes = surroundings.changes
-    if changes is None or changes.displacement is None:
-        return None
+    if changes is None:
+        return SurroundingsMotion()
     apart = deviations(pose, jnp.asarray(changes.mean), jnp.asarray(changes.deviation))
-    known = jnp.asarray(changes.displacement, jnp.float32)
-    return known[:1] + jnp.tensordot(apart, known[1:], axes=1)
+
+    def at_poses(known):
+        if known is None:
+            return None
+        known = jnp.asarray(known, jnp.float32)
+        return known[:1] + jnp.tensordot(apart, known[1:], axes=1)
+
+    return SurroundingsMotion(at_poses(changes.displacement), at_poses(changes.sway))
 
 
 def draw_surroundings(
     surroundings: Surroundings,
     pose: Float[Array, "t 6"],
     camera: Camera,
-    displacement: Float[Array, "t gh gw 2"] | None = None,
+    motion: SurroundingsMotion | None = None,
 ) -> Float[Array, "t h w 3"]:
     """The head's shell before the background, RGB in [0, 1].
 
@@ -135,17 +157,17 @@ def draw_surroundings(
         surroundings: the person's.
         pose: of the head, radians and decimetres.
         camera: for images of the background's size.
-        displacement: of the head's points, if it is not the usual one.
+        motion: of head and body, if it is not the usual one.
     """
-    if displacement is None:
-        displacement = usual_displacement(surroundings, pose)
+    if motion is None:
+        motion = usual_motion(surroundings, pose)
     size = surroundings.background.shape[:2]
     texture, background, changes = (
         jax.tree.map(jnp.asarray, part)
         for part in (surroundings.texture, surroundings.background, surroundings.changes)
     )
 
-    def draw(pose, displacement):
+    def draw(pose, motion):
         rgba, behind = texture, background
         if changes is not None:
             apart = deviations(pose, changes.mean, changes.deviation)
@@ -154,11 +176,15 @@ def draw_surroundings(
         # Colours times opacity: between two points, one of which is not there, is no colour of it.
         color, opacity = jnp.split(rgba.astype(jnp.float32), [3], axis=-1)
         values = jnp.concatenate([opacity / 255 * color, opacity / 255], axis=-1)
+        behind, places = behind.astype(jnp.float32), None
+        if motion.sway is not None:
+            places = without_sway(motion.sway, size)
+            behind = sample_bilinear(behind, places - 0.5)
         shell = surroundings.height, surroundings.extent
-        shown = draw_shell(values, *shell, pose, camera, size, displacement)
-        return (shown[..., :3] + (1 - shown[..., 3:]) * behind.astype(jnp.float32)) / 255
+        shown = draw_shell(values, *shell, pose, camera, size, motion.displacement, places)
+        return (shown[..., :3] + (1 - shown[..., 3:]) * behind) / 255
 
-    return map_frames(draw, pose, displacement)
+    return map_frames(draw, pose, motion)
 
 
 def draw_shell(
@@ -169,6 +195,7 @@ def draw_shell(
     camera: Camera,
     size: tuple[int, int],
     displacement: Float[Array | np.ndarray, "dh dw 2"] | None = None,
+    places: Float[Array, "h w 2"] | None = None,
 ) -> Float[Array, "h w c"]:
     """Values on the head's shell, as one frame shows them; 0 beyond it.
 
@@ -180,12 +207,13 @@ def draw_shell(
         camera: for images of this size.
         size: (height, width) of the image in pixels.
         displacement: of the shell's points, decimetres.
+        places: see `shell_seen`.
     """
     if displacement is not None:
         displacement = jnp.asarray(displacement)
     values, height, extent = (jnp.asarray(x) for x in (values, height, extent))
     end = jnp.array([x - 1 for x in values.shape[1::-1]], jnp.float32)
-    seen = shell_seen(height, extent, pose, camera, size, displacement)
+    seen = shell_seen(height, extent, pose, camera, size, displacement, places)
     place = grid_place(seen, extent, values.shape)
     within = ((place >= 0) & (place <= end[None, None])).all(axis=-1, keepdims=True)
     return jnp.where(within, sample_bilinear(values, place), 0.0)

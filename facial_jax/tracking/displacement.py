@@ -28,7 +28,7 @@ from facial_jax.rendering.surroundings import Surroundings
 from facial_jax.tracking.color_changes import PIXEL_RIDGE, vertex_changes
 
 GRID = 60, 55
-"""Rows and columns: one point every 0.08 dm."""
+"""Rows and columns over a shell: one point every 0.08 dm."""
 _SMOOTHING = 1 / 64
 """Standard deviation of the smoothing of the flow, in heights of the picture."""
 _PATCH, _STRIDE = 8, 3
@@ -51,10 +51,12 @@ def extent_points(
     return np.meshgrid(np.linspace(left, right, shape[1]), np.linspace(top, bottom, shape[0]))
 
 
-def grid_points(around: Surroundings) -> Float[np.ndarray, "gh gw 3"]:
-    """The head's points, head space, decimetres."""
-    x, y = extent_points(np.asarray(around.extent), GRID)
-    height = opencv().resize(np.asarray(around.height, np.float32), GRID[::-1])
+def grid_points(
+    around: Surroundings, shape: tuple[int, int] = GRID
+) -> Float[np.ndarray, "gh gw 3"]:
+    """The head's points, so many rows and columns, head space, decimetres."""
+    x, y = extent_points(np.asarray(around.extent), shape)
+    height = opencv().resize(np.asarray(around.height, np.float32), shape[::-1])
     return np.stack([x, y, height], axis=-1).astype(np.float32)
 
 
@@ -74,17 +76,18 @@ def further_displacement(
         shown: pictures of the person at these poses.
         frames: the video's.
     """
-    camera, points = pinhole_camera(frames.shape[1:3]), grid_points(around)
+    shape, camera = displacement.shape[1:3], pinhole_camera(frames.shape[1:3])
+    points = grid_points(around, shape)
     border, further = opencv().BORDER_REPLICATE, []
     for known, row, picture, frame in zip(displacement, pose, shown, frames, strict=True):
         moved = (points + np.pad(known, ((0, 0), (0, 0), (0, 1)))).reshape(-1, 3)
-        pixels = np.asarray(head_pixels(moved, row, camera)).reshape(*GRID, 2)
+        pixels = np.asarray(head_pixels(moved, row, camera)).reshape(*shape, 2)
         across, down = (pixels - np.float32(0.5)).transpose(2, 0, 1)
         flow = opencv().remap(
             optical_flow(picture, frame), across, down, opencv().INTER_LINEAR, borderMode=border
         )
         back = np.asarray(_from_pixels(moved, row, camera))
-        off = np.einsum("nij,nj->ni", back, flow.reshape(-1, 2)).reshape(*GRID, 2)
+        off = np.einsum("nij,nj->ni", back, flow.reshape(-1, 2)).reshape(*shape, 2)
         further.append(np.clip(known + off, -_FARTHEST_DM, _FARTHEST_DM))
     return np.stack(further)
 

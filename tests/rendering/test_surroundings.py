@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from facial_jax.rendering.surroundings import (
     shown_before,
     surroundings_arrays,
     surroundings_from_arrays,
-    usual_displacement,
+    usual_motion,
 )
 
 SIZE = (64, 64)
@@ -109,18 +110,20 @@ def test_the_usual_displacement_goes_with_the_pose():
     by_pose = np.zeros((7, *DISPLACEMENT.shape), np.float32)
     by_pose[0], by_pose[2] = DISPLACEMENT, 2 * DISPLACEMENT
     around, poses = changing(by_pose), np.array([[0, 0.3, 0, 0, 0, -4.5]], np.float32)
-    usual = usual_displacement(around, poses)
-    np.testing.assert_allclose(usual[0], 3 * DISPLACEMENT, atol=1e-6)
+    usual = usual_motion(around, poses)
+    np.testing.assert_allclose(usual.displacement[0], 3 * DISPLACEMENT, atol=1e-6)
     camera = pinhole_camera(SIZE)
     drawn = draw_surroundings(around, jnp.asarray(poses), camera)
     np.testing.assert_array_equal(
         drawn, draw_surroundings(around, jnp.asarray(poses), camera, usual)
     )
-    in_place = draw_surroundings(around, jnp.asarray(poses), camera, jnp.zeros_like(usual))
+    in_place = draw_surroundings(
+        around, jnp.asarray(poses), camera, jax.tree.map(jnp.zeros_like, usual)
+    )
     still = draw_surroundings(changing(None), jnp.asarray(poses), camera)
     np.testing.assert_allclose(in_place, still, atol=1e-5)
     assert np.abs(drawn - still).max() > 0.1
-    assert usual_displacement(surroundings(), poses) is None
+    assert not jax.tree.leaves(usual_motion(surroundings(), poses))
 
 
 def test_heights_are_read_between_the_grids_points_and_end_at_its_edge():

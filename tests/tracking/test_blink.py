@@ -43,6 +43,17 @@ def test_the_intensity_rises_with_the_closing():
     assert blink.max() <= 5
 
 
+def test_eyes_whose_landmarks_never_meet_are_closed_where_both_signs_say_so():
+    closed = np.zeros(100, np.float32)
+    closed[50:53] = closed[80:83] = [0.5, 0.8, 0.5]
+    points = eyes(0.25 * (1 - 0.95 * closed))
+    blink = blink_intensity(points, scores(closed))
+    assert blink[[51, 81]].min() > 4.9
+    assert 2.5 < blink[50] < 4
+    # Who looks down has narrow eyes, but no closed ones.
+    assert blink_intensity(points, scores(0.4 * closed))[51] < 4
+
+
 def test_eyes_that_never_close_do_not_blink():
     rng = np.random.default_rng(0)
     noise = rng.uniform(-0.04, 0.04, 200).astype(np.float32)

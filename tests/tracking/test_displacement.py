@@ -7,7 +7,11 @@ from scipy.ndimage import gaussian_filter
 
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import pinhole_camera
-from facial_jax.rendering.surroundings import Surroundings, draw_surroundings
+from facial_jax.rendering.surroundings import (
+    Surroundings,
+    SurroundingsMotion,
+    draw_surroundings,
+)
 from facial_jax.tracking.displacement import (
     GRID,
     further_displacement,
@@ -45,9 +49,8 @@ def head():
 
 
 def drawn(around, pose, displacement=None):
-    if displacement is not None:
-        displacement = jnp.asarray(displacement)
-    pictures = draw_surroundings(around, jnp.asarray(pose), pinhole_camera(SIZE), displacement)
+    motion = None if displacement is None else SurroundingsMotion(jnp.asarray(displacement))
+    pictures = draw_surroundings(around, jnp.asarray(pose), pinhole_camera(SIZE), motion)
     return np.asarray(pictures * 255).round().astype(np.uint8)
 
 

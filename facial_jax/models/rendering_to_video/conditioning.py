@@ -29,6 +29,7 @@ from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.render import RenderedFace, landmark_pixels, network_input, render
 from facial_jax.rendering.surroundings import (
     Surroundings,
+    SurroundingsMotion,
     check_surroundings,
     draw_surroundings,
     shown_before,
@@ -133,14 +134,14 @@ def _rim_opacity(shape: bytes, triangles: bytes, fade: float) -> Float[np.ndarra
 def conditioning_pictures(
     scene: Scene,
     attributes: Attributes,
-    displacement: Float[Array | np.ndarray, "t gh gw 2"] | None = None,
+    motion: SurroundingsMotion | None = None,
 ) -> Float[Array, "t h w 4"]:
     """Picture and scaled eye attention map of every frame, in [0, 1].
 
     Args:
         scene: who is rendered.
         attributes: of the frames.
-        displacement: of what is around the face in these very frames; see `draw_surroundings`.
+        motion: of what is around the face in these very frames; see `draw_surroundings`.
     """
     model, between_lids, albedo = scene.face_model, None, scene.albedo
     if scene.texture_changes is not None:
@@ -166,7 +167,7 @@ def conditioning_pictures(
         rendered = _with_inner_mouth(scene, attributes, rendered)
     if scene.surroundings is not None:
         pose, camera = attributes.pose, scene.camera
-        around = draw_surroundings(scene.surroundings, pose, camera, displacement)
+        around = draw_surroundings(scene.surroundings, pose, camera, motion)
         rendered = rendered.replace(image=shown_before(rendered.image, rendered.mask, around))
     # Lids that move show the blink. The map beside them taught the network of a short clip nothing
     # but a pattern on closed eyes, which was gone with the map.

@@ -6,7 +6,9 @@ illumination (3, 9), clip_starts if it holds more than one clip, and vertex_text
 are to be rendered with the person's own. If there is a `surroundings.npz`, they are rendered before
 what it holds (`facial_jax.rendering.surroundings`). If there is an `eyes.npz`, its irises are drawn
 where `gaze` (t, 2) looks (`facial_jax.gaze`). If there is an `inner_mouth.npz`, what it holds is
-drawn between the lips (`facial_jax.rendering.inner_mouth`).
+drawn between the lips (`facial_jax.rendering.inner_mouth`). If there is a `motion.npz`, it says how
+what is around the face is displaced in each frame (`facial_jax.rendering.surroundings`): a network
+that sees hair and shoulders where the frame has them learns them sharp.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -29,6 +32,7 @@ from facial_jax.models.rendering_to_video.conditioning import (
 )
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
+from facial_jax.rendering.surroundings import SurroundingsMotion
 from facial_jax.stages import stage
 from facial_jax.version import __version__
 from facial_jax.video import read_frames
@@ -52,6 +56,7 @@ class RenderedClip:
 
 _ROWS = ("expression", "pose", "blink")
 _FACE = ("identity", "texture", "illumination")
+_MOTION, _MOTION_ARRAYS = "motion.npz", ("displacement", "sway")
 
 
 class Reference(NamedTuple):
@@ -64,6 +69,8 @@ class Reference(NamedTuple):
     clip_starts: np.ndarray
     appearance: Appearance
     # the person's own texture and what else is known of how they look
+    motion: SurroundingsMotion | None = None
+    # of what is around the face in these very frames; None: the usual one at their poses
 
 
 def load_reference(folder: Path) -> Reference:
@@ -89,7 +96,27 @@ def load_reference(folder: Path) -> Reference:
         raise ValueError(f"{folder}: {len(frames)} frames, but attributes of {len(attributes)}.")
     parts = {name: _read_part(folder, name) for name in PARTS}
     appearance = Appearance(vertex_texture=arrays.get("vertex_texture"), **parts)
-    return Reference(frames, attributes, identity, clip_starts, appearance)
+    motion = _read_motion(folder, len(frames))
+    return Reference(frames, attributes, identity, clip_starts, appearance, motion)
+
+
+def _read_motion(folder: Path, count: int) -> SurroundingsMotion | None:
+    path = folder / _MOTION
+    if not path.is_file():
+        return None
+    arrays = read_npz(path, _MOTION_ARRAYS)
+    for name in _MOTION_ARRAYS:
+        shape = np.shape(arrays.get(name))
+        if len(shape) != 4 or shape[0] != count or min(shape[1:3]) < 2 or shape[3] != 2:
+            raise ValueError(f"{path}: expected {name} of {count} frames, got shape {shape}")
+    return SurroundingsMotion(**arrays)
+
+
+def save_motion(folder: Path, motion: SurroundingsMotion) -> None:
+    """Adds to the folder how what is around the face is displaced in its frames."""
+    with whole_or_nothing(folder / _MOTION) as partial:
+        arrays = {name: getattr(motion, name) for name in _MOTION_ARRAYS}
+        np.savez(partial, **{name: x.astype(np.float16) for name, x in arrays.items()})
 
 
 def _read_part(folder: Path, name: str) -> Any:
@@ -158,6 +185,7 @@ def renders_provenance(reference: Reference) -> Provenance:
         "attributes": tree_hash(reference.attributes),
         "identity": tree_hash(reference.identity),
         "appearance": tree_hash(reference.appearance),
+        "motion": tree_hash(reference.motion),
         "facial_jax": __version__,
     }
 
@@ -175,8 +203,9 @@ def write_renders(
     scene = make_scene(model, reference.identity, size, reference.appearance)
 
     @jit
-    def render_batch(scene, attributes):
-        pictures = conditioning_pictures(scene, attributes)
+    def render_batch(scene, attributes, motion):
+        motion = jax.tree.map(lambda x: x.astype(jnp.float32), motion)
+        pictures = conditioning_pictures(scene, attributes, motion)
         regions = face_regions(scene, attributes)
         return unit_range_to_uint8(pictures), unit_range_to_uint8(regions)
 
@@ -191,7 +220,9 @@ def write_renders(
         ]
         for start in progress(range(0, n, RENDERED_AT_ONCE)):
             index = np.minimum(np.arange(start, start + RENDERED_AT_ONCE), n - 1)
-            for file, batch in zip(files, render_batch(scene, attributes[index]), strict=True):
+            motion = jax.tree.map(lambda x, index=index: x[index], reference.motion)
+            batches = render_batch(scene, attributes[index], motion)
+            for file, batch in zip(files, batches, strict=True):
                 file[start : start + RENDERED_AT_ONCE] = np.asarray(batch)[: n - start]
         for file in files:
             file.flush()

@@ -1,0 +1,115 @@
+"""How a body moves below the head in a video: shoulders that breathe, lean and shrug.
+
+Optical flow between the median of the frames and each of them says where what is below the chin is
+seen, whether it is drawn with the head's shell or with the room. In frames that are steadied along
+it a body stands still, and its median is sharp. Of a new frame is known what goes linearly with the
+head's pose.
+"""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from facial_jax.attributes import POSE_SIZE
+from facial_jax.pictures import opencv
+from facial_jax.rendering.camera import pinhole_camera
+from facial_jax.tracking.color_changes import PIXEL_RIDGE, vertex_changes
+from facial_jax.tracking.displacement import head_pixels, optical_flow
+
+SWAY_GRID = 33, 33
+"""Rows and columns, over the picture; see `SurroundingsMotion.sway`."""
+_BEGINS = 0.1
+"""How far below the chin all that sways does so as a whole, in heights of the picture."""
+_STILL, _SWAYS = 0.002, 0.004
+"""Root mean square, in heights: up to the first it is a wall's, beside which a body moves."""
+_FARTHEST = 0.08
+_ROUNDS = 4
+
+
+def below_chin(
+    shape: Float[np.ndarray, "n 3"], pose: Float[np.ndarray, "t 6"], size: tuple[int, int]
+) -> Float[np.ndarray, "sh sw"]:
+    """How far each point of the grid sways with the body, in [0, 1].
+
+    Args:
+        shape: the person's face without expression, decimetres.
+        pose: of the head in some frames, radians and decimetres.
+        size: (height, width) of the frames.
+    """
+    chin, camera = shape[[shape[:, 1].argmin()]].astype(np.float32), pinhole_camera(size)
+    row = np.median([np.asarray(head_pixels(chin, one, camera))[0, 1] for one in pose]) / size[0]
+    share = np.clip((np.linspace(0, 1, SWAY_GRID[0]) - row) / _BEGINS, 0, 1)
+    return np.repeat(share[:, None].astype(np.float32), SWAY_GRID[1], axis=1)
+
+
+def further_sway(
+    sway: Float[np.ndarray, "t sh sw 2"],
+    share: Float[np.ndarray, "sh sw"],
+    pictures: UInt8[np.ndarray, "t h w 3"],
+    steady: UInt8[np.ndarray, "t h w 3"],
+) -> Float[np.ndarray, "t sh sw 2"]:
+    """The sway with which these pictures would be nearer to the frames.
+
+    Args:
+        sway: that is known.
+        share: how far each point sways; see `below_chin`.
+        pictures: in which nothing sways.
+        steady: the frames, steadied by what is known.
+    """
+    height, width = steady.shape[1:3]
+    rows, columns = (
+        np.linspace(0, n - 1, m).round().astype(int)
+        for n, m in zip((height, width), SWAY_GRID, strict=True)
+    )
+    smoothing, found = height / SWAY_GRID[0] / 2, []
+    for known, picture, frame in zip(sway, pictures, steady, strict=True):
+        flow = opencv().GaussianBlur(optical_flow(picture, frame), (0, 0), smoothing)
+        found.append(known + share[..., None] * flow[np.ix_(rows, columns)] / height)
+    return np.clip(np.stack(found), -_FARTHEST, _FARTHEST)
+
+
+def steadied(
+    frames: UInt8[np.ndarray, "t h w 3"], sway: Float[np.ndarray, "t sh sw 2"]
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """The frames as they would be if nothing swayed."""
+    cv2, (height, width) = opencv(), frames.shape[1:3]
+    column, row = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in (width, height)))
+    # The grid's first and last points lie on pixels' centres.
+    across, down = (
+        ((m - 1) * x / (n - 1)).astype(np.float32)
+        for x, n, m in ((column, width, SWAY_GRID[1]), (row, height, SWAY_GRID[0]))
+    )
+    seen = []
+    for frame, grid in zip(frames, sway, strict=True):
+        off = height * cv2.remap(grid, across, down, cv2.INTER_LINEAR)
+        places = column + off[..., 0], row + off[..., 1]
+        edge = cv2.BORDER_REPLICATE
+        seen.append(cv2.remap(frame, *places, cv2.INTER_CUBIC, borderMode=edge))
+    return np.stack(seen)
+
+
+def video_sway(
+    frames: UInt8[np.ndarray, "t h w 3"], share: Float[np.ndarray, "sh sw"]
+) -> Float[np.ndarray, "t sh sw 2"]:
+    """How what is below the head sways in each frame; 0 where nothing does.
+
+    `share`: how far each point sways; see `below_chin`.
+    """
+    sway = np.zeros((len(frames), *SWAY_GRID, 2), np.float32)
+    for _ in range(_ROUNDS):
+        steady = steadied(frames, sway)
+        usual = np.median(steady, axis=0).round().astype(np.uint8)
+        sway = further_sway(sway, share, np.broadcast_to(usual, steady.shape), steady)
+    moves = np.sqrt(np.square(sway).sum(axis=-1).mean(axis=0))
+    return sway * np.clip((moves - _STILL) / (_SWAYS - _STILL), 0, 1)[..., None]
+
+
+def sway_by_pose(
+    sway: Float[np.ndarray, "t sh sw 2"], given: Float[np.ndarray, "t 7"]
+) -> Float[np.ndarray, "7 sh sw 2"]:
+    """What of it goes with the pose, as `SurroundingsChanges.sway`: ridge regressions.
+
+    `given`: what is regressed on, of the frames' poses.
+    """
+    flat = sway.reshape(len(sway), -1, 2)
+    found = vertex_changes(given, flat, np.ones(flat.shape[:2], bool), held_back=PIXEL_RIDGE)
+    return found.reshape(1 + POSE_SIZE, *SWAY_GRID, 2)
