@@ -110,7 +110,7 @@ def _with_surroundings(
     pose, shape = attributes.pose, neutral_shape(clip.face)
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
     fewer = surroundings_frames(len(frames))
-    sway = video_sway(frames, below_chin(shape, pose, size))
+    sway = video_sway(frames, below_chin(shape, pose.mean(axis=0), size))
     frames = steadied(frames, sway)
     around = video_surroundings(shape, pose[fewer], frames[fewer])
     around = changing_surroundings(around, pose, frames)
@@ -152,7 +152,8 @@ def motion_in_frames(
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
     scene = make_scene(model, identity, size, face)
     displacement, sway = (np.array(x) for x in jax.tree.leaves(usual_motion(around, pose)))
-    share = below_chin(neutral_shape(clip.face), pose, size) * around.changes.sway.any(axis=(0, 3))
+    share = below_chin(neutral_shape(clip.face), around.changes.mean, size)
+    share = share * around.changes.sway.any(axis=(0, 3))
     for _ in range(_ROUNDS):
         shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement))
         sway = further_sway(sway, share, shown, steadied(frames, sway))

@@ -26,17 +26,17 @@ _ROUNDS = 4
 
 
 def below_chin(
-    shape: Float[np.ndarray, "n 3"], pose: Float[np.ndarray, "t 6"], size: tuple[int, int]
+    shape: Float[np.ndarray, "n 3"], pose: Float[np.ndarray, "6"], size: tuple[int, int]
 ) -> Float[np.ndarray, "sh sw"]:
     """How far each point of the grid sways with the body, in [0, 1].
 
     Args:
         shape: the person's face without expression, decimetres.
-        pose: of the head in some frames, radians and decimetres.
+        pose: the usual one of the head, radians and decimetres.
         size: (height, width) of the frames.
     """
-    chin, camera = shape[[shape[:, 1].argmin()]].astype(np.float32), pinhole_camera(size)
-    row = np.median([np.asarray(head_pixels(chin, one, camera))[0, 1] for one in pose]) / size[0]
+    chin = shape[[shape[:, 1].argmin()]].astype(np.float32)
+    row = float(head_pixels(chin, pose, pinhole_camera(size))[0, 1]) / size[0]
     share = np.clip((np.linspace(0, 1, SWAY_GRID[0]) - row) / _BEGINS, 0, 1)
     return np.repeat(share[:, None].astype(np.float32), SWAY_GRID[1], axis=1)
 

@@ -56,7 +56,7 @@ def poses(count, seed=0):
 
 
 def share():
-    return below_chin(SHAPE, poses(3), SIZE)
+    return below_chin(SHAPE, poses(60).mean(axis=0), SIZE)
 
 
 def test_what_is_above_the_chin_does_not_sway_and_what_is_well_below_does_so_as_a_whole():
