@@ -19,7 +19,6 @@ from facial_jax.models.rendering_to_video.conditioning import (
 from facial_jax.models.rendering_to_video.reference import unit_range_to_uint8
 from facial_jax.personalization.clip import neutral_shape
 from facial_jax.rendering.surroundings import SurroundingsMotion, usual_motion
-from facial_jax.tracking.color_changes import regressors
 from facial_jax.tracking.displacement import further_displacement, no_displacement
 from facial_jax.tracking.gaze import video_irises
 from facial_jax.tracking.inner_mouth import video_inner_mouth
@@ -34,8 +33,9 @@ from facial_jax.tracking.sway import (
     below_chin,
     further_sway,
     steadied,
-    sway_by_pose,
     video_sway,
+    whole_grid,
+    with_sway,
 )
 from facial_jax.tracking.texture import (
     blinking_frames,
@@ -127,10 +127,7 @@ def _with_surroundings(
             displacement=displacement[fewer],
         )
         around = changing_surroundings(around, pose, frames, displacement=displacement)
-    changes = around.changes
-    by_pose = sway_by_pose(sway, regressors(pose, changes.mean, changes.deviation))
-    around = around.replace(changes=changes.replace(sway=by_pose))
-    return face.replace(surroundings=cropped_to_head(around))
+    return face.replace(surroundings=cropped_to_head(with_sway(around, sway, pose)))
 
 
 def motion_in_frames(
@@ -151,13 +148,17 @@ def motion_in_frames(
     pose, size = attributes.pose, frames.shape[1:3]
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
     scene = make_scene(model, identity, size, face)
-    displacement, sway = (np.array(x) for x in jax.tree.leaves(usual_motion(around, pose)))
-    share = below_chin(neutral_shape(clip.face), around.changes.mean, size)
-    share = share * around.changes.sway.any(axis=(0, 3))
+    usual = jax.tree.map(np.asarray, usual_motion(around, pose))
+    displacement, sway, steady = usual.displacement, usual.sway, frames
     for _ in range(_ROUNDS):
         shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement))
-        sway = further_sway(sway, share, shown, steadied(frames, sway))
-        steady = steadied(frames, sway)
+        if sway is not None:
+            share = below_chin(neutral_shape(clip.face), around.changes.mean, size)
+            sways = around.changes.sway.any(axis=(0, 3))
+            whole = whole_grid(sway)
+            whole = further_sway(whole, share, shown, steadied(frames, whole))
+            sway = whole[:, -len(sways) :] * sways[..., None]
+            steady = steadied(frames, whole_grid(sway))
         displacement = further_displacement(displacement, around, pose, shown, steady)
     return SurroundingsMotion(displacement, sway)
 

@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int8, UInt8
 
 from facial_jax.attributes import EXPRESSION_SIZE, MAX_BLINK, POSE_SIZE, Attributes
+from facial_jax.rendering.displacement import SWAY_GRID
 
 MAX_DEVIATIONS = 2.5
 """Standard deviations from the mean: beyond, nothing changes further, as no video showed it."""
@@ -62,9 +63,9 @@ class SurroundingsChanges:
     displacement: Float[Array | np.ndarray, "7 dh dw 2"] | None = None
     # of the head's points (`facial_jax.rendering.displacement`), decimetres: the mean one, and what
     # one standard deviation of each adds; None, in files of before 0.5: they stay in their places
-    sway: Float[Array | np.ndarray, "7 sh sw 2"] | None = None
-    # of what is below the head, see `SurroundingsMotion`, as the displacement; None, in files of
-    # before 0.12: it stays in its place
+    sway: Float[Array | np.ndarray, "7 lowest sw 2"] | None = None
+    # of what is below the head, see `SurroundingsMotion`, as the displacement; None, as in files of
+    # before 0.12: nothing sways
 
 
 def deviations(
@@ -170,11 +171,16 @@ def surroundings_changes_from_arrays(
     _check(what, arrays, colors, np.int8)
     ranges = {"texture_range": (2, *texture, 4), "background_range": (2, *background, 3)}
     _check(what, arrays, ranges, np.uint8)
-    for name in {"displacement", "sway"} & arrays.keys():
+    rows = {"displacement": (2, np.inf), "sway": (1, SWAY_GRID)}
+    for name in rows.keys() & arrays.keys():
         grid = arrays[name].shape[1:3] if arrays[name].ndim == 4 else (0, 0)
+        least, most = rows[name]
         _check(what, arrays, {name: (1 + POSE_SIZE, *grid, 2)}, np.floating)
-        if min(grid) < 2:
-            raise ValueError(f"{what}: expected a {name} of at least 2×2 points")
+        if not least <= grid[0] <= most or grid[1] < 2:
+            raise ValueError(
+                f"{what}: expected {name} of {least} to {most} rows, two columns at least, got "
+                f"{grid[0]}×{grid[1]}"
+            )
     names = [field.name for field in dataclasses.fields(SurroundingsChanges)]
     return SurroundingsChanges(**{name: arrays.get(name) for name in names})
 

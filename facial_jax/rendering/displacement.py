@@ -6,11 +6,12 @@ displaced in the plane of the face, smoothly from one to the next. How far is a 
 """
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from facial_jax.rendering.sampling import sample_bilinear
 
+SWAY_GRID = 33
+"""Rows and columns over a picture, the first and the last points on its outermost pixels."""
 _ITERATIONS = 2
 """Of a fixed point: displacements are small, and alike in neighbours."""
 
@@ -43,14 +44,17 @@ def without_displacement(
     return found
 
 
-def without_sway(sway: Float[Array, "gh gw 2"], size: tuple[int, int]) -> Float[Array, "h w 2"]:
-    """Column and row, in pixels, of what sways to each pixel's centre.
+def without_sway(
+    sway: Float[Array, "sh sw 2"], places: Float[Array, "*b 2"], size: tuple[int, int]
+) -> Float[Array, "*b 2"]:
+    """Column and row, in pixels, of what sways to these places.
 
     Args:
         sway: as `SurroundingsMotion.sway`, of one frame.
+        places: column and row, in pixels.
         size: (height, width) of the picture.
     """
     height, width = size
-    centres = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
-    centres = jnp.asarray(centres, jnp.float32)
-    return without_displacement(height * sway, centres[[0, -1], [0, -1]], centres)
+    sway = jnp.pad(sway, ((SWAY_GRID - len(sway), 0), (0, 0), (0, 0)))
+    extent = jnp.array([[0.5, 0.5], [width - 0.5, height - 0.5]], jnp.float32)
+    return without_displacement(height * sway, extent, places)

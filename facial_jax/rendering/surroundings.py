@@ -22,7 +22,12 @@ from facial_jax.rendering.color_changes import (
     deviations,
     surroundings_changes_from_arrays,
 )
-from facial_jax.rendering.displacement import grid_place, without_displacement, without_sway
+from facial_jax.rendering.displacement import (
+    SWAY_GRID,
+    grid_place,
+    without_displacement,
+    without_sway,
+)
 from facial_jax.rendering.mapping import map_frames
 from facial_jax.rendering.sampling import sample_bilinear
 
@@ -60,8 +65,8 @@ class SurroundingsMotion:
     displacement: Float[Array | np.ndarray, "*t dh dw 2"] | None = None
     # of the shell's points, decimetres (`facial_jax.rendering.displacement`)
     sway: Float[Array | np.ndarray, "*t sh sw 2"] | None = None
-    # of all below the head, in heights of the picture: a grid over it, the first and the last
-    # points of which are at the middles of the first and the last pixels
+    # of all below the head, in heights of the picture: the lowest rows of a grid over it, those
+    # above which nothing sways (`facial_jax.rendering.displacement.SWAY_GRID`)
 
 
 def shell_height(
@@ -83,16 +88,17 @@ def shell_seen(
     camera: Camera,
     size: tuple[int, int],
     displacement: Float[Array, "dh dw 2"] | None = None,
-    places: Float[Array, "h w 2"] | None = None,
+    places: Float[Array, "m m 2"] | None = None,
 ) -> Float[Array, "h w 2"]:
     """x and y, head space, of the shell's point that each pixel's centre shows; decimetres.
 
-    `displacement`: of the shell's points, see `facial_jax.rendering.displacement`; `places`: column
-    and row, in pixels, that are looked at in place of the pixels' centres.
+    `displacement`: of the shell's points, see `facial_jax.rendering.displacement`; `places`: what
+    is looked at in place of the `nodes`.
     """
-    nodes = jnp.linspace(0.0, 1.0, _NODES, dtype=jnp.float32)
-    column = ((nodes * size[1] - camera.center_px[0]) / camera.focal_px)[None, :]
-    row = ((camera.center_px[1] - nodes * size[0]) / camera.focal_px)[:, None]
+    if places is None:
+        places = nodes(size)
+    column, row = jnp.moveaxis((places - camera.center_px[None, None]) / camera.focal_px, -1, 0)
+    row = -row
     rotation = rotation_from_euler(pose[:3])
     # World directions (column, row, −1) and the camera's place, turned back into the head's space.
     eye = jnp.stack([-pose[3], -pose[4], camera.distance - pose[5]]) @ rotation
@@ -113,11 +119,21 @@ def shell_seen(
     met = jnp.stack(jnp.broadcast_arrays(*meet(z)), axis=-1)
     if displacement is not None:
         met = without_displacement(displacement, extent, met)
-    if places is not None:
-        ends = jnp.array([[[n * (_NODES - 1) for n in (1 / size[1], 1 / size[0])]]], jnp.float32)
-        return sample_bilinear(met, places * ends)
+    return between_nodes(met, size)
+
+
+def nodes(size: tuple[int, int]) -> Float[Array, "m m 2"]:
+    """Column and row, in pixels, through which rays are followed, over all of the image."""
+    height, width = size
+    along = np.linspace(0, 1, _NODES, dtype=np.float32)
+    return jnp.asarray(np.stack(np.meshgrid(width * along, height * along), axis=-1))
+
+
+def between_nodes(values: Float[Array, "m m c"], size: tuple[int, int]) -> Float[Array, "h w c"]:
+    """What is known at the nodes, interpolated at the pixels' centres."""
     down, across = (jnp.asarray(_between_nodes(n)) for n in size)
-    return jnp.stack([down @ met[..., axis] @ across.T for axis in range(2)], axis=-1)
+    channels = range(values.shape[-1])
+    return jnp.stack([down @ values[..., axis] @ across.T for axis in channels], axis=-1)
 
 
 def _between_nodes(count: int) -> Float[np.ndarray, "n m"]:
@@ -178,8 +194,11 @@ def draw_surroundings(
         values = jnp.concatenate([opacity / 255 * color, opacity / 255], axis=-1)
         behind, places = behind.astype(jnp.float32), None
         if motion.sway is not None:
-            places = without_sway(motion.sway, size)
-            behind = sample_bilinear(behind, places - 0.5)
+            places = without_sway(motion.sway, nodes(size), size)
+            above = max(SWAY_GRID - motion.sway.shape[0] - 1, 0)
+            first = above * (size[0] - 1) // (SWAY_GRID - 1)
+            body = sample_bilinear(behind, between_nodes(places, size)[first:] - 0.5)
+            behind = jnp.concatenate([behind[:first], body])
         shell = surroundings.height, surroundings.extent
         shown = draw_shell(values, *shell, pose, camera, size, motion.displacement, places)
         return (shown[..., :3] + (1 - shown[..., 3:]) * behind) / 255
@@ -195,7 +214,7 @@ def draw_shell(
     camera: Camera,
     size: tuple[int, int],
     displacement: Float[Array | np.ndarray, "dh dw 2"] | None = None,
-    places: Float[Array, "h w 2"] | None = None,
+    places: Float[Array, "m m 2"] | None = None,
 ) -> Float[Array, "h w c"]:
     """Values on the head's shell, as one frame shows them; 0 beyond it.
 

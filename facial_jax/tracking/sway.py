@@ -9,14 +9,13 @@ head's pose.
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from facial_jax.attributes import POSE_SIZE
 from facial_jax.pictures import opencv
 from facial_jax.rendering.camera import pinhole_camera
-from facial_jax.tracking.color_changes import PIXEL_RIDGE, vertex_changes
+from facial_jax.rendering.displacement import SWAY_GRID
+from facial_jax.rendering.surroundings import Surroundings
+from facial_jax.tracking.color_changes import PIXEL_RIDGE, regressors, vertex_changes
 from facial_jax.tracking.displacement import head_pixels, optical_flow
 
-SWAY_GRID = 33, 33
-"""Rows and columns, over the picture; see `SurroundingsMotion.sway`."""
 _BEGINS = 0.1
 """How far below the chin all that sways does so as a whole, in heights of the picture."""
 _STILL, _SWAYS = 0.002, 0.004
@@ -37,8 +36,8 @@ def below_chin(
     """
     chin = shape[[shape[:, 1].argmin()]].astype(np.float32)
     row = float(head_pixels(chin, pose, pinhole_camera(size))[0, 1]) / size[0]
-    share = np.clip((np.linspace(0, 1, SWAY_GRID[0]) - row) / _BEGINS, 0, 1)
-    return np.repeat(share[:, None].astype(np.float32), SWAY_GRID[1], axis=1)
+    share = np.clip((np.linspace(0, 1, SWAY_GRID) - row) / _BEGINS, 0, 1)
+    return np.repeat(share[:, None].astype(np.float32), SWAY_GRID, axis=1)
 
 
 def further_sway(
@@ -56,11 +55,8 @@ def further_sway(
         steady: the frames, steadied by what is known.
     """
     height, width = steady.shape[1:3]
-    rows, columns = (
-        np.linspace(0, n - 1, m).round().astype(int)
-        for n, m in zip((height, width), SWAY_GRID, strict=True)
-    )
-    smoothing, found = height / SWAY_GRID[0] / 2, []
+    rows, columns = (np.linspace(0, n - 1, SWAY_GRID).round().astype(int) for n in (height, width))
+    smoothing, found = height / SWAY_GRID / 2, []
     for known, picture, frame in zip(sway, pictures, steady, strict=True):
         flow = opencv().GaussianBlur(optical_flow(picture, frame), (0, 0), smoothing)
         found.append(known + share[..., None] * flow[np.ix_(rows, columns)] / height)
@@ -75,8 +71,8 @@ def steadied(
     column, row = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in (width, height)))
     # The grid's first and last points lie on pixels' centres.
     across, down = (
-        ((m - 1) * x / (n - 1)).astype(np.float32)
-        for x, n, m in ((column, width, SWAY_GRID[1]), (row, height, SWAY_GRID[0]))
+        ((SWAY_GRID - 1) * x / (n - 1)).astype(np.float32)
+        for x, n in ((column, width), (row, height))
     )
     seen = []
     for frame, grid in zip(frames, sway, strict=True):
@@ -94,7 +90,7 @@ def video_sway(
 
     `share`: how far each point sways; see `below_chin`.
     """
-    sway = np.zeros((len(frames), *SWAY_GRID, 2), np.float32)
+    sway = np.zeros((len(frames), SWAY_GRID, SWAY_GRID, 2), np.float32)
     for _ in range(_ROUNDS):
         steady = steadied(frames, sway)
         usual = np.median(steady, axis=0).round().astype(np.uint8)
@@ -103,13 +99,27 @@ def video_sway(
     return sway * np.clip((moves - _STILL) / (_SWAYS - _STILL), 0, 1)[..., None]
 
 
-def sway_by_pose(
-    sway: Float[np.ndarray, "t sh sw 2"], given: Float[np.ndarray, "t 7"]
-) -> Float[np.ndarray, "7 sh sw 2"]:
-    """What of it goes with the pose, as `SurroundingsChanges.sway`: ridge regressions.
+def with_sway(
+    around: Surroundings, sway: Float[np.ndarray, "t sh sw 2"], pose: Float[np.ndarray, "t 6"]
+) -> Surroundings:
+    """The same with what of the sway goes with the pose, by ridge regressions.
 
-    `given`: what is regressed on, of the frames' poses.
+    Args:
+        around: what steadied frames show, and how it changes with the pose.
+        sway: of these frames.
+        pose: of the head in them, radians and decimetres.
     """
-    flat = sway.reshape(len(sway), -1, 2)
+    rows = np.flatnonzero(sway.any(axis=(0, 2, 3)))
+    if not len(rows):
+        return around
+    lowest, changes = sway[:, rows[0] :], around.changes
+    given = regressors(pose, changes.mean, changes.deviation)
+    flat = lowest.reshape(len(sway), -1, 2)
     found = vertex_changes(given, flat, np.ones(flat.shape[:2], bool), held_back=PIXEL_RIDGE)
-    return found.reshape(1 + POSE_SIZE, *SWAY_GRID, 2)
+    return around.replace(changes=changes.replace(sway=found.reshape(-1, *lowest.shape[1:])))
+
+
+def whole_grid(sway: Float[np.ndarray, "t lowest sw 2"]) -> Float[np.ndarray, "t sh sw 2"]:
+    """The same with the rows above that do not sway."""
+    above = SWAY_GRID - sway.shape[1]
+    return np.pad(sway, ((0, 0), (above, 0), (0, 0), (0, 0)))

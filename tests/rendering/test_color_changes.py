@@ -165,6 +165,8 @@ def test_damaged_changes_of_a_texture_are_refused(name, array):
         ("displacement", np.zeros((7, 4, 4, 3), np.float32)),
         ("displacement", np.zeros((7, 1, 4, 2), np.float32)),
         ("displacement", np.zeros((7, 4), np.float32)),
+        ("sway", np.zeros((7, 34, 33, 2), np.float32)),
+        ("sway", np.zeros((7, 3, 33), np.float32)),
         ("displacement", np.full((7, 4, 4, 2), np.nan, np.float32)),
     ],
 )

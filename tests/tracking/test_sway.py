@@ -7,20 +7,21 @@ from scipy.ndimage import gaussian_filter, shift
 from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.color_changes import SurroundingsChanges
+from facial_jax.rendering.displacement import SWAY_GRID
 from facial_jax.rendering.surroundings import (
     Surroundings,
     SurroundingsMotion,
     draw_surroundings,
     usual_motion,
 )
-from facial_jax.tracking.color_changes import regressors, spread
+from facial_jax.tracking.color_changes import spread
 from facial_jax.tracking.sway import (
-    SWAY_GRID,
     below_chin,
     further_sway,
     steadied,
-    sway_by_pose,
     video_sway,
+    whole_grid,
+    with_sway,
 )
 
 SIZE = 128, 128
@@ -92,11 +93,13 @@ def test_what_stands_still_does_not_sway_at_all():
     noisy = frames + np.random.default_rng(0).integers(-3, 4, frames.shape)
     sway = video_sway(np.clip(noisy, 0, 255).astype(np.uint8), share())
     np.testing.assert_array_equal(sway, 0)
+    around = surroundings(frames[0], poses(8))
+    assert with_sway(around, sway, poses(8)) is around
 
 
 def test_more_of_it_is_found_against_a_picture_in_which_nothing_sways():
     still, *frames = frames_of([0, 2, -1], [0, -1, 3])
-    frames, sway = np.stack(frames), np.zeros((2, *SWAY_GRID, 2), np.float32)
+    frames, sway = np.stack(frames), np.zeros((2, SWAY_GRID, SWAY_GRID, 2), np.float32)
     for _ in range(2):
         steady = steadied(frames, sway)
         sway = further_sway(sway, share(), np.stack([still, still]), steady)
@@ -104,14 +107,9 @@ def test_more_of_it_is_found_against_a_picture_in_which_nothing_sways():
     np.testing.assert_allclose(found, [[-1, 2], [3, -1]], atol=0.3)
 
 
-def test_what_goes_with_the_pose_is_drawn_at_new_poses():
-    pose, new = poses(60), poses(5, seed=1)
+def surroundings(background, pose):
+    """A place without a head, whose colours do not change."""
     mean, deviation = spread(pose)
-    truth = np.zeros((65, *SWAY_GRID, 2), np.float32)
-    both = np.concatenate([pose, new])
-    truth[:, -10:, :, 0] = (0.1 * both[:, 1])[:, None, None]
-    by_pose = sway_by_pose(truth[:60], regressors(pose, mean, deviation))
-    background = frames_of([0], [0])[0]
     changes = SurroundingsChanges(
         mean=mean,
         deviation=deviation,
@@ -119,29 +117,38 @@ def test_what_goes_with_the_pose_is_drawn_at_new_poses():
         background=np.zeros((6, *SIZE, 3), np.int8),
         texture_range=np.zeros((2, 4, 4, 4), np.uint8),
         background_range=np.stack([np.zeros_like(background), np.full_like(background, 255)]),
-        sway=by_pose,
     )
-    around = Surroundings(
+    return Surroundings(
         extent=np.array([[-2, 2], [2, -2]], np.float32),
         height=np.zeros((4, 4), np.float32),
         texture=np.zeros((4, 4, 4), np.uint8),
         background=background,
         changes=changes,
     )
-    usual = usual_motion(around, new).sway
+
+
+def test_what_goes_with_the_pose_is_drawn_at_new_poses():
+    pose, new = poses(60), poses(5, seed=1)
+    truth = np.zeros((65, SWAY_GRID, SWAY_GRID, 2), np.float32)
+    both = np.concatenate([pose, new])
+    truth[:, -10:, :, 0] = (0.1 * both[:, 1])[:, None, None]
+    background = frames_of([0], [0])[0]
+    around = with_sway(surroundings(background, pose), truth[:60], pose)
+    assert around.changes.sway.shape == (7, 10, SWAY_GRID, 2)
+    usual = whole_grid(np.asarray(usual_motion(around, new).sway))
     assert np.abs(usual - truth[60:])[:, -10:].mean() < 0.1 * np.abs(truth[60:, -10:]).mean()
 
     def drawn(motion=None):
         pictures = draw_surroundings(around, jnp.asarray(new), pinhole_camera(SIZE), motion)
         return np.asarray(pictures * 255).round().astype(np.uint8)
 
-    np.testing.assert_array_equal(drawn(SurroundingsMotion()), np.stack([background] * 5))
+    behind = np.stack([background] * 5)
+    np.testing.assert_array_equal(drawn(SurroundingsMotion())[:, :80], behind[:, :80])
     pictures = drawn()
-    np.testing.assert_array_equal(pictures[:, :80], np.stack([background] * 5)[:, :80])
+    np.testing.assert_array_equal(pictures[:, :80], behind[:, :80])
+
+    def off(pictures):
+        return np.abs(pictures - behind.astype(float))[:, 104:124, 8:-8].mean()
+
     # Steadied by what they were drawn with, they are the background again.
-    again = steadied(pictures, np.asarray(usual))[:, 104:124, 8:-8].astype(float)
-    off = np.abs(again - background[104:124, 8:-8]).mean()
-    assert (
-        off
-        < 0.3 * np.abs(pictures[:, 104:124, 8:-8].astype(float) - background[104:124, 8:-8]).mean()
-    )
+    assert off(steadied(pictures, usual)) < 0.3 * off(pictures)

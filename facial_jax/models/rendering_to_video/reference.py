@@ -56,7 +56,7 @@ class RenderedClip:
 
 _ROWS = ("expression", "pose", "blink")
 _FACE = ("identity", "texture", "illumination")
-_MOTION, _MOTION_ARRAYS = "motion.npz", ("displacement", "sway")
+_MOTION = "motion.npz"
 
 
 class Reference(NamedTuple):
@@ -104,19 +104,21 @@ def _read_motion(folder: Path, count: int) -> SurroundingsMotion | None:
     path = folder / _MOTION
     if not path.is_file():
         return None
-    arrays = read_npz(path, _MOTION_ARRAYS)
-    for name in _MOTION_ARRAYS:
-        shape = np.shape(arrays.get(name))
-        if len(shape) != 4 or shape[0] != count or min(shape[1:3]) < 2 or shape[3] != 2:
-            raise ValueError(f"{path}: expected {name} of {count} frames, got shape {shape}")
+    arrays = read_npz(path, ("displacement", "sway"))
+    for name, array in arrays.items():
+        if array.ndim != 4 or len(array) != count or min(array.shape) < 1 or array.shape[3] != 2:
+            raise ValueError(
+                f"{path}: expected {name} of {count} frames, two numbers for each point, got shape "
+                f"{array.shape}"
+            )
     return SurroundingsMotion(**arrays)
 
 
 def save_motion(folder: Path, motion: SurroundingsMotion) -> None:
     """Adds to the folder how what is around the face is displaced in its frames."""
     with whole_or_nothing(folder / _MOTION) as partial:
-        arrays = {name: getattr(motion, name) for name in _MOTION_ARRAYS}
-        np.savez(partial, **{name: x.astype(np.float16) for name, x in arrays.items()})
+        known = {"displacement": motion.displacement, "sway": motion.sway}
+        np.savez(partial, **{k: x.astype(np.float16) for k, x in known.items() if x is not None})
 
 
 def _read_part(folder: Path, name: str) -> Any:
