@@ -6,7 +6,7 @@ are the reference's; of the generated square its neck is seen, up to the square'
 """
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from facial_jax.blending import blend, blend_weights, blend_within
 from facial_jax.head_matte import MATTE_SIDE, draw_matte, full_size, head_region, shell_mattes
@@ -24,6 +24,9 @@ reference's."""
 DIFFERENT = 6.0, 24.0
 """Grey levels: of two pixels that differ by the first, either will do; by the second, they show
 different things."""
+_STEEP = 4.0
+"""How much faster than the one head goes the other one comes: half of either would show the room
+through a neck."""
 _BLUR = 0.01
 """Of the difference, in sides of the square."""
 
@@ -63,6 +66,13 @@ class HeadSwap:
         self._around, self._square = (head_region(size, crop, m) for m in (MARGIN, 0.0))
         self._background = np.ascontiguousarray(self._around.of(background))
         self._weights = blend_weights(size, crop)
+        # Nothing is taken out where the square fades out below, and from there on.
+        (_, top), square = self._around.corner, self._square
+        lower = slice(square.height // 2, square.height)
+        self._above = np.zeros((self._around.height, 1), np.float32)
+        self._above[: top + lower.start] = 1
+        fading = self._weights[lower, square.width // 2]
+        self._above[top:][lower, 0] = np.clip(1 - _STEEP * (1 - fading), 0, 1)
         self._small_background = self._small(self._square.of(background))
 
     def __call__(
@@ -87,22 +97,30 @@ class HeadSwap:
         neck = smooth_step(np.abs(at[..., 0]), *NECK_DM)
         body = neck * smooth_step(at[..., 1], *BODY_DM)
         for i, (image, head) in enumerate(zip(frames, heads, strict=True)):
-            blend_within(around.of(image), self._background, full_size(removed[i], around))
+            gone = full_size(removed[i], around) * self._above
+            blend_within(around.of(image), self._background, gone)
+            left, top = around.corner
+            gone = self._small(gone[top : top + square.height, left : left + square.width])
             there, small = square.of(image), self._small(head)
-            seen = np.maximum(matte[i], body[i] * self._is_body(small, self._small(there)))
+            seen = np.maximum(matte[i], body[i] * self._is_body(small, self._small(there), gone))
             blend_within(there, resize(head, square.side), full_size(seen, square) * self._weights)
 
-    def _small(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "mh mw 3"]:
+    def _small(self, picture: Shaped[np.ndarray, "h w *c"]) -> Shaped[np.ndarray, "mh mw *c"]:
         """The square as large as its mattes."""
         size = self._square.matte_size[::-1]
         cv2 = opencv()
         return cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
 
     def _is_body(
-        self, head: UInt8[np.ndarray, "mh mw 3"], there: UInt8[np.ndarray, "mh mw 3"]
+        self,
+        head: UInt8[np.ndarray, "mh mw 3"],
+        there: UInt8[np.ndarray, "mh mw 3"],
+        gone: Float[np.ndarray, "mh mw"],
     ) -> Float[np.ndarray, "mh mw"]:
-        """Where the generated square is neither the background nor what is there, from 0 to 1."""
-        return np.minimum(_different(head, there), _different(head, self._small_background))
+        """Where the generated square is not the background, and is unlike what is there or stands
+        for what is gone, from 0 to 1."""
+        missing = np.maximum(_different(head, there), np.minimum(_STEEP * gone, 1))
+        return np.minimum(missing, _different(head, self._small_background))
 
 
 def _different(

@@ -74,6 +74,23 @@ def test_the_old_head_is_gone_and_the_new_one_is_there(new):
     assert (from_old[outside] < 0).any()  # some of it was the old head
 
 
+@pytest.mark.parametrize("y", [-0.15, 0.0, 0.4])
+def test_the_room_is_not_seen_through_a_neck(y):
+    big = surroundings()
+    big.texture[..., 3] = np.where(X**2 + Y**2 < 1.1**2, 255, 0)
+    background = np.full((*SIZE, 3), ROOM, np.uint8)
+    (left, top, side), skin = CROP, (100, 130, 160)
+    frame, head = background.copy(), np.full((side, side, 3), ROOM, np.uint8)
+    middle = side // 2
+    frame[:, left + middle - 16 : left + middle + 16] = skin
+    head[:, middle - 16 : middle + 16] = skin
+    frames = frame[None].copy()
+    HeadSwap(background, CROP, big)(frames, head[None], pose_at(0.0), pose_at(0.0, y))
+    neck = frames[0, top + middle :, left + middle - 8 : left + middle + 8].astype(int)
+    # In grey levels; skin and room differ by 40.
+    assert np.abs(neck - skin).max() < 5
+
+
 def test_the_matte_is_where_the_camera_sees_the_head():
     region = head_region(SIZE, CROP, 0.1)
     matte = shell_mattes(surroundings())[0]
