@@ -30,6 +30,7 @@ from facial_jax.models.rendering_to_video.batch import (
 from facial_jax.models.rendering_to_video.network import LocalEnhancer, MultiscaleDiscriminator
 from facial_jax.models.rendering_to_video.perceptual import perceptual_network
 from facial_jax.models.rendering_to_video.task import RenderingToVideoTask
+from facial_jax.rendering.surroundings import SurroundingsMotion
 from facial_jax.stages import stage
 from facial_jax.training.parallel import data_mesh
 from facial_jax.training.step import initial_state
@@ -615,6 +616,7 @@ def test_faces_are_rendered_again_where_the_person_or_the_size_has_changed(tmp_p
     write_reference(tmp_path)
     first = reference.load_reference(tmp_path)
     own = Appearance(vertex_texture=np.zeros((7, 3), np.float32))
+    moved = SurroundingsMotion(np.zeros((len(first.frames), 2, 2, 2), np.float32))
     renders = tmp_path / "renders"
     with mock.patch.object(reference, "write_renders", write):
         for other, made in (
@@ -622,6 +624,7 @@ def test_faces_are_rendered_again_where_the_person_or_the_size_has_changed(tmp_p
             (first, False),
             (first._replace(frames=first.frames + np.uint8(1)), False),
             (first._replace(appearance=own), True),
+            (first._replace(appearance=own, motion=moved), True),
             (first._replace(appearance=own, frames=first.frames[:, :8]), True),
             (
                 first._replace(
@@ -640,6 +643,20 @@ def test_surroundings_that_lack_an_array_are_refused_by_their_files_name(tmp_pat
     write_reference(tmp_path)
     np.savez(tmp_path / "surroundings.npz", extent=np.zeros((2, 2), np.float32))
     with pytest.raises(ValueError, match=r"surroundings\.npz is damaged: .* got no height, textu"):
+        reference.load_reference(tmp_path)
+
+
+def test_the_motion_of_frames_is_read_with_them_and_must_be_of_as_many(tmp_path):
+    write_reference(tmp_path)
+    assert reference.load_reference(tmp_path).motion is None
+    rng = np.random.default_rng(0)
+    displacement, sway = (rng.normal(size=(10, n, 33, 2)).astype(np.float32) for n in (40, 5))
+    for motion in (SurroundingsMotion(displacement), SurroundingsMotion(displacement, sway)):
+        reference.save_motion(tmp_path, motion)
+        loaded = reference.load_reference(tmp_path).motion
+        chex.assert_trees_all_close(jax.tree.map(np.float32, loaded), motion, atol=2e-3)
+    reference.save_motion(tmp_path, jax.tree.map(lambda x: x[1:], motion))
+    with pytest.raises(ValueError, match=r"motion\.npz: expected displacement of 10 frames"):
         reference.load_reference(tmp_path)
 
 
