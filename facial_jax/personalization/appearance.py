@@ -25,6 +25,7 @@ from facial_jax.tracking.inner_mouth import video_inner_mouth
 from facial_jax.tracking.surroundings import (
     MAX_FRAMES_OF_CHANGES,
     changing_surroundings,
+    covered_by_head,
     cropped_to_head,
     surroundings_frames,
     video_surroundings,
@@ -32,8 +33,10 @@ from facial_jax.tracking.surroundings import (
 from facial_jax.tracking.sway import (
     below_chin,
     further_sway,
+    no_sway,
+    room_sway,
     steadied,
-    video_sway,
+    steadied_mask,
     whole_grid,
     with_sway,
 )
@@ -110,23 +113,24 @@ def _with_surroundings(
     pose, shape = attributes.pose, neutral_shape(clip.face)
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
     fewer = surroundings_frames(len(frames))
-    sway = video_sway(frames, below_chin(shape, pose.mean(axis=0), size))
-    frames = steadied(frames, sway)
     around = video_surroundings(shape, pose[fewer], frames[fewer])
     around = changing_surroundings(around, pose, frames)
-    displacement = no_displacement(len(frames))
+    displacement, sway = no_displacement(len(frames)), no_sway(len(frames))
+    share = below_chin(shape, pose.mean(axis=0), size)
     for _ in range(_ROUNDS):
         scene = make_scene(model, identity, size, face.replace(surroundings=around))
-        shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement))
+        shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement, sway))
         displacement = further_displacement(displacement, around, pose, shown, frames)
+        sway = room_sway(frames, covered_by_head(around, pose, size, displacement), share, sway)
         around = video_surroundings(
             shape,
             pose[fewer],
             frames[fewer],
             height=np.asarray(around.height),
             displacement=displacement[fewer],
+            sway=sway[fewer],
         )
-        around = changing_surroundings(around, pose, frames, displacement=displacement)
+        around = changing_surroundings(around, pose, frames, displacement=displacement, sway=sway)
     return face.replace(surroundings=cropped_to_head(with_sway(around, sway, pose)))
 
 
@@ -149,17 +153,18 @@ def motion_in_frames(
     model, identity = procedural_face_model(), jax.tree.map(jnp.asarray, clip.face)
     scene = make_scene(model, identity, size, face)
     usual = jax.tree.map(np.asarray, usual_motion(around, pose))
-    displacement, sway, steady = usual.displacement, usual.sway, frames
+    displacement, sway = usual.displacement, usual.sway
     for _ in range(_ROUNDS):
-        shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement))
+        moved = SurroundingsMotion(displacement, sway)
+        shown = shown_pictures(scene, attributes, moved)
         if sway is not None:
             share = below_chin(neutral_shape(clip.face), around.changes.mean, size)
-            sways = around.changes.sway.any(axis=(0, 3))
-            whole = whole_grid(sway)
-            whole = further_sway(whole, share, shown, steadied(frames, whole))
+            sways, whole = around.changes.sway.any(axis=(0, 3)), whole_grid(sway)
+            covered = steadied_mask(covered_by_head(around, pose, size, displacement), whole)
+            steady = steadied(frames, whole)
+            whole = further_sway(whole, share, steadied(shown, whole), steady, covered)
             sway = whole[:, -len(sways) :] * sways[..., None]
-            steady = steadied(frames, whole_grid(sway))
-        displacement = further_displacement(displacement, around, pose, shown, steady)
+        displacement = further_displacement(displacement, around, pose, shown, frames)
     return SurroundingsMotion(displacement, sway)
 
 

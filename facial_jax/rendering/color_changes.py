@@ -64,8 +64,8 @@ class SurroundingsChanges:
     # of the head's points (`facial_jax.rendering.displacement`), decimetres: the mean one, and what
     # one standard deviation of each adds; None, in files of before 0.5: they stay in their places
     sway: Float[Array | np.ndarray, "7 lowest sw 2"] | None = None
-    # of what is below the head, see `SurroundingsMotion`, as the displacement; None, as in files of
-    # before 0.12: nothing sways
+    # of the body, see `SurroundingsMotion`, as the displacement; None, as in files of before 0.12:
+    # nothing sways
 
 
 def deviations(

@@ -65,8 +65,8 @@ class SurroundingsMotion:
     displacement: Float[Array | np.ndarray, "*t dh dw 2"] | None = None
     # of the shell's points, decimetres (`facial_jax.rendering.displacement`)
     sway: Float[Array | np.ndarray, "*t sh sw 2"] | None = None
-    # of all below the head, in heights of the picture: the lowest rows of a grid over it, those
-    # above which nothing sways (`facial_jax.rendering.displacement.SWAY_GRID`)
+    # of what the background shows of the body, in heights of the picture: the lowest rows of a
+    # grid over it, those above which nothing sways (`facial_jax.rendering.displacement.SWAY_GRID`)
 
 
 def shell_height(
@@ -88,16 +88,14 @@ def shell_seen(
     camera: Camera,
     size: tuple[int, int],
     displacement: Float[Array, "dh dw 2"] | None = None,
-    places: Float[Array, "m m 2"] | None = None,
 ) -> Float[Array, "h w 2"]:
     """x and y, head space, of the shell's point that each pixel's centre shows; decimetres.
 
-    `displacement`: of the shell's points, see `facial_jax.rendering.displacement`; `places`: what
-    is looked at in place of the `nodes`.
+    `displacement`: of the shell's points, see `facial_jax.rendering.displacement`.
     """
-    if places is None:
-        places = nodes(size)
-    column, row = jnp.moveaxis((places - camera.center_px[None, None]) / camera.focal_px, -1, 0)
+    column, row = jnp.moveaxis(
+        (nodes(size) - camera.center_px[None, None]) / camera.focal_px, -1, 0
+    )
     row = -row
     rotation = rotation_from_euler(pose[:3])
     # World directions (column, row, −1) and the camera's place, turned back into the head's space.
@@ -192,7 +190,7 @@ def draw_surroundings(
         # Colours times opacity: between two points, one of which is not there, is no colour of it.
         color, opacity = jnp.split(rgba.astype(jnp.float32), [3], axis=-1)
         values = jnp.concatenate([opacity / 255 * color, opacity / 255], axis=-1)
-        behind, places = behind.astype(jnp.float32), None
+        behind = behind.astype(jnp.float32)
         if motion.sway is not None:
             places = without_sway(motion.sway, nodes(size), size)
             above = max(SWAY_GRID - motion.sway.shape[0] - 1, 0)
@@ -200,7 +198,7 @@ def draw_surroundings(
             body = sample_bilinear(behind, between_nodes(places, size)[first:] - 0.5)
             behind = jnp.concatenate([behind[:first], body])
         shell = surroundings.height, surroundings.extent
-        shown = draw_shell(values, *shell, pose, camera, size, motion.displacement, places)
+        shown = draw_shell(values, *shell, pose, camera, size, motion.displacement)
         return (shown[..., :3] + (1 - shown[..., 3:]) * behind) / 255
 
     return map_frames(draw, pose, motion)
@@ -214,7 +212,6 @@ def draw_shell(
     camera: Camera,
     size: tuple[int, int],
     displacement: Float[Array | np.ndarray, "dh dw 2"] | None = None,
-    places: Float[Array, "m m 2"] | None = None,
 ) -> Float[Array, "h w c"]:
     """Values on the head's shell, as one frame shows them; 0 beyond it.
 
@@ -226,13 +223,12 @@ def draw_shell(
         camera: for images of this size.
         size: (height, width) of the image in pixels.
         displacement: of the shell's points, decimetres.
-        places: see `shell_seen`.
     """
     if displacement is not None:
         displacement = jnp.asarray(displacement)
     values, height, extent = (jnp.asarray(x) for x in (values, height, extent))
     end = jnp.array([x - 1 for x in values.shape[1::-1]], jnp.float32)
-    seen = shell_seen(height, extent, pose, camera, size, displacement, places)
+    seen = shell_seen(height, extent, pose, camera, size, displacement)
     place = grid_place(seen, extent, values.shape)
     within = ((place >= 0) & (place <= end[None, None])).all(axis=-1, keepdims=True)
     return jnp.where(within, sample_bilinear(values, place), 0.0)

@@ -29,6 +29,7 @@ from facial_jax.tracking.matting import (
     matted,
     without_holes,
 )
+from facial_jax.tracking.sway import no_sway, steadied, steadied_mask, swaying
 from facial_jax.tracking.texture import evenly_spread
 
 MAX_FRAMES = 64
@@ -90,6 +91,7 @@ def video_surroundings(
     *,
     height: Float[np.ndarray, "gh gw"] | None = None,
     displacement: Float[np.ndarray, "t dh dw 2"] | None = None,
+    sway: Float[np.ndarray, "t sh sw 2"] | None = None,
 ) -> Surroundings:
     """What these frames show around the face.
 
@@ -99,6 +101,7 @@ def video_surroundings(
         frames: the video's, at the size at which they are to be made; see `surroundings_frames`.
         height: of the head's shell, if it is known.
         displacement: of the head's points in each frame, if it is known.
+        sway: of the body in each frame, if it is known (`facial_jax.tracking.sway`).
 
     Raises:
         ValueError: there is no frame.
@@ -117,26 +120,29 @@ def video_surroundings(
     x, y = extent_points(_CORNERS_DM, (rows, columns))
     opacity, extent = _in_ellipsoid(shape, x, y), np.array(_CORNERS_DM, np.float32)
     shell = height, extent, pose, camera, frames.shape[1:3], displacement
+    sway = no_sway(len(frames)) if sway is None else sway
+    steady = steadied(frames, sway)
 
     def covered(opacity):
-        return head_opacity(opacity, *shell) > COVERED
+        return steadied_mask(head_opacity(opacity, *shell) > COVERED, sway)
 
     def room(opacity):
         # Above the head may be hair that was not taken for it: only what stands still is believed.
         hidden = covered(opacity)
-        still = still_background(frames, uncovered_background(frames, hidden), hidden)[..., 0] > 127
-        return uncovered_background(frames, covered(_wider(opacity, texel, y > 0)), hidden | ~still)
+        still = still_background(steady, uncovered_background(steady, hidden), hidden)[..., 0] > 127
+        return uncovered_background(steady, covered(_wider(opacity, texel, y > 0)), hidden | ~still)
 
     for _ in range(_TURNS):
         background = room(opacity)
-        place, _ = _seen_from_head(fine, pose, [background] * len(pose), camera, displacement)
+        behind = swaying(background, sway)
+        place, _ = _seen_from_head(fine, pose, behind, camera, displacement)
         texture, opacity = _texture(head, place, within, texel)
         # Of hair that is of one colour nothing tells whether it moves.
         opacity = np.where(y > _CHIN_DM, without_holes(opacity), opacity)
     # Once, and last: where head is taken for place, the next background has it.
     face, neck = _in_ellipsoid(shape, x, y) > 0, y < np.asarray(shape)[:, 1].min()
     opacity = _peeled(opacity, texture, place, face, neck, texel)
-    background = uncovered_background(frames, covered(opacity))
+    background = uncovered_background(steady, covered(opacity))
     rgba = np.concatenate([texture, opacity[..., None] * 255], axis=-1)
     return Surroundings(
         extent=extent,
@@ -152,6 +158,7 @@ def changing_surroundings(
     frames: UInt8[np.ndarray, "t h w 3"],
     *,
     displacement: Float[np.ndarray, "t dh dw 2"] | None = None,
+    sway: Float[np.ndarray, "t sh sw 2"] | None = None,
 ) -> Surroundings:
     """The same with how its colours change as the head moves; their means are the frames', too.
 
@@ -163,9 +170,11 @@ def changing_surroundings(
         pose: of the head in each frame, radians and decimetres.
         frames: the same video's, of the same size; see `MAX_FRAMES_OF_CHANGES`.
         displacement: of the head's points in each frame, if it is known.
+        sway: of the body in each frame, if it is known.
     """
     camera, pose = pinhole_camera(frames.shape[1:3]), np.asarray(pose, np.float32)
-    around = _with_all_uncovered(around, pose, frames, displacement)
+    sway = no_sway(len(frames)) if sway is None else sway
+    around = _with_all_uncovered(around, pose, frames, displacement, sway)
     around, edge = _matted(around, pose, frames, displacement)
     background = np.asarray(around.background)
     color, opacity = np.split(np.asarray(around.texture).astype(np.float32), [3], axis=-1)
@@ -184,7 +193,9 @@ def changing_surroundings(
     for i, (row, frame) in enumerate(zip(pose[:, None], frames[:, None], strict=True)):
         of_frame = None if displacement is None else displacement[i : i + 1]
         (seen,), (within,) = _seen_from_head(fine, row, frame, camera, of_frame)
-        (behind,), _ = _seen_from_head(fine, row, background[None], camera, of_frame)
+        of_body = sway[i : i + 1]
+        place = swaying(background, of_body)
+        (behind,), _ = _seen_from_head(fine, row, place, camera, of_frame)
         toward = color - behind
         off = seen - np.where(at_edge, behind + opacity * toward, color)
         now = np.clip(opacity + further_opacity(off, toward), 0, 1)
@@ -193,11 +204,12 @@ def changing_surroundings(
         colors.add(off - more * toward, within)
         of_opacity.add(opacity + more, within)
         of_color.add(seen, within)
-        (head,) = head_opacity(
+        head = head_opacity(
             hidden, around.height, around.extent, row, camera, frame.shape[1:3], of_frame
         )
-        room.add(frame[0].astype(np.float32) - background, head <= COVERED)
-        of_room.add(frame[0], head <= COVERED)
+        ((steady,), (covered,)) = steadied(frame, of_body), steadied_mask(head > COVERED, of_body)
+        room.add(steady.astype(np.float32) - background, ~covered)
+        of_room.add(steady, ~covered)
     rgba, *by_rgba = np.concatenate([colors.solve(), 255 * opacities.solve()], axis=-1)
     rgba += np.concatenate([color, 255 * opacity], axis=-1)
     room_mean, *by_room = room.solve()
@@ -228,16 +240,16 @@ def _with_all_uncovered(
     pose: Float[np.ndarray, "t 6"],
     frames: UInt8[np.ndarray, "t h w 3"],
     displacement: Float[np.ndarray, "t dh dw 2"] | None,
+    sway: Float[np.ndarray, "t sh sw 2"],
 ) -> Surroundings:
     """The same with the background that these frames show: more of it than fewer do."""
-    camera, size = pinhole_camera(frames.shape[1:3]), frames.shape[1:3]
-    opacity = np.asarray(around.texture)[..., 3].astype(np.float32) / 255
-    head = head_opacity(opacity, around.height, around.extent, pose, camera, size, displacement)
-    covered, pixel = head > COVERED, np.ones((3, 3), np.uint8)
+    covered = steadied_mask(covered_by_head(around, pose, frames.shape[1:3], displacement), sway)
+    pixel = np.ones((3, 3), np.uint8)
     wider = np.stack([opencv().dilate(np.uint8(one), pixel) > 0 for one in covered])
     # Beside the head pixels show a mixture of both.
     seldom = (~covered).mean(axis=0) < _OFTEN
-    return around.replace(background=uncovered_background(frames, covered | seldom, wider))
+    background = uncovered_background(steadied(frames, sway), covered | seldom, wider)
+    return around.replace(background=background)
 
 
 def _matted(
@@ -357,6 +369,19 @@ def head_opacity(
             for row, moved in zip(pose, rows, strict=True)
         ]
     )
+
+
+def covered_by_head(
+    around: Surroundings,
+    pose: Float[np.ndarray, "t 6"],
+    size: tuple[int, int],
+    displacement: Float[np.ndarray, "t dh dw 2"] | None = None,
+) -> Bool[np.ndarray, "t h w"]:
+    """Where the head is in each frame."""
+    opacity = np.asarray(around.texture)[..., 3].astype(np.float32) / 255
+    shell = np.asarray(around.height), np.asarray(around.extent)
+    camera = pinhole_camera(size)
+    return head_opacity(opacity, *shell, pose, camera, size, displacement) > COVERED
 
 
 def _of_frames(displacement, pose):

@@ -1,18 +1,19 @@
 """How a body moves below the head in a video: shoulders that breathe, lean and shrug.
 
-Optical flow between the median of the frames and each of them says where what is below the chin is
-seen, whether it is drawn with the head's shell or with the room. In frames that are steadied along
-it a body stands still, and its median is sharp. Of a new frame is known what goes linearly with the
-head's pose.
+What is not drawn with the head's shell is drawn with the background, and of that a body is what
+moves below the chin. Optical flow between the background and each frame says where the frame has
+it. In frames that are steadied along it a body stands still, and what they show of it is sharp. Of
+a new frame is known what goes linearly with the head's pose.
 """
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from facial_jax.pictures import opencv
 from facial_jax.rendering.camera import pinhole_camera
 from facial_jax.rendering.displacement import SWAY_GRID
 from facial_jax.rendering.surroundings import Surroundings
+from facial_jax.tracking.background import uncovered_background
 from facial_jax.tracking.color_changes import PIXEL_RIDGE, regressors, vertex_changes
 from facial_jax.tracking.displacement import head_pixels, optical_flow
 
@@ -21,7 +22,15 @@ _BEGINS = 0.1
 _STILL, _SWAYS = 0.002, 0.004
 """Root mean square, in heights: up to the first it is a wall's, beside which a body moves."""
 _FARTHEST = 0.08
-_ROUNDS = 4
+_SMOOTHING = 0.04
+"""Standard deviation, in heights: a body moves as a whole, also where the head is before it."""
+_LEAST_SEEN = 1e-3
+_ROUNDS, _ITERATIONS = 4, 2
+
+
+def no_sway(count: int) -> Float[np.ndarray, "t sh sw 2"]:
+    """Of so many frames."""
+    return np.zeros((count, SWAY_GRID, SWAY_GRID, 2), np.float32)
 
 
 def below_chin(
@@ -45,58 +54,106 @@ def further_sway(
     share: Float[np.ndarray, "sh sw"],
     pictures: UInt8[np.ndarray, "t h w 3"],
     steady: UInt8[np.ndarray, "t h w 3"],
+    covered: Bool[np.ndarray, "t h w"],
 ) -> Float[np.ndarray, "t sh sw 2"]:
     """The sway with which these pictures would be nearer to the frames.
+
+    Where it fades out it is that of the highest row that sways as a whole: a neck is stretched.
 
     Args:
         sway: that is known.
         share: how far each point sways; see `below_chin`.
         pictures: in which nothing sways.
         steady: the frames, steadied by what is known.
+        covered: where the head is in these, which tells nothing of the body.
     """
-    height, width = steady.shape[1:3]
+    cv2, (height, width) = opencv(), steady.shape[1:3]
     rows, columns = (np.linspace(0, n - 1, SWAY_GRID).round().astype(int) for n in (height, width))
-    smoothing, found = height / SWAY_GRID / 2, []
-    for known, picture, frame in zip(sway, pictures, steady, strict=True):
-        flow = opencv().GaussianBlur(optical_flow(picture, frame), (0, 0), smoothing)
-        found.append(known + share[..., None] * flow[np.ix_(rows, columns)] / height)
-    return np.clip(np.stack(found), -_FARTHEST, _FARTHEST)
+    whole = np.flatnonzero(share.min(axis=1) == 1)
+    if not len(whole):
+        return np.zeros_like(sway)
+    first, found = whole[0], []
+    at = np.ix_(rows[first:], columns)
+    for known, picture, frame, hidden in zip(sway, pictures, steady, covered, strict=True):
+        seen = np.float32(~hidden)[..., None]
+        flow = np.concatenate([seen * optical_flow(picture, frame), seen], axis=-1)
+        flow = cv2.GaussianBlur(flow, (0, 0), _SMOOTHING * height)[at]
+        flow = flow[..., :2] / np.maximum(flow[..., 2:], _LEAST_SEEN)
+        further = known[first:] + flow / height
+        found.append(np.concatenate([np.repeat(further[:1], first, axis=0), further]))
+    return share[..., None] * np.clip(np.stack(found), -_FARTHEST, _FARTHEST)
 
 
-def steadied(
-    frames: UInt8[np.ndarray, "t h w 3"], sway: Float[np.ndarray, "t sh sw 2"]
-) -> UInt8[np.ndarray, "t h w 3"]:
-    """The frames as they would be if nothing swayed."""
-    cv2, (height, width) = opencv(), frames.shape[1:3]
-    column, row = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in (width, height)))
-    # The grid's first and last points lie on pixels' centres.
-    across, down = (
-        ((SWAY_GRID - 1) * x / (n - 1)).astype(np.float32)
-        for x, n in ((column, width), (row, height))
-    )
-    seen = []
-    for frame, grid in zip(frames, sway, strict=True):
-        off = height * cv2.remap(grid, across, down, cv2.INTER_LINEAR)
-        places = column + off[..., 0], row + off[..., 1]
-        edge = cv2.BORDER_REPLICATE
-        seen.append(cv2.remap(frame, *places, cv2.INTER_CUBIC, borderMode=edge))
-    return np.stack(seen)
-
-
-def video_sway(
-    frames: UInt8[np.ndarray, "t h w 3"], share: Float[np.ndarray, "sh sw"]
+def room_sway(
+    frames: UInt8[np.ndarray, "t h w 3"],
+    covered: Bool[np.ndarray, "t h w"],
+    share: Float[np.ndarray, "sh sw"],
+    sway: Float[np.ndarray, "t sh sw 2"],
 ) -> Float[np.ndarray, "t sh sw 2"]:
     """How what is below the head sways in each frame; 0 where nothing does.
 
-    `share`: how far each point sways; see `below_chin`.
+    Args:
+        frames: the video's.
+        covered: where the head is in them.
+        share: how far each point sways; see `below_chin`.
+        sway: to begin with.
     """
-    sway = np.zeros((len(frames), SWAY_GRID, SWAY_GRID, 2), np.float32)
     for _ in range(_ROUNDS):
-        steady = steadied(frames, sway)
-        usual = np.median(steady, axis=0).round().astype(np.uint8)
-        sway = further_sway(sway, share, np.broadcast_to(usual, steady.shape), steady)
+        steady, hidden = steadied(frames, sway), steadied_mask(covered, sway)
+        room = np.broadcast_to(uncovered_background(steady, hidden), steady.shape)
+        sway = further_sway(sway, share, room, steady, hidden)
     moves = np.sqrt(np.square(sway).sum(axis=-1).mean(axis=0))
     return sway * np.clip((moves - _STILL) / (_SWAYS - _STILL), 0, 1)[..., None]
+
+
+def steadied(
+    frames: UInt8[np.ndarray, "t h w *c"], sway: Float[np.ndarray, "t sh sw 2"]
+) -> UInt8[np.ndarray, "t h w *c"]:
+    """The frames as they would be if nothing swayed."""
+    cv2, seen = opencv(), []
+    for frame, grid in zip(frames, sway, strict=True):
+        column, row = _pixels(frame.shape[:2])
+        off = _at(grid, column, row, frame.shape[:2])
+        places = column + off[..., 0], row + off[..., 1]
+        seen.append(cv2.remap(frame, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+    return np.stack(seen)
+
+
+def steadied_mask(
+    covered: Bool[np.ndarray, "t h w"], sway: Float[np.ndarray, "t sh sw 2"]
+) -> Bool[np.ndarray, "t h w"]:
+    """What is covered, in steadied frames."""
+    return steadied(np.uint8(255) * covered, sway) > 127
+
+
+def swaying(
+    background: UInt8[np.ndarray, "h w 3"], sway: Float[np.ndarray, "t sh sw 2"]
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """The background as each frame has it: what is steadied is the background again."""
+    cv2, seen, (column, row) = opencv(), [], _pixels(background.shape[:2])
+    for grid in sway:
+        across, down = column, row
+        for _ in range(_ITERATIONS):
+            off = _at(grid, across, down, background.shape[:2])
+            across, down = column - off[..., 0], row - off[..., 1]
+        edge = cv2.BORDER_REPLICATE
+        seen.append(cv2.remap(background, across, down, cv2.INTER_CUBIC, borderMode=edge))
+    return np.stack(seen)
+
+
+def _pixels(size):
+    """Column and row of every pixel's centre, 0 at the first."""
+    return np.meshgrid(*(np.arange(n, dtype=np.float32) for n in size[::-1]))
+
+
+def _at(grid, column, row, size):
+    """The grid's values at some pixels, in pixels; its outermost points lie on the outermost."""
+    places = (
+        ((SWAY_GRID - 1) * x / (n - 1)).astype(np.float32)
+        for x, n in zip((column, row), size[::-1], strict=True)
+    )
+    edge = opencv().BORDER_REPLICATE
+    return size[0] * opencv().remap(grid, *places, opencv().INTER_LINEAR, borderMode=edge)
 
 
 def with_sway(

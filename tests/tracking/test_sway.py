@@ -18,8 +18,10 @@ from facial_jax.tracking.color_changes import spread
 from facial_jax.tracking.sway import (
     below_chin,
     further_sway,
+    no_sway,
+    room_sway,
     steadied,
-    video_sway,
+    swaying,
     whole_grid,
     with_sway,
 )
@@ -56,6 +58,11 @@ def poses(count, seed=0):
     return pose
 
 
+def nothing(count):
+    """What is covered in so many frames."""
+    return np.zeros((count, *SIZE), bool)
+
+
 def share():
     return below_chin(SHAPE, poses(60).mean(axis=0), SIZE)
 
@@ -73,7 +80,7 @@ def test_a_body_that_sways_is_found_and_stands_still_in_steadied_frames():
     rng = np.random.default_rng(0)
     down, right = rng.uniform(-3, 3, (2, 24))
     frames = frames_of(down - down.mean(), right - right.mean())
-    sway = video_sway(frames, share())
+    sway = room_sway(frames, nothing(24), share(), no_sway(24))
     steady = steadied(frames, sway)
     np.testing.assert_array_equal(steady[:, :80], frames[:, :80])
 
@@ -91,7 +98,8 @@ def test_a_body_that_sways_is_found_and_stands_still_in_steadied_frames():
 def test_what_stands_still_does_not_sway_at_all():
     frames = frames_of(np.zeros(8), np.zeros(8))
     noisy = frames + np.random.default_rng(0).integers(-3, 4, frames.shape)
-    sway = video_sway(np.clip(noisy, 0, 255).astype(np.uint8), share())
+    noisy = np.clip(noisy, 0, 255).astype(np.uint8)
+    sway = room_sway(noisy, nothing(8), share(), no_sway(8))
     np.testing.assert_array_equal(sway, 0)
     around = surroundings(frames[0], poses(8))
     assert with_sway(around, sway, poses(8)) is around
@@ -99,12 +107,35 @@ def test_what_stands_still_does_not_sway_at_all():
 
 def test_more_of_it_is_found_against_a_picture_in_which_nothing_sways():
     still, *frames = frames_of([0, 2, -1], [0, -1, 3])
-    frames, sway = np.stack(frames), np.zeros((2, SWAY_GRID, SWAY_GRID, 2), np.float32)
+    frames, sway = np.stack(frames), no_sway(2)
     for _ in range(2):
         steady = steadied(frames, sway)
-        sway = further_sway(sway, share(), np.stack([still, still]), steady)
+        sway = further_sway(sway, share(), np.stack([still, still]), steady, nothing(2))
     found = SIZE[0] * np.median(sway[:, -6:-2, 6:-6], axis=(1, 2))
     np.testing.assert_allclose(found, [[-1, 2], [3, -1]], atol=0.3)
+
+
+def test_what_is_before_the_body_tells_nothing_of_it():
+    still, *frames = frames_of([0, 2, -1], [0, -1, 3])
+    frames, covered, sway = np.stack(frames), nothing(2), no_sway(2)
+    covered[:, 80:, 40:70] = True
+    frames[:, 80:, 40:70] = spotted(48, 30, seed=2)
+    for _ in range(2):
+        steady = steadied(frames, sway)
+        hidden = steadied(np.uint8(255) * covered, sway) > 127
+        sway = further_sway(sway, share(), np.stack([still, still]), steady, hidden)
+    found = SIZE[0] * sway[:, -6:-2, 8:-8]
+    truth = np.array([[-1, 2], [3, -1]])[:, None, None]
+    assert np.abs(found - truth).mean() < 0.4
+
+
+def test_a_place_that_sways_is_itself_again_once_it_is_steadied():
+    place = frames_of([0], [0])[0]
+    rng = np.random.default_rng(0)
+    sway = share()[..., None] * rng.uniform(-0.03, 0.03, (3, 1, 1, 2)).astype(np.float32)
+    again = steadied(swaying(place, sway), sway)[:, 8:-8, 8:-8].astype(float)
+    moved = np.abs(swaying(place, sway).astype(float) - place)[:, 100:-8].mean()
+    assert np.abs(again - place[8:-8, 8:-8]).mean() < 0.1 * moved
 
 
 def surroundings(background, pose):
