@@ -154,16 +154,16 @@ def motion_in_frames(
     scene = make_scene(model, identity, size, face)
     usual = jax.tree.map(np.asarray, usual_motion(around, pose))
     displacement, sway = usual.displacement, usual.sway
+    share = below_chin(neutral_shape(clip.face), around.changes.mean, size)
     for _ in range(_ROUNDS):
-        moved = SurroundingsMotion(displacement, sway)
-        shown = shown_pictures(scene, attributes, moved)
+        shown = shown_pictures(scene, attributes, SurroundingsMotion(displacement, sway))
         if sway is not None:
-            share = below_chin(neutral_shape(clip.face), around.changes.mean, size)
-            sways, whole = around.changes.sway.any(axis=(0, 3)), whole_grid(sway)
-            covered = steadied_mask(covered_by_head(around, pose, size, displacement), whole)
-            steady = steadied(frames, whole)
-            whole = further_sway(whole, share, steadied(shown, whole), steady, covered)
-            sway = whole[:, -len(sways) :] * sways[..., None]
+            covered, whole = covered_by_head(around, pose, size, displacement), whole_grid(sway)
+            shown_steady, steady = (steadied(x, whole) for x in (shown, frames))
+            hidden = steadied_mask(covered, whole)
+            whole = further_sway(whole, share, shown_steady, steady, hidden)
+            # What stands still in all frames does so in these.
+            sway = whole[:, -sway.shape[1] :] * around.changes.sway.any(axis=(0, 3))[..., None]
         displacement = further_displacement(displacement, around, pose, shown, frames)
     return SurroundingsMotion(displacement, sway)
 

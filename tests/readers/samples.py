@@ -105,7 +105,11 @@ def surroundings() -> bytes:
     return npz(grid | {"texture": pixels, "background": np.zeros((8, 8, 3), np.uint8)})
 
 
-def load_surroundings_beside(path: Path):
+def motion() -> bytes:
+    return npz({"displacement": numbers(3, 4, 4, 2), "sway": numbers(3, 5, 33, 2)})
+
+
+def load_beside_attributes(path: Path):
     path.with_name("attributes.npz").write_bytes(reference())
     return load_reference_beside(path)
 
@@ -241,7 +245,8 @@ KINDS = {
     "reference frames": Kind(
         "frames.npy", lambda: npy_of(np.zeros((3, 8, 8, 3), np.uint8)), load_frames_beside
     ),
-    "reference surroundings": Kind("surroundings.npz", surroundings, load_surroundings_beside),
+    "reference surroundings": Kind("surroundings.npz", surroundings, load_beside_attributes),
+    "reference motion": Kind("motion.npz", motion, load_beside_attributes),
     "parameters": Kind("face.json", parameters_json, read_parameters),
     "parameters, npz": Kind(
         "face.npz", lambda: npz({k: numbers(*v) for k, v in SHAPES.items()}), read_parameters

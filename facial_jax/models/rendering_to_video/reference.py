@@ -32,6 +32,7 @@ from facial_jax.models.rendering_to_video.conditioning import (
 )
 from facial_jax.provenance import Provenance, tree_hash
 from facial_jax.readers.npz import map_npy, read_npz
+from facial_jax.rendering.displacement import SWAY_GRID
 from facial_jax.rendering.surroundings import SurroundingsMotion
 from facial_jax.stages import stage
 from facial_jax.version import __version__
@@ -104,9 +105,11 @@ def _read_motion(folder: Path, count: int) -> SurroundingsMotion | None:
     path = folder / _MOTION
     if not path.is_file():
         return None
-    arrays = read_npz(path, ("displacement", "sway"))
+    most = {"displacement": np.inf, "sway": SWAY_GRID}
+    arrays = read_npz(path, tuple(most))
     for name, array in arrays.items():
-        if array.ndim != 4 or len(array) != count or min(array.shape) < 1 or array.shape[3] != 2:
+        whole = array.ndim == 4 and len(array) == count and array.shape[3] == 2
+        if not whole or not (1 <= array.shape[1] <= most[name] and array.shape[2] > 1):
             raise ValueError(
                 f"{path}: expected {name} of {count} frames, two numbers for each point, got shape "
                 f"{array.shape}"
