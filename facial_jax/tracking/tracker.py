@@ -29,6 +29,8 @@ from facial_jax.tracking.shots import ShotDetector
 CROP_SIZE = 512
 MIN_CROP_SIZE, MAX_CROP_SIZE = 32, 2048
 DETECTION_SIDE = 1280  # frames with a longer side are made smaller to look for faces
+SMALL_FACE = 1 / 6  # of the longer side; smaller faces are looked at once more, in a square
+CLOSER = 1.5  # that square's side over the crop's
 CROP_FACES = 2.4  # the crop's side over the height from brows to chin
 BRIDGED_S = 0.4  # gaps up to this length are bridged
 POSE_SMOOTHING_S = 0.04  # standard deviations of the Gaussian filter
@@ -139,8 +141,9 @@ def track(
     """Finds the person in a video and fits the face model to every frame.
 
     The video is read four times: for the landmarks, for the few frames that texture and light come
-    from, for those of the alignment's texture, and to align all (`alignment.align`). Of a frame
-    only numbers are kept, so that memory hardly grows with the length.
+    from, for those of the alignment's texture, and to align all (`alignment.align`); small faces
+    are looked at once more (`look_closer`). Of a frame only numbers are kept, so that memory hardly
+    grows with the length.
 
     Args:
         video: a file that FFmpeg reads, or what `open_frames` made of it.
@@ -168,6 +171,7 @@ def track(
     shots, detector = find_faces(frames, progress=progress)
     shot = max(shots, key=lambda s: s.landmarks.seen.sum())
     frame_count = shots[-1].stop
+    shot = look_closer(frames, shot, progress=progress)
     detected = shot.landmarks
     if not detected.seen.any():
         raise ValueError(
@@ -315,6 +319,46 @@ def find_faces(
             count += 1
         close_shot()
     return shots, detector
+
+
+def look_closer(
+    frames: VideoFrames, shot: Shot, *, progress: Callable[..., Iterable] = iter
+) -> Shot:
+    """The shot with the landmarks of a square around its face, if that is small in the picture.
+
+    MediaPipe's detector makes pictures small: it finds a face of a tenth of their longer side in
+    some frames only, and in long pictures takes open eyes for half closed ones.
+    """
+    found = shot.landmarks
+    if not found.seen.any():
+        return shot
+    height = float(np.nanmedian(np.ptp(found.points[..., 1], axis=1)))
+    if height >= SMALL_FACE * max(frames.size):
+        return shot
+    part = head_crop(found.points, frames.size)
+    side = min(round(CLOSER * part.side), *frames.size)
+    left, top = (
+        int(np.clip(start - (side - part.side) // 2, 0, n - side))
+        for start, n in zip((part.left, part.top), frames.size[::-1], strict=True)
+    )
+    with Landmarker(float(frames.fps)) as landmarker:
+        for image in progress(frames.read(start=shot.start, stop=shot.stop)):
+            square = image[top : top + side, left : left + side]
+            landmarker.add(resize(square, min(side, DETECTION_SIDE)))
+        closer = landmarker.shot()
+    if len(closer.seen) < len(found.seen) or closer.seen.sum() < found.seen.sum():
+        return shot
+    scale, corner = side / min(side, DETECTION_SIDE), np.array([left, top])
+    points, irises = (
+        (x * scale + corner).astype(np.float32) for x in (closer.points, closer.irises)
+    )
+    # Who else is in the picture is seen in all of it.
+    others = dict(face_count=found.face_count, other_share=found.other_share)
+    if closer.face_count == 1:
+        others = dict(face_count=1, other_share=closer.other_share)
+    return dataclasses.replace(
+        shot, landmarks=dataclasses.replace(closer, points=points, irises=irises, **others)
+    )
 
 
 def head_crop(points: Float[np.ndarray, "t 68 2"], size: tuple[int, int]) -> Crop:

@@ -12,6 +12,7 @@ from facial_jax.face.procedural import procedural_face_model
 from facial_jax.rendering.camera import rotation_from_euler
 from facial_jax.tracking import alignment, fitting, landmarker, photometric, tracker
 from facial_jax.tracking.clip import clip_waveform
+from facial_jax.tracking.frames import VideoFrames
 from facial_jax.tracking.landmarker import Face, choose_face
 from facial_jax.tracking.preflight import preflight
 from facial_jax.tracking.shots import ShotDetector, is_still
@@ -128,6 +129,89 @@ def write(path, frames, *, fps=25, sound=False, codec="libx264"):
 
 def problems_of(tracked):
     return " ".join(preflight(tracked).problems)
+
+
+class Blobs(VideoFrames):
+    """Frames of 640 × 360 pixels in which a white disc goes to the side."""
+
+    size, fps = (640, 360), Fraction(25)
+
+    def __init__(self, radius):
+        object.__setattr__(self, "radius", radius)
+        object.__setattr__(self, "asked", [])
+
+    def middle(self, index):
+        return np.array([170.5 + 2 * index, 240.5], np.float32)
+
+    def read(self, *, start, stop, max_side=None):
+        self.asked.append((start, stop))
+        rows, columns = np.indices(self.size)
+        for index in range(start, stop):
+            x, y = self.middle(index)
+            disc = np.hypot(columns + 0.5 - x, rows + 0.5 - y) < self.radius
+            yield np.repeat(np.uint8(255 * disc)[..., None], 3, axis=-1)
+
+
+def blob_landmarks(middles, radius, seen, faces=2):
+    points = np.array(middles)[:, None] + radius * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]] * 17)
+    points[~seen] = np.nan
+    turns = np.broadcast_to(np.eye(3, dtype=np.float32), (len(seen), 3, 3))
+    return landmarker.Landmarks(
+        points=points.astype(np.float32),
+        blink_scores=np.full((len(seen), 2), 0.5, np.float32),
+        irises=points[:, :2].astype(np.float32),
+        turns=turns.copy(),
+        seen=seen,
+        face_count=faces,
+        other_share=0.4,
+    )
+
+
+class FindsBlobs:
+    """Takes MediaPipe's place: sees the disc in every picture, and nobody else."""
+
+    def __init__(self, fps):
+        self.found = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def add(self, image):
+        assert image.shape[0] == image.shape[1]
+        rows, columns = (image[..., 0] > 128).nonzero()
+        self.found.append([columns.mean() + 0.5, rows.mean() + 0.5, np.ptp(rows) / 2 + 0.5])
+
+    def shot(self):
+        x, y, radius = np.array(self.found).T
+        seen = np.ones(len(x), bool)
+        return blob_landmarks(np.stack([x, y], axis=1), radius[:, None, None], seen, faces=1)
+
+
+def test_a_small_face_is_looked_at_once_more_in_a_square(monkeypatch):
+    monkeypatch.setattr(tracker, "Landmarker", FindsBlobs)
+    frames, seen = Blobs(20), np.arange(12) % 2 == 0
+    truth = np.stack([frames.middle(3 + index) for index in range(12)])
+    shot = tracker.Shot(3, blob_landmarks(truth + 4, 20, seen))
+    found = tracker.look_closer(frames, shot)
+    assert frames.asked == [(3, 15)]
+    assert found.start == 3
+    assert found.landmarks.seen.all()
+    assert found.landmarks.face_count == 1
+    np.testing.assert_allclose(found.landmarks.points.mean(axis=1), truth, atol=0.6)
+    np.testing.assert_allclose(found.landmarks.irises.mean(axis=1)[:, 1], 230.5, atol=0.8)
+
+
+def test_a_large_face_is_not_looked_at_again(monkeypatch):
+    monkeypatch.setattr(tracker, "Landmarker", FindsBlobs)
+    frames, seen = Blobs(60), np.ones(12, bool)
+    shot = tracker.Shot(0, blob_landmarks([frames.middle(k) for k in range(12)], 60, seen))
+    assert tracker.look_closer(frames, shot) is shot
+    assert not frames.asked
+    nobody = tracker.Shot(0, blob_landmarks(np.zeros((12, 2)), 60, ~seen))
+    assert tracker.look_closer(frames, nobody) is nobody
 
 
 def test_every_frame_gets_attributes(tmp_path, stand_in):
