@@ -327,7 +327,8 @@ def look_closer(
     """The shot with the landmarks of a square around its face, if that is small in the picture.
 
     MediaPipe's detector makes pictures small: it finds a face of a tenth of their longer side in
-    some frames only, and in long pictures takes open eyes for half closed ones.
+    some frames only, and in long pictures takes open eyes for half closed ones. Another face that
+    is not in the square does not count any more.
     """
     found = shot.landmarks
     if not found.seen.any():
@@ -352,13 +353,8 @@ def look_closer(
     points, irises = (
         (x * scale + corner).astype(np.float32) for x in (closer.points, closer.irises)
     )
-    # Who else is in the picture is seen in all of it.
-    others = dict(face_count=found.face_count, other_share=found.other_share)
-    if closer.face_count == 1:
-        others = dict(face_count=1, other_share=closer.other_share)
-    return dataclasses.replace(
-        shot, landmarks=dataclasses.replace(closer, points=points, irises=irises, **others)
-    )
+    closer = dataclasses.replace(closer, points=points, irises=irises)
+    return dataclasses.replace(shot, landmarks=closer)
 
 
 def head_crop(points: Float[np.ndarray, "t 68 2"], size: tuple[int, int]) -> Crop:
