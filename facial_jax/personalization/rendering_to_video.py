@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from facial_jax.appearance import Appearance
+from facial_jax.compilation import in_batches
 from facial_jax.data.clips import Clip
 from facial_jax.files import whole_or_nothing
 from facial_jax.models.rendering_to_video.config import RenderingToVideoTrainingConfig
@@ -76,11 +77,10 @@ def _motion(
 ) -> SurroundingsMotion:
     """Head and body as each frame that is trained on shows them, and where they usually are in the
     others."""
-    parts = [
-        motion_in_frames(appearance, clip, trained[part], np.asarray(frames[part]))
-        for part in (
-            slice(i, min(i + _AT_ONCE, len(trained))) for i in range(0, len(trained), _AT_ONCE)
-        )
-    ]
+
+    def find(index):
+        return motion_in_frames(appearance, clip, trained[index], np.asarray(frames[index]))
+
+    shown = in_batches(find, len(trained), _AT_ONCE)
     usual = usual_motion(appearance.surroundings, clip.pose[held_out])
-    return jax.tree.map(lambda *x: np.concatenate(x), *parts, usual)
+    return jax.tree.map(lambda *x: np.concatenate(x), shown, usual)

@@ -266,7 +266,7 @@ def _matted(
     numbers = surroundings_frames(len(frames))
     pose, frames = pose[numbers], frames[numbers]
     displacement = None if displacement is None else displacement[numbers]
-    camera, size = pinhole_camera(frames.shape[1:3]), frames.shape[1:3]
+    camera = pinhole_camera(frames.shape[1:3])
     color, opacity = np.split(np.asarray(around.texture).astype(np.float32), [3], axis=-1)
     opacity = opacity[..., 0] / 255
     background, (texel, y) = np.asarray(around.background), _texels(around)
@@ -276,8 +276,8 @@ def _matted(
         return _seen_from_head(fine, pose, pictures, camera, displacement)
 
     fine = opencv().resize(np.asarray(around.height), opacity.shape[::-1])
-    head = head_opacity(opacity, around.height, around.extent, pose, camera, size, displacement)
-    still = still_background(frames, background, head > COVERED)
+    covered = covered_by_head(around, pose, frames.shape[1:3], displacement)
+    still = still_background(frames, background, covered)
     still, _ = seen([still] * len(pose))
     known = gaussian_filter(still.mean(axis=0)[..., 0], _OPACITY_SMOOTHING_DM / texel) > 127
     edge &= known & (y > _CHIN_DM)
